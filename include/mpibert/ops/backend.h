@@ -1,0 +1,81 @@
+#pragma once
+
+#include <memory>
+
+#include "mpibert/ops/ops.h"
+#include "mpibert/tensor/buffer.h"
+
+namespace mpibert {
+
+// A device and the operations a BERT needs of it. Calls come from one thread. The public functions check shapes, types and devices, once for
+// all backends (src/ops/check.cpp); the work is in the private virtual of the same name.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual Device device() const = 0;
+
+  // Memory and order. Work is queued in order on one stream; the host never waits except where said.
+  virtual Buffer allocate(size_t bytes) = 0;                          // device memory, aligned to 256 bytes; kOutOfMemory says how much was asked
+  virtual Buffer allocate_host(size_t bytes) = 0;                     // page-locked where that helps
+  virtual size_t allocated_bytes() const = 0;                         // device memory in use now
+  virtual void zero(const Tensor& t) = 0;
+  virtual void copy(const Tensor& from, const Tensor& to) = 0;        // device to device, queued
+  virtual void upload(const Tensor& host, const Tensor& to) = 0;      // returns when host may be reused
+  virtual void download(const Tensor& from, const Tensor& host) = 0;  // returns when host is filled: waits
+  virtual void synchronize() = 0;
+  virtual void* stream() const = 0;  // cudaStream_t, or null on the CPU
+
+  // Size of AttentionForward::saved for T tokens, A heads of D columns and sequences up to S tokens.
+  virtual size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const = 0;
+
+  void matmul(const Matmul& op);
+  void activation_backward(const ActivationBackward& op);
+  void embedding_forward(const EmbeddingForward& op);
+  void embedding_backward(const EmbeddingBackward& op);
+  void layer_norm_forward(const LayerNormForward& op);
+  void layer_norm_backward(const LayerNormBackward& op);
+  void attention_forward(const AttentionForward& op);
+  void attention_backward(const AttentionBackward& op);
+  void dropout(const DropoutApply& op);
+  void gather_rows(const GatherRows& op);
+  void scatter_rows(const ScatterRows& op);
+  void cross_entropy(const CrossEntropy& op);
+  void squared_error(const SquaredError& op);
+  void column_sum(const ColumnSum& op);
+  void square_sums(const SquareSums& op);
+  void adam_step(const AdamStep& op);
+  void lamb_direction(const LambDirection& op);
+  void lamb_apply(const LambApply& op);
+  void add(const Add& op);
+  void cast(const Cast& op);
+
+ private:
+  virtual void do_matmul(const Matmul& op) = 0;
+  virtual void do_activation_backward(const ActivationBackward& op) = 0;
+  virtual void do_embedding_forward(const EmbeddingForward& op) = 0;
+  virtual void do_embedding_backward(const EmbeddingBackward& op) = 0;
+  virtual void do_layer_norm_forward(const LayerNormForward& op) = 0;
+  virtual void do_layer_norm_backward(const LayerNormBackward& op) = 0;
+  virtual void do_attention_forward(const AttentionForward& op) = 0;
+  virtual void do_attention_backward(const AttentionBackward& op) = 0;
+  virtual void do_dropout(const DropoutApply& op) = 0;
+  virtual void do_gather_rows(const GatherRows& op) = 0;
+  virtual void do_scatter_rows(const ScatterRows& op) = 0;
+  virtual void do_cross_entropy(const CrossEntropy& op) = 0;
+  virtual void do_squared_error(const SquaredError& op) = 0;
+  virtual void do_column_sum(const ColumnSum& op) = 0;
+  virtual void do_square_sums(const SquareSums& op) = 0;
+  virtual void do_adam_step(const AdamStep& op) = 0;
+  virtual void do_lamb_direction(const LambDirection& op) = 0;
+  virtual void do_lamb_apply(const LambApply& op) = 0;
+  virtual void do_add(const Add& op) = 0;
+  virtual void do_cast(const Cast& op) = 0;
+};
+
+// Throws kDevice if this build has no such backend.
+std::unique_ptr<Backend> make_backend(Device device);
+
+// The StepState as the tensor of bytes that operations take.
+inline constexpr int64_t kStepStateBytes = sizeof(StepState);
+
+}  // namespace mpibert
