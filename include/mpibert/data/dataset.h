@@ -1,0 +1,75 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "mpibert/data/schema.h"
+#include "mpibert/data/shard.h"
+
+namespace mpibert {
+
+// A prepared data set is a folder: shards, vocab.txt, tokenizer_config.json and, written last, manifest.json (JSON, format
+// "mpibert-dataset", version 1) with what this struct holds. A folder without a manifest is a preparation that did not finish.
+struct SplitEntry {
+  std::string name{};  // "train", "dev", "test"
+  Schema labels{};   // empty for an unlabelled test split
+  int64_t dropped = 0;  // raw rows left out on purpose, such as SNLI pairs without a gold label
+  std::vector<ShardEntry> shards{};
+
+  int64_t count() const;    // samples
+  int64_t tokens() const;
+  int64_t longest() const;  // tokens of the longest sample
+};
+
+struct Manifest {
+  std::string task{};
+  uint64_t seed = 0;
+  int64_t max_seq_length = 0;
+  int64_t vocabulary_size = 0;
+  std::string vocabulary_sha256{};
+  bool do_lower_case = true;
+  std::vector<std::string> label_names{};  // of a classification, by label number
+  std::vector<std::pair<std::string, std::string>> options{};  // as prepared, for people
+  std::vector<SplitEntry> splits{};
+
+  const SplitEntry& split(std::string_view name) const;  // throws kNotFound naming those there are
+};
+
+// Throws kNotFound without a manifest (naming `mpibert prepare`), kCorrupt if it is not one of this version.
+Manifest read_manifest(const std::filesystem::path& folder);
+void write_manifest(const std::filesystem::path& folder, const Manifest& manifest);
+
+// One split of a prepared data set, read by sample id. One thread at a time.
+class Dataset {
+ public:
+  // Checks that every shard is there with the size the manifest says; with `verify` also every SHA-256, which reads all bytes.
+  // Throws as read_manifest, and kCorrupt naming the shard, what was expected and found.
+  Dataset(const std::filesystem::path& folder, std::string_view split, bool verify = false);
+  ~Dataset();
+  Dataset(Dataset&&) noexcept;
+  Dataset& operator=(Dataset&&) noexcept;
+
+  int64_t size() const;     // samples; their ids are 0 .. size-1
+  int64_t tokens() const;
+  int64_t longest() const;  // tokens of the longest sample
+  const Schema& labels() const;
+  const Manifest& manifest() const;  // task, label names, vocabulary
+  const std::string& split() const;
+  // Equal for equal data, whatever the folder or file names: SHA-256 over the digests of the shards, in order.
+  const std::string& fingerprint() const;
+
+  int64_t length(int64_t id) const;                                // tokens of a sample
+  std::vector<Sample> read(std::span<const int64_t> ids) const;  // in the order asked; throws kInvalidArgument outside 0 .. size-1
+
+ private:
+  struct Data;
+  std::unique_ptr<Data> data_;
+};
+
+}  // namespace mpibert

@@ -1,0 +1,295 @@
+#include "data/hdf5.h"
+
+#include <fcntl.h>
+#include <hdf5.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+
+namespace mpibert::hdf5 {
+
+namespace {
+
+static_assert(sizeof(hid_t) == sizeof(int64_t), "HDF5 1.10 or newer");
+
+// Elements of a chunk: small, because samples are read at random and a checksum covers a whole chunk.
+constexpr hsize_t kChunkElements = 16384;
+constexpr size_t kMaxTextBytes = size_t{1} << 16;
+
+std::recursive_mutex& library_mutex() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
+// Holds the mutex, and keeps the library from printing to stderr and from tearing itself down at exit, when a reading thread may still run.
+class Session {
+ public:
+  Session() : lock_(library_mutex()) {
+    static const herr_t once = H5dont_atexit();
+    static_cast<void>(once);
+    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+  }
+
+ private:
+  std::lock_guard<std::recursive_mutex> lock_;
+};
+
+herr_t keep_innermost(unsigned, const H5E_error2_t* entry, void* text) {
+  if (entry->desc != nullptr) *static_cast<std::string*>(text) = entry->desc;
+  return 0;
+}
+
+// The library's own words: the innermost entry of its error stack.
+std::string library_error() {
+  std::string text = "unknown error";
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
+  H5Eclear2(H5E_DEFAULT);
+  return text;
+}
+
+// A negative result of the library becomes an error of the given kind.
+template <class Result>
+Result check(Result result, ErrorKind kind, const std::filesystem::path& path, const std::string& what) {
+  if (result < 0) throw Error(kind, str_cat(path.string(), ": cannot ", what, ": ", library_error()));
+  return result;
+}
+
+hid_t stored_type(Type type) {
+  switch (type) {
+    case Type::kUInt8: return H5T_STD_U8LE;
+    case Type::kUInt16: return H5T_STD_U16LE;
+    case Type::kInt32: return H5T_STD_I32LE;
+    case Type::kInt64: return H5T_STD_I64LE;
+    case Type::kFloat32: return H5T_IEEE_F32LE;
+  }
+  throw std::logic_error("unknown HDF5 type");
+}
+
+hid_t memory_type(Type type) {
+  switch (type) {
+    case Type::kUInt8: return H5T_NATIVE_UINT8;
+    case Type::kUInt16: return H5T_NATIVE_UINT16;
+    case Type::kInt32: return H5T_NATIVE_INT32;
+    case Type::kInt64: return H5T_NATIVE_INT64;
+    case Type::kFloat32: return H5T_NATIVE_FLOAT;
+  }
+  throw std::logic_error("unknown HDF5 type");
+}
+
+int close_file(int64_t id) { return H5Fclose(id); }
+int close_dataset(int64_t id) { return H5Dclose(id); }
+int close_space(int64_t id) { return H5Sclose(id); }
+int close_list(int64_t id) { return H5Pclose(id); }
+int close_type(int64_t id) { return H5Tclose(id); }
+int close_attribute(int64_t id) { return H5Aclose(id); }
+
+Handle make_list(hid_t kind, const std::filesystem::path& path) {
+  return Handle(check(H5Pcreate(kind), ErrorKind::kIo, path, "make a property list"), close_list);
+}
+
+// Format 1.10 exactly: the one whose metadata are checksummed; and no locks, which shared file systems often lack.
+Handle file_access(const std::filesystem::path& path) {
+  Handle list = make_list(H5P_FILE_ACCESS, path);
+  check(H5Pset_libver_bounds(list.id(), H5F_LIBVER_V110, H5F_LIBVER_V110), ErrorKind::kIo, path, "choose the file format");
+  check(H5Pset_file_locking(list.id(), false, true), ErrorKind::kIo, path, "switch off file locks");
+  return list;
+}
+
+// The system's opinion first, because the library does not say why it cannot open a file.
+void check_readable(const std::filesystem::path& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const int code = errno;
+  if (descriptor >= 0) {
+    ::close(descriptor);
+    return;
+  }
+  const ErrorKind kind = code == ENOENT || code == ENOTDIR ? ErrorKind::kNotFound : code == EACCES || code == EPERM ? ErrorKind::kPermission : ErrorKind::kIo;
+  throw Error(kind, str_cat("cannot open ", path.string(), ": ", std::strerror(code)));
+}
+
+}  // namespace
+
+const char* name_of(Type type) {
+  constexpr std::array<const char*, 5> kNames = {"uint8", "uint16", "int32", "int64", "float32"};
+  return kNames[static_cast<size_t>(type)];
+}
+
+int64_t bytes_of(Type type) {
+  constexpr std::array<int64_t, 5> kBytes = {1, 2, 4, 8, 4};
+  return kBytes[static_cast<size_t>(type)];
+}
+
+void Handle::reset() {
+  if (id_ < 0) return;
+  const Session session;
+  close_(id_);
+  id_ = -1;
+}
+
+Handle& Handle::operator=(Handle&& other) noexcept {
+  if (this == &other) return *this;
+  reset();
+  id_ = other.id_;
+  close_ = other.close_;
+  other.id_ = -1;
+  return *this;
+}
+
+File File::create(const std::filesystem::path& path) {
+  const Session session;
+  const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  const int code = errno;
+  MPIBERT_CHECK(descriptor >= 0 || (code != EACCES && code != EPERM && code != EROFS), kPermission, "cannot create ", path.string(), ": ", std::strerror(code));
+  MPIBERT_CHECK(descriptor >= 0, kIo, "cannot create ", path.string(), ": ", std::strerror(code));
+  ::close(descriptor);
+  const Handle access = file_access(path), creation = make_list(H5P_FILE_CREATE, path);
+  check(H5Pset_obj_track_times(creation.id(), false), ErrorKind::kIo, path, "switch off times");  // of the root group: equal data, equal bytes
+  File file;
+  file.path_ = path;
+  file.handle_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), ErrorKind::kIo, path, "create the file"), close_file);
+  return file;
+}
+
+File File::open(const std::filesystem::path& path) {
+  check_readable(path);
+  const Session session;
+  const Handle access = file_access(path);
+  File file;
+  file.path_ = path;
+  file.handle_ = Handle(check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), ErrorKind::kCorrupt, path, "open it as HDF5"), close_file);
+  return file;
+}
+
+void File::close() {
+  const Session session;
+  check(H5Fflush(handle_.id(), H5F_SCOPE_GLOBAL), ErrorKind::kIo, path_, "write the file; is the disk full?");
+  Handle handle = std::move(handle_);
+  handle.reset();
+}
+
+void File::write_integer(const std::string& name, int64_t value) {
+  const Session session;
+  const Handle space(check(H5Screate(H5S_SCALAR), ErrorKind::kIo, path_, "make a data space"), close_space);
+  const Handle attribute(check(H5Acreate2(handle_.id(), name.c_str(), H5T_STD_I64LE, space.id(), H5P_DEFAULT, H5P_DEFAULT), ErrorKind::kIo, path_,
+                               "create attribute " + name), close_attribute);
+  check(H5Awrite(attribute.id(), H5T_NATIVE_INT64, &value), ErrorKind::kIo, path_, "write attribute " + name);
+}
+
+// Text is an array of bytes, so that it may be empty.
+void File::write_text(const std::string& name, const std::string& text) {
+  MPIBERT_CHECK(text.size() < kMaxTextBytes, kInvalidArgument, path_.string(), ": attribute ", name, " has ", text.size(), " bytes, more than ", kMaxTextBytes);
+  const Session session;
+  const hsize_t size = text.size();
+  const Handle space(check(size > 0 ? H5Screate_simple(1, &size, nullptr) : H5Screate(H5S_NULL), ErrorKind::kIo, path_, "make a data space"), close_space);
+  const Handle attribute(check(H5Acreate2(handle_.id(), name.c_str(), H5T_STD_U8LE, space.id(), H5P_DEFAULT, H5P_DEFAULT), ErrorKind::kIo, path_,
+                               "create attribute " + name), close_attribute);
+  if (size > 0) check(H5Awrite(attribute.id(), H5T_NATIVE_UINT8, text.data()), ErrorKind::kIo, path_, "write attribute " + name);
+}
+
+void File::write(const std::string& name, Type type, const void* values, int64_t count) {
+  const Session session;
+  const hsize_t size = static_cast<hsize_t>(count), limit = std::max<hsize_t>(size, 1), chunk = std::min(limit, kChunkElements);
+  const Handle space(check(H5Screate_simple(1, &size, &limit), ErrorKind::kIo, path_, "make a data space"), close_space);
+  const Handle creation = make_list(H5P_DATASET_CREATE, path_);
+  check(H5Pset_obj_track_times(creation.id(), false), ErrorKind::kIo, path_, "switch off times");
+  check(H5Pset_chunk(creation.id(), 1, &chunk), ErrorKind::kIo, path_, "choose the chunks");
+  check(H5Pset_fill_time(creation.id(), H5D_FILL_TIME_ALLOC), ErrorKind::kIo, path_, "fill the last chunk");  // else its end is what memory held
+  check(H5Pset_fletcher32(creation.id()), ErrorKind::kIo, path_, "switch on checksums");
+  const Handle dataset(check(H5Dcreate2(handle_.id(), name.c_str(), stored_type(type), space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT),
+                             ErrorKind::kIo, path_, "create dataset " + name), close_dataset);
+  if (count > 0)
+    check(H5Dwrite(dataset.id(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), ErrorKind::kIo, path_, "write dataset " + name + "; is the disk full?");
+}
+
+int64_t File::read_integer(const std::string& name) const {
+  const Session session;
+  const Handle attribute(check(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find attribute " + name), close_attribute);
+  const Handle type(check(H5Aget_type(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_type);
+  const Handle space(check(H5Aget_space(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_space);
+  MPIBERT_CHECK(H5Tequal(type.id(), H5T_STD_I64LE) > 0 && H5Sget_simple_extent_npoints(space.id()) == 1, kCorrupt, path_.string(), ": attribute ", name,
+                " is not one int64");
+  int64_t value = 0;
+  check(H5Aread(attribute.id(), H5T_NATIVE_INT64, &value), ErrorKind::kCorrupt, path_, "read attribute " + name);
+  return value;
+}
+
+std::string File::read_text(const std::string& name) const {
+  const Session session;
+  const Handle attribute(check(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find attribute " + name), close_attribute);
+  const Handle type(check(H5Aget_type(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_type);
+  const Handle space(check(H5Aget_space(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_space);
+  const hssize_t size = H5Sget_simple_extent_npoints(space.id());
+  MPIBERT_CHECK(H5Tequal(type.id(), H5T_STD_U8LE) > 0 && size >= 0 && size < static_cast<hssize_t>(kMaxTextBytes), kCorrupt, path_.string(), ": attribute ", name,
+                " is not text of less than ", kMaxTextBytes, " bytes");
+  std::string text(static_cast<size_t>(size), '\0');
+  if (size > 0) check(H5Aread(attribute.id(), H5T_NATIVE_UINT8, text.data()), ErrorKind::kCorrupt, path_, "read attribute " + name);
+  return text;
+}
+
+namespace {
+
+// Only what write() makes is read: chunked, one filter and that the checksum, every chunk there. This keeps out virtual and external storage,
+// filters loaded from elsewhere, and chunks that are absent and would read as zeros.
+void check_storage(hid_t dataset, int64_t stored_bytes, const std::filesystem::path& path, const std::string& name) {
+  const Handle creation(check(H5Dget_create_plist(dataset), ErrorKind::kCorrupt, path, "examine dataset " + name), close_list);
+  MPIBERT_CHECK(H5Pget_layout(creation.id()) == H5D_CHUNKED, kCorrupt, path.string(), ": dataset ", name, " is not chunked");
+  unsigned flags = 0, config = 0;
+  size_t parameters = 0;
+  const bool checksummed = H5Pget_nfilters(creation.id()) == 1 &&
+                           H5Pget_filter2(creation.id(), 0, &flags, &parameters, nullptr, 0, nullptr, &config) == H5Z_FILTER_FLETCHER32;
+  MPIBERT_CHECK(checksummed, kCorrupt, path.string(), ": dataset ", name, " does not have fletcher32 as its one filter");
+  const int64_t there = static_cast<int64_t>(H5Dget_storage_size(dataset));
+  MPIBERT_CHECK(there >= stored_bytes, kCorrupt, path.string(), ": dataset ", name, " needs ", stored_bytes, " bytes, but the file has ", there,
+                " of it; prepare the data again");
+}
+
+}  // namespace
+
+Dataset File::open_dataset(const std::string& name) const {
+  const Session session;
+  H5L_info_t link{};
+  check(H5Lget_info(handle_.id(), name.c_str(), &link, H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find dataset " + name);
+  MPIBERT_CHECK(link.type == H5L_TYPE_HARD, kCorrupt, path_.string(), ": dataset ", name, " is a link to elsewhere");
+  const Handle access = make_list(H5P_DATASET_ACCESS, path_);
+  check(H5Pset_chunk_cache(access.id(), 0, 0, 1.0), ErrorKind::kIo, path_, "switch off the chunk cache");  // decoded samples are cached above
+  Dataset dataset;
+  dataset.path_ = path_;
+  dataset.name_ = name;
+  dataset.handle_ = Handle(check(H5Dopen2(handle_.id(), name.c_str(), access.id()), ErrorKind::kCorrupt, path_, "open dataset " + name), close_dataset);
+  const Handle space(check(H5Dget_space(dataset.handle_.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name), close_space);
+  MPIBERT_CHECK(H5Sget_simple_extent_ndims(space.id()) == 1, kCorrupt, path_.string(), ": dataset ", name, " does not have one dimension");
+  hsize_t size = 0;
+  check(H5Sget_simple_extent_dims(space.id(), &size, nullptr), ErrorKind::kCorrupt, path_, "examine dataset " + name);
+  MPIBERT_CHECK(size < (hsize_t{1} << 56), kCorrupt, path_.string(), ": dataset ", name, " claims ", size, " elements");
+  dataset.size_ = static_cast<int64_t>(size);
+  const Handle type(check(H5Dget_type(dataset.handle_.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name), close_type);
+  constexpr std::array kTypes = {Type::kUInt8, Type::kUInt16, Type::kInt32, Type::kInt64, Type::kFloat32};
+  const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](Type t) { return H5Tequal(type.id(), stored_type(t)) > 0; });
+  MPIBERT_CHECK(known != kTypes.end(), kCorrupt, path_.string(), ": dataset ", name, " has a number type that no shard has");
+  dataset.type_ = *known;
+  check_storage(dataset.handle_.id(), dataset.size_ * bytes_of(dataset.type_), path_, name);
+  return dataset;
+}
+
+void Dataset::read_into(int64_t begin, int64_t end, void* values) const {
+  MPIBERT_CHECK(begin >= 0 && begin <= end && end <= size_, kInvalidArgument, path_.string(), ": elements ", begin, " to ", end, " of dataset ", name_, " of ", size_);
+  if (begin == end) return;
+  const Session session;
+  const hsize_t start = static_cast<hsize_t>(begin), count = static_cast<hsize_t>(end - begin);
+  const Handle from(check(H5Dget_space(handle_.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name_), close_space);
+  const Handle to(check(H5Screate_simple(1, &count, nullptr), ErrorKind::kIo, path_, "make a data space"), close_space);
+  check(H5Sselect_hyperslab(from.id(), H5S_SELECT_SET, &start, nullptr, &count, nullptr), ErrorKind::kCorrupt, path_, "select of dataset " + name_);
+  check(H5Dread(handle_.id(), memory_type(type_), to.id(), from.id(), H5P_DEFAULT, values), ErrorKind::kCorrupt, path_,
+        str_cat("read elements ", begin, " to ", end, " of dataset ", name_, " (damaged; prepare the data again)"));
+}
+
+int64_t open_objects() {
+  const Session session;
+  return H5Fget_obj_count(static_cast<hid_t>(H5F_OBJ_ALL), H5F_OBJ_ALL);
+}
+
+}  // namespace mpibert::hdf5
