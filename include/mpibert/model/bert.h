@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+
+#include "mpibert/model/config.h"
+#include "mpibert/model/head.h"
+#include "mpibert/model/layers.h"
+
+namespace mpibert {
+
+// Embeddings, L encoder layers, pooler.
+class BertModel {
+ public:
+  BertModel(const BertConfig& config, ParameterArena& arena);
+  void plan(ActivationArena& arena, const Backend& backend, DType compute, const BatchLimits& limits, bool train);
+  EncoderOutput forward(Backend& backend, const Batch& batch, const Pass& pass);
+  // d_output: the gradients of forward's output, both overwritten.
+  void backward(Backend& backend, const Batch& batch, const Pass& pass, const EncoderOutput& d_output, const GradientReady& ready);
+
+ private:
+  int64_t hidden_size_;
+  Embeddings embeddings_;
+  std::deque<EncoderLayer> layers_;
+  Pooler pooler_;
+  std::deque<Tensor> inputs_;  // of each layer, of the last forward; one more than layers: the last is the encoder's output
+  const PlannedTensor* scratch_ = nullptr;
+};
+
+// A BertModel and a head: what is trained.
+//
+//   ParameterArena arena;
+//   Model model(config, arena, [](const BertConfig& c, ParameterArena& a) { return std::make_unique<PretrainingHead>(c, a); });
+//   arena.allocate(*backend, DType::kFloat32, arena.size());
+//   arena.use_gradients(gradients);  // [arena.padded_size()] fp32, zeroed by the caller
+//   model.plan(*backend, arena.compute(), {.tokens = 4096, .sequences = 64, .predictions = 640, .max_seq_length = 512}, true);
+//   model.allocate(*backend);
+//   model.forward(*backend, batch, pass);
+//   model.backward(*backend, batch, pass, ready);
+class Model {
+ public:
+  using MakeHead = std::function<std::unique_ptr<Head>(const BertConfig&, ParameterArena&)>;
+
+  // Declares all parameters in the order of forward. Throws kInvalidArgument as check(config) does.
+  Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head);
+
+  // Reserves activations for batches up to `limits`, for training or for evaluation alone; a second plan replaces the first. Returns bytes.
+  int64_t plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train);
+  void allocate(Backend& backend);  // the planned activations; the only device memory a Model has
+
+  // Throws kInvalidArgument, before any work, on a batch beyond the plan or longer than max_position_embeddings.
+  void forward(Backend& backend, const Batch& batch, const Pass& pass);
+  // Of the batch last given to forward with a pass that trains. Adds to the gradients of all parameters, top to bottom; calls `ready`, if there is
+  // one, after the head, the pooler, every layer and the embeddings with the offset from which on gradients are final: last with 0.
+  void backward(Backend& backend, const Batch& batch, const Pass& pass, const GradientReady& ready = {});
+
+  Head& head() { return *head_; }
+  const Head& head() const { return *head_; }
+  const BertConfig& config() const { return config_; }
+  const BatchLimits& limits() const { return limits_; }
+
+ private:
+  void check_batch(const Batch& batch, const Pass& pass) const;
+
+  BertConfig config_;
+  BertModel bert_;
+  std::unique_ptr<Head> head_;
+  std::unique_ptr<ActivationArena> activations_;
+  BatchLimits limits_;
+  bool planned_to_train_ = false;
+  const PlannedTensor *d_hidden_ = nullptr, *d_pooled_ = nullptr;
+  EncoderOutput output_;
+};
+
+}  // namespace mpibert

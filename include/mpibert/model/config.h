@@ -1,0 +1,53 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "mpibert/ops/ops.h"
+
+namespace mpibert {
+
+// config.json of a BERT model folder: names, meanings and defaults of transformers' BertConfig.
+struct BertConfig {
+  int64_t vocab_size = 30522;
+  int64_t hidden_size = 768;              // a multiple of num_attention_heads
+  int64_t num_hidden_layers = 12;
+  int64_t num_attention_heads = 12;
+  int64_t intermediate_size = 3072;
+  int64_t max_position_embeddings = 512;  // longest sequence in tokens
+  int64_t type_vocab_size = 2;
+  std::string hidden_act = "gelu";        // gelu (erf), gelu_new or gelu_pytorch_tanh (tanh), relu
+  float hidden_dropout_prob = 0.1f;
+  float attention_probs_dropout_prob = 0.1f;
+  std::optional<float> classifier_dropout{};  // of classification heads; absent: hidden_dropout_prob
+  float layer_norm_eps = 1e-12f;
+  float initializer_range = 0.02f;
+
+  // Keys of config.json that mean nothing here (id2label, architectures, ...), each with its value as JSON text. Written back as they were.
+  std::map<std::string, std::string> other{};
+
+  Activation activation() const;  // of hidden_act
+  bool operator==(const BertConfig&) const = default;
+};
+
+// Throws kInvalidArgument naming the field: sizes from 1 (num_hidden_layers from 0), hidden_size a multiple of num_attention_heads, dropout in [0, 1),
+// known hidden_act.
+void check(const BertConfig& config);
+
+// `text` is JSON; a missing key has its default, and so has a missing model_type (Google's bert_config.json has none). `where` names the source in
+// errors. Throws kCorrupt on text that is not JSON or a value of the wrong kind; kInvalidArgument on another model_type than bert, another
+// position_embedding_type than absolute, is_decoder, untied embeddings, pruned heads, and on what check() refuses.
+BertConfig config_from_json(std::string_view text, std::string_view where = "config.json");
+std::string config_to_json(const BertConfig& config);  // indented, keys in order of the alphabet, a newline at the end
+BertConfig read_config(const std::filesystem::path& path);
+
+// Floating-point operations of one training step, forward and backward; padding and what is not a matrix product do not count:
+//   L (24 H^2 T + 12 H I T + 12 H sum s^2) + 6 P (H^2 + H V),    for I = 4 H: L (72 H^2 T + 12 H sum s^2) + 6 P (H^2 + H V)
+// T tokens, s the length of each sequence, P masked positions.
+double training_flops(const BertConfig& config, int64_t tokens, double sum_of_squared_lengths, int64_t predictions);
+
+}  // namespace mpibert

@@ -1,0 +1,163 @@
+#include "mpibert/model/config.h"
+
+#include <array>
+#include <charconv>
+#include <nlohmann/json.hpp>
+#include <type_traits>
+#include <utility>
+
+#include "mpibert/base/error.h"
+#include "mpibert/base/file.h"
+
+namespace mpibert {
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::array<std::pair<const char*, Activation>, 4> kActivations{
+    {{"gelu", Activation::kGelu}, {"gelu_new", Activation::kGeluTanh}, {"gelu_pytorch_tanh", Activation::kGeluTanh}, {"relu", Activation::kRelu}}};
+
+// The fields that mean something here: visit(key, member) for each. One list for reading and writing.
+template <class Config, class Visit>
+void for_each_field(Config& config, const Visit& visit) {
+  visit("vocab_size", config.vocab_size);
+  visit("hidden_size", config.hidden_size);
+  visit("num_hidden_layers", config.num_hidden_layers);
+  visit("num_attention_heads", config.num_attention_heads);
+  visit("intermediate_size", config.intermediate_size);
+  visit("max_position_embeddings", config.max_position_embeddings);
+  visit("type_vocab_size", config.type_vocab_size);
+  visit("hidden_act", config.hidden_act);
+  visit("hidden_dropout_prob", config.hidden_dropout_prob);
+  visit("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
+  visit("classifier_dropout", config.classifier_dropout);
+  visit("layer_norm_eps", config.layer_norm_eps);
+  visit("initializer_range", config.initializer_range);
+}
+
+[[noreturn]] void refuse_kind(std::string_view where, std::string_view key, const char* expected, const json& found) {
+  throw Error(ErrorKind::kCorrupt, str_cat(where, ": ", key, ": expected ", expected, ", found ", found.dump()));
+}
+
+void read(const json& value, std::string_view where, std::string_view key, int64_t& field) {
+  if (!value.is_number_integer()) refuse_kind(where, key, "a whole number", value);
+  field = value.get<int64_t>();
+}
+
+void read(const json& value, std::string_view where, std::string_view key, float& field) {
+  if (!value.is_number()) refuse_kind(where, key, "a number", value);
+  field = static_cast<float>(value.get<double>());
+}
+
+void read(const json& value, std::string_view where, std::string_view key, std::string& field) {
+  if (!value.is_string()) refuse_kind(where, key, "a string", value);
+  field = value.get<std::string>();
+}
+
+void read(const json& value, std::string_view where, std::string_view key, std::optional<float>& field) {
+  field.reset();
+  if (!value.is_null()) read(value, where, key, field.emplace());
+}
+
+// The shortest decimal number that reads back as this float: 0.1, where a double of it would print 0.10000000149011612.
+json number(float value) {
+  std::array<char, 32> text{};
+  char* const end = std::to_chars(text.data(), text.data() + text.size(), value).ptr;
+  double shortest = 0;
+  std::from_chars(text.data(), end, shortest);
+  return shortest;
+}
+
+json json_of(int64_t field) { return field; }
+json json_of(const std::string& field) { return field; }
+json json_of(float field) { return number(field); }
+json json_of(const std::optional<float>& field) { return field ? number(*field) : json(nullptr); }
+
+// Keys that would change the computation: only the value named here is what this program computes.
+void check_supported(const json& object, std::string_view where) {
+  const auto only = [&](const char* key, const json& supported) {
+    const auto found = object.find(key);
+    MPIBERT_CHECK(found == object.end() || *found == supported, kInvalidArgument, where, ": ", key, " ", found->dump(), " is not supported: expected ",
+                  supported.dump());
+  };
+  only("model_type", "bert");
+  only("position_embedding_type", "absolute");
+  only("is_decoder", false);
+  only("add_cross_attention", false);
+  only("tie_word_embeddings", true);
+  only("pruned_heads", json::object());
+}
+
+}  // namespace
+
+Activation BertConfig::activation() const {
+  std::string known;
+  for (const auto& [name, activation] : kActivations) {
+    if (hidden_act == name) return activation;
+    known += (known.empty() ? "" : ", ") + std::string(name);
+  }
+  throw Error(ErrorKind::kInvalidArgument, str_cat("hidden_act '", hidden_act, "' is not supported: expected one of ", known));
+}
+
+void check(const BertConfig& config) {
+  for_each_field(config, [&](const char* key, const auto& field) {
+    if constexpr (std::is_same_v<decltype(field), const int64_t&>) {
+      const int64_t least = &field == &config.num_hidden_layers ? 0 : 1;
+      MPIBERT_CHECK(field >= least && field < (int64_t{1} << 31), kInvalidArgument, key, " ", field, ": expected at least ", least, " and less than 2^31");
+    }
+  });
+  const auto probability = [](const char* key, float value) {
+    MPIBERT_CHECK(value >= 0 && value < 1, kInvalidArgument, key, " ", value, ": expected 0 or more and less than 1");
+  };
+  probability("hidden_dropout_prob", config.hidden_dropout_prob);
+  probability("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
+  probability("classifier_dropout", config.classifier_dropout.value_or(0));
+  MPIBERT_CHECK(config.hidden_size % config.num_attention_heads == 0, kInvalidArgument, "hidden_size ", config.hidden_size,
+                " is not a multiple of num_attention_heads ", config.num_attention_heads);
+  MPIBERT_CHECK(config.layer_norm_eps >= 0, kInvalidArgument, "layer_norm_eps ", config.layer_norm_eps, ": expected 0 or more");
+  MPIBERT_CHECK(config.initializer_range >= 0, kInvalidArgument, "initializer_range ", config.initializer_range, ": expected 0 or more");
+  static_cast<void>(config.activation());
+}
+
+BertConfig config_from_json(std::string_view text, std::string_view where) {
+  json object = json::parse(text, nullptr, false);
+  MPIBERT_CHECK(object.is_object(), kCorrupt, where, ": expected a JSON object");
+  check_supported(object, where);
+  BertConfig config;
+  for_each_field(config, [&](const char* key, auto& field) {
+    const auto found = object.find(key);
+    if (found == object.end()) return;
+    read(*found, where, key, field);
+    object.erase(found);
+  });
+  for (const auto& [key, value] : object.items()) config.other[key] = value.dump();
+  try {
+    check(config);
+  } catch (const Error& error) {
+    throw Error(error.kind(), str_cat(where, ": ", error.what()));
+  }
+  return config;
+}
+
+std::string config_to_json(const BertConfig& config) {
+  json object = json::object();
+  for (const auto& [key, value] : config.other) object[key] = json::parse(value);
+  if (!object.contains("model_type")) object["model_type"] = "bert";
+  for_each_field(config, [&](const char* key, const auto& field) { object[key] = json_of(field); });
+  return object.dump(2) + "\n";
+}
+
+BertConfig read_config(const std::filesystem::path& path) {
+  constexpr size_t kLargest = size_t{1} << 24;
+  return config_from_json(read_file(path, kLargest), path.string());
+}
+
+double training_flops(const BertConfig& config, int64_t tokens, double sum_of_squared_lengths, int64_t predictions) {
+  const auto h = static_cast<double>(config.hidden_size), inner = static_cast<double>(config.intermediate_size);
+  const auto t = static_cast<double>(tokens), p = static_cast<double>(predictions);
+  return static_cast<double>(config.num_hidden_layers) * (24 * h * h * t + 12 * h * inner * t + 12 * h * sum_of_squared_lengths) +
+         6 * p * (h * h + h * static_cast<double>(config.vocab_size));
+}
+
+}  // namespace mpibert

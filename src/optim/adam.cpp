@@ -1,0 +1,37 @@
+#include "optim/make.h"
+
+namespace mpibert {
+
+namespace {
+
+class Adam final : public Optimizer {
+ public:
+  Adam(AdamKind kind, const OptimizerOptions& options, Backend& backend, const ParameterArena& arena, std::vector<Piece> pieces)
+      : Optimizer(options, backend, arena, std::move(pieces)), kind_(kind) {}
+
+  void step(const Tensor& state, const Tensor& gradient, const SumOverRanks& /*sum*/) override {
+    for (const OwnedRange& range : ranges_)
+      backend_.adam_step({.gradient = gradient.elements(range.local.begin, range.local.end),
+                          .state = state,
+                          .kind = kind_,
+                          .beta1 = static_cast<float>(options_.beta1),
+                          .beta2 = static_cast<float>(options_.beta2),
+                          .epsilon = static_cast<float>(options_.epsilon),
+                          .weight_decay = range.weight_decay,
+                          .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),
+                          .exp_avg_sq = exp_avg_sq_.elements(range.local.begin, range.local.end),
+                          .master = master(range),
+                          .value = value(range)});
+  }
+
+ private:
+  AdamKind kind_;
+};
+
+}  // namespace
+
+std::unique_ptr<Optimizer> make_adam(AdamKind kind, const OptimizerOptions& options, Backend& backend, const ParameterArena& arena, std::vector<Piece> pieces) {
+  return std::make_unique<Adam>(kind, options, backend, arena, std::move(pieces));
+}
+
+}  // namespace mpibert
