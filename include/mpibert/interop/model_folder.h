@@ -1,0 +1,57 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mpibert/interop/safetensors.h"
+#include "mpibert/tensor/shape.h"
+
+namespace mpibert {
+
+// Weights of a Hugging Face model folder (model.safetensors, or sharded with its index), by name.
+
+struct WantedTensor {
+  std::string name{};  // as BertForPreTraining and its siblings name it, e.g. "bert.embeddings.word_embeddings.weight"
+  Shape shape{};
+};
+
+// Called once for each wanted tensor that the folder holds, in the order of `wanted`, after everything has been checked.
+using TensorSink = std::function<void(const std::string& name, std::span<const float> values)>;
+
+struct LoadReport {
+  std::vector<std::string> loaded{};   // names as wanted
+  std::vector<std::string> fresh{};    // wanted, not in the folder, allowed to be new: a head to be trained
+  std::vector<std::string> dropped{};  // names in the folder of a head that is not wanted
+  std::vector<std::string> ignored{};  // names in the folder that are no parameters, or copies of a tied one (checked to be equal)
+  int64_t renamed = 0;               // loaded under another name than the folder's: "bert." added, LayerNorm gamma/beta
+  std::string text() const;          // one line for the log
+};
+
+// Reads `wanted` from the folder, as fp32. Names in the folder may lack "bert." and may call a LayerNorm's weight and bias gamma and beta.
+//
+// A wanted tensor may be absent only if its name begins with one of `head_prefixes` ("classifier.", "cls.", "bert.pooler."), and then
+// together with all others of its head. A tensor that is not wanted may be present only if it belongs to a known head (cls.predictions,
+// cls.seq_relationship, classifier, qa_outputs, bert.pooler) of which nothing is wanted, or is a position_ids or token_type_ids buffer,
+// or is the tied decoder of cls.predictions with the same numbers. Everything else is refused, all names in one message:
+//   kInvalidArgument  names unknown or missing: the folder is of another model than asked for; shapes that differ, or an untied decoder
+//   kCorrupt          the file does not obey its format; a head that is there in part; two names for one tensor
+//   kNotFound         no such folder, or no weights in it
+// replace_head: tensors under `head_prefixes` other than the pooler are taken as new whatever the folder holds (another number of labels).
+LoadReport load_weights(const std::filesystem::path& folder, std::span<const WantedTensor> wanted, std::span<const std::string> head_prefixes,
+                        const TensorSink& sink, bool replace_head = false);
+
+// The name that BertForPreTraining and its siblings give to a tensor that a folder calls `name`.
+std::string canonical_weight_name(std::string_view name);
+// True for buffers that old versions saved beside the parameters (canonical name).
+bool is_known_buffer(std::string_view name);
+
+// A model folder that transformers loads: model.safetensors and the text files (config.json, vocab.txt, tokenizer_config.json: name -> text).
+// Makes the folder; each file appears whole. Throws kInvalidArgument for a name that is not a plain file name.
+void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files);
+
+}  // namespace mpibert

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "mpibert/data/corpus.h"
+#include "mpibert/data/dataset.h"
+#include "mpibert/data/masking.h"
+#include "mpibert/text/tokenizer.h"
+
+namespace mpibert {
+
+// How the ranks of one preparation tell each other what they made; the program adapts its communicator to this.
+class Exchange {
+ public:
+  virtual ~Exchange() = default;
+  virtual int rank() const = 0;
+  virtual int size() const = 0;
+  virtual std::vector<std::string> all_gather(const std::string& mine) = 0;  // every rank's, in order of rank
+};
+// A job of one rank.
+class NoExchange : public Exchange {
+ public:
+  int rank() const override { return 0; }
+  int size() const override { return 1; }
+  std::vector<std::string> all_gather(const std::string& mine) override { return {mine}; }
+};
+
+struct PrepareInput {
+  std::string split;  // "train", "dev", "test"; of a sentence task empty: all splits found in the folder. Of pre-training empty: "train"
+  std::vector<std::filesystem::path> paths;  // files or folders; of a sentence task one
+};
+
+struct PrepareOptions {
+  std::string task = "pretraining";
+  std::vector<PrepareInput> inputs{};
+  std::filesystem::path output{};      // a folder; made if it is not there
+  bool overwrite = false;              // replace a data set that is there
+  int64_t max_seq_length = 128;
+  uint64_t seed = 12345;
+  int64_t shard_samples = 65536;       // most samples of a shard
+  Truncation truncation = Truncation::kLongestFirst;  // of sentence tasks
+
+  // Pre-training.
+  CorpusFormat format = CorpusFormat::kAuto;
+  int64_t block_bytes = int64_t{16} << 20;  // text that is worked on at a time; random next sentences come from the same block
+  double short_seq_prob = 0.1;
+  int64_t dupe_factor = 1;             // passes over the text with other pairs (and other static masks), at most 255
+  bool static_masking = false;         // false: the loader masks, anew in each epoch
+  MaskingOptions masking{};            // of static masking
+};
+
+// Raw text into a prepared data set (data/dataset.h). Collective: all ranks call it with equal options and see one file system. The work is cut
+// into units by the input alone, unit u goes to rank u mod R, each is tokenized by all threads of the rank; so the files are the same,
+// byte for byte, for any number of ranks and threads. An error on one rank is thrown on all.
+// Returns the manifest, which rank 0 writes last. Throws kInvalidArgument, kNotFound, kCorrupt, kIo; kBusy if the output holds a data set
+// and overwrite is not set.
+Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange);
+
+}  // namespace mpibert

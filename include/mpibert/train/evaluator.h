@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mpibert/comm/communicator.h"
+#include "mpibert/data/batch_loader.h"
+#include "mpibert/model/bert.h"
+#include "mpibert/tasks/task.h"
+
+namespace mpibert {
+
+// One split of a prepared data set.
+struct DataSplit {
+  std::filesystem::path folder;
+  std::string name = "train";
+};
+
+struct EvaluatorOptions {
+  int64_t micro_tokens = 8192;
+  std::optional<Masker> masking{};  // of an unmasked pre-training set
+};
+
+// Runs the model over ranges of a data set, without dropout. The model must have been planned for batches of micro_tokens.
+class Evaluator {
+ public:
+  Evaluator(Backend& backend, Communicator& comm, Model& model, EvaluatorOptions options);
+
+  // Collective. Every sample once, dealt to the ranks in contiguous ranges; all ranks get the scores.
+  //   classification: {"loss", mean cross-entropy} and the task's metrics, computed on rank 0 from the logits of all samples
+  //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term
+  Scores evaluate(const Task& task, const DataSplit& split);
+
+  // Logits of samples begin .. end-1, in order of samples; not collective.
+  std::vector<Prediction> predict(const DataSplit& split, int64_t begin, int64_t end);
+
+ private:
+  Scores evaluate_classification(const Task& task, const DataSplit& split);
+  Scores evaluate_pretraining(const DataSplit& split);
+  EvaluationLoader loader(Dataset dataset, int64_t begin, int64_t end) const;
+  Scores shared(const Scores& scores);
+
+  Backend& backend_;
+  Communicator& comm_;
+  Model& model_;
+  EvaluatorOptions options_;
+};
+
+// The numbers of a tensor of compute precision, on the host. Waits.
+std::vector<float> host_floats(Backend& backend, const Tensor& tensor);
+// exp(values - max) / sum, in double.
+std::vector<double> softmax(std::span<const float> values);
+
+}  // namespace mpibert

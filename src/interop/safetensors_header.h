@@ -1,0 +1,24 @@
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "mpibert/interop/safetensors.h"
+
+namespace mpibert {
+
+struct SafetensorsHeader {
+  std::vector<TensorInfo> tensors;  // in order of names; offsets from the start of the file
+  std::map<std::string, std::string> metadata;
+};
+
+// The JSON of a header whose data, `data_size` bytes, begin `data_begin` bytes into the file. All checks of the format that need no
+// numbers are here, so this is what a fuzzer has to call. `file` stands in messages only. Throws as SafetensorsReader.
+SafetensorsHeader parse_safetensors_header(std::string_view json, uint64_t data_begin, uint64_t data_size, const std::string& file);
+
+// "F32" and so on.
+std::string_view safetensors_dtype(DType dtype);
+
+}  // namespace mpibert

@@ -1,0 +1,77 @@
+#include <algorithm>
+
+#include "mpibert/base/error.h"
+#include "tasks/prepare_plan.h"
+
+namespace mpibert {
+
+namespace {
+
+struct NamedSplit {
+  std::string name;
+  std::filesystem::path path;
+};
+
+std::vector<NamedSplit> splits_of(const PrepareOptions& options, const Task& task) {
+  std::vector<NamedSplit> splits;
+  for (const PrepareInput& input : options.inputs) {
+    MPIBERT_CHECK(input.paths.size() == 1, kInvalidArgument, "task ", task.name, " has one folder or file for a split, not ", input.paths.size());
+    const std::filesystem::path& path = input.paths[0];
+    MPIBERT_CHECK(std::filesystem::exists(path), kNotFound, "input ", path.string(), " is not there");
+    if (!input.split.empty()) {
+      splits.push_back({input.split, path});
+      continue;
+    }
+    MPIBERT_CHECK(std::filesystem::is_directory(path), kInvalidArgument, path.string(), " is one file; name the split it is for");
+    for (std::string& name : find_raw_splits(task, path)) splits.push_back({std::move(name), path});
+  }
+  for (size_t i = 0; i < splits.size(); ++i)
+    for (size_t j = 0; j < i; ++j) MPIBERT_CHECK(splits[i].name != splits[j].name, kInvalidArgument, "split '", splits[i].name, "' is given twice");
+  return splits;
+}
+
+Sample encode(const Example& example, const PrepareOptions& options, const BertTokenizer& tokenizer) {
+  const std::optional<std::string_view> second = example.text_b ? std::optional<std::string_view>(*example.text_b) : std::nullopt;
+  Encoding encoding = tokenizer.encode(example.text_a, second, options.max_seq_length, options.truncation);
+  Sample sample;
+  sample.input_ids = std::move(encoding.ids);
+  sample.token_type_ids = std::move(encoding.type_ids);
+  if (example.label) sample.labels.emplace_back("labels", std::vector<int32_t>{*example.label});
+  return sample;
+}
+
+const char* name_of(Truncation truncation) {
+  switch (truncation) {
+    case Truncation::kLongestFirst: return "longest_first";
+    case Truncation::kLongestFirstPop: return "longest_first_pop";
+    case Truncation::kOnlyFirst: return "only_first";
+    case Truncation::kOnlySecond: return "only_second";
+  }
+  throw std::logic_error("unknown truncation");
+}
+
+}  // namespace
+
+PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer, const Task& task) {
+  PreparePlan plan;
+  auto raw = std::make_shared<std::vector<RawSplit>>();
+  for (const NamedSplit& split : splits_of(options, task)) {
+    raw->push_back(read_raw_split(task, split.path, split.name));
+    const RawSplit& read = raw->back();
+    plan.splits.push_back({.name = split.name, .labels = labels_of(task, read.labelled), .dropped = read.dropped, .shards = {}});
+    plan.units.push_back((static_cast<int64_t>(read.examples.size()) + options.shard_samples - 1) / options.shard_samples);
+  }
+  plan.options = {{"shard_samples", std::to_string(options.shard_samples)}, {"truncation", name_of(options.truncation)}};
+  plan.make = [&options, &tokenizer, raw, splits = plan.splits](size_t split, int64_t unit) {
+    const std::vector<Example>& examples = (*raw)[split].examples;
+    const int64_t begin = unit * options.shard_samples, end = std::min(begin + options.shard_samples, static_cast<int64_t>(examples.size()));
+    std::vector<Sample> samples(static_cast<size_t>(end - begin));
+    for_each_in_parallel(end - begin, [&](int64_t i) { samples[static_cast<size_t>(i)] = encode(examples[static_cast<size_t>(begin + i)], options, tokenizer); });
+    UnitWriter writer(options, tokenizer.vocabulary(), splits[split], unit);
+    for (const Sample& sample : samples) writer.add(sample);
+    return writer.finish();
+  };
+  return plan;
+}
+
+}  // namespace mpibert

@@ -1,0 +1,326 @@
+#include "mpibert/train/trainer.h"
+
+#include <chrono>
+#include <cmath>
+#include <cstring>
+
+#include "mpibert/base/error.h"
+
+namespace mpibert {
+
+namespace {
+
+class Stopwatch {
+ public:
+  double seconds() const { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count(); }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+std::vector<Piece> pieces_of(int64_t padded, int64_t bucket, const Communicator& comm, int rank) {
+  std::vector<Piece> pieces;
+  for (const OwnedPiece& piece : owned_pieces(padded, bucket, rank, comm.size())) pieces.push_back({piece.begin, piece.end, piece.local});
+  return pieces;
+}
+
+// --reduction fast: all slots of a rank accumulate in one buffer.
+FoldPlan one_buffer_plan(const SlotRange& run) {
+  FoldPlan plan{.steps = {}, .results = {0}, .buffers = 1};
+  for (int64_t slot = run.first; slot < run.last; ++slot) plan.steps.push_back({.slot = slot, .buffer = 0, .merges = {}});
+  return plan;
+}
+
+template <class T>
+std::span<const std::byte> bytes_of_numbers(std::span<T> numbers) {
+  return std::as_bytes(numbers);
+}
+
+}  // namespace
+
+// Sums over the global batch that a step must know before it begins.
+struct Trainer::Counts {
+  int64_t tokens = 0, sequences = 0, squared_lengths = 0, predictions = 0;
+  int stop_signal = 0;
+};
+
+Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterArena& arena, DType compute, const TrainerOptions& options)
+    : backend_(backend), comm_(comm), model_(model), arena_(arena), options_(options) {
+  MPIBERT_CHECK(options.slots >= comm.size(), kInvalidArgument, "--slots is ", options.slots, ", but there are ", comm.size(),
+                " ranks and each computes at least one slot; start fewer ranks or give --slots ", comm.size());
+  check(options.schedule);
+  comm_.set_slots(options.slots);
+  run_ = slots_of_rank(options.slots, comm.size(), comm.rank());
+  plan_ = options.reduction == Reduction::kExact ? plan_fold(options.slots, comm.size(), comm.rank()) : one_buffer_plan(run_);
+
+  const int64_t padded = padded_size(arena.size(), comm.size());
+  bucket_ = bucket_size(options.bucket_mib, arena.size(), comm.size());
+  arena.allocate(backend, compute, padded);
+  for (int i = 0; i < plan_.buffers; ++i) {
+    gradient_memory_.push_back(backend.allocate(static_cast<size_t>(padded) * sizeof(float)));
+    gradients_.push_back(gradient_memory_.back().view(DType::kFloat32, {padded}));
+    backend.zero(gradients_.back());
+  }
+  if (comm.size() > 1) {
+    owned_memory_ = backend.allocate(static_cast<size_t>(padded / comm.size()) * sizeof(float));
+    owned_ = owned_memory_.view(DType::kFloat32, {padded / comm.size()});
+    reducer_.emplace(comm, owned_, bucket_, options.reduction);
+  }
+  state_memory_ = backend.allocate(sizeof(StepState));
+  state_tensor_ = state_memory_.view(DType::kUInt8, {kStepStateBytes});
+  const auto terms = static_cast<int64_t>(model.head().terms().size());
+  loss_memory_ = backend.allocate(static_cast<size_t>(run_.size() * 2 * terms) * sizeof(float));
+  losses_ = loss_memory_.view(DType::kFloat32, {run_.size(), 2, terms});
+  labels_.assign(static_cast<size_t>(terms), 0);
+  const std::vector<Piece> pieces = pieces_of(padded, bucket_, comm, comm.rank());
+  norms_.emplace(backend, arena.segments(), pieces);
+  optimizer_ = make_optimizer(options.optimizer, backend, arena, pieces);
+  state_.seed = options.seed;
+}
+
+void Trainer::set_weights(std::span<const float> masters) {
+  MPIBERT_CHECK(static_cast<int64_t>(masters.size()) == arena_.size(), kInvalidArgument, "a model of ", arena_.size(), " numbers was given ", masters.size());
+  std::vector<float> padded(static_cast<size_t>(arena_.padded_size()), 0.0f);
+  std::copy(masters.begin(), masters.end(), padded.begin());
+  const Tensor host = host_tensor(std::span(padded), {arena_.padded_size()});
+  arena_.set_values(backend_, host);
+  optimizer_->set_masters(host);
+}
+
+StepOutcome Trainer::step(std::span<const Slot> slots, int stop_signal) {
+  StepOutcome outcome;
+  const Stopwatch exchange;
+  const Counts counts = exchange_counts(slots, stop_signal);
+  outcome.comm_seconds = exchange.seconds();
+  outcome.stop_signal = counts.stop_signal;
+  if (counts.stop_signal != 0) return outcome;
+
+  state_.step = step_;
+  state_.learning_rate = static_cast<float>(learning_rate(options_.schedule, step_));
+  outcome.learning_rate = state_.learning_rate;
+  upload_state();
+  run_slots(slots);
+  const Stopwatch waiting;
+  const Tensor gradient = reduced_gradient();
+  outcome.comm_seconds += waiting.seconds();
+  outcome.applied = apply(gradient, outcome);
+
+  ++step_;
+  ++(outcome.applied ? applied_ : skipped_);
+  samples_ += counts.sequences;
+  tokens_ += counts.tokens;
+  outcome.tokens = counts.tokens;
+  outcome.sequences = counts.sequences;
+  outcome.flops = training_flops(model_.config(), counts.tokens, static_cast<double>(counts.squared_lengths), counts.predictions);
+  return outcome;
+}
+
+Trainer::Counts Trainer::exchange_counts(std::span<const Slot> slots, int stop_signal) {
+  // [labels of each term] tokens, sequences, squares, predictions, ranks that got signal 1, 2, ... 31
+  const size_t terms = labels_.size();
+  constexpr size_t kSignals = 32;
+  std::vector<int64_t> numbers(terms + 4 + kSignals, 0);
+  for (const Slot& slot : slots) {
+    for (const Batch& batch : slot.micro_batches) {
+      const std::vector<int64_t> labels = model_.head().count(batch);
+      for (size_t i = 0; i < terms; ++i) numbers[i] += labels[i];
+      numbers[terms] += batch.tokens();
+      numbers[terms + 1] += batch.sequences();
+      const auto ends = batch["cu_seqlens"].span<int32_t>();
+      for (size_t i = 1; i < ends.size(); ++i) numbers[terms + 2] += int64_t{ends[i] - ends[i - 1]} * (ends[i] - ends[i - 1]);
+      if (batch.has("masked_lm_ids")) numbers[terms + 3] += batch["masked_lm_ids"].size();
+    }
+  }
+  if (stop_signal > 0 && stop_signal < static_cast<int>(kSignals)) numbers[terms + 4 + static_cast<size_t>(stop_signal)] = 1;
+  comm_.all_reduce(numbers, ReduceOp::kSum, "label counts and stop requests");
+
+  Counts counts{numbers[terms], numbers[terms + 1], numbers[terms + 2], numbers[terms + 3]};
+  for (size_t signal = 1; signal < kSignals; ++signal)
+    if (numbers[terms + 4 + signal] > 0) counts.stop_signal = static_cast<int>(signal);
+  const std::vector<LossTerm> loss_terms = model_.head().terms();
+  for (size_t i = 0; i < terms; ++i) {
+    labels_[i] = numbers[i];
+    state_.loss_scale[i] = numbers[i] > 0 ? loss_terms[i].weight / static_cast<float>(numbers[i]) : 0.0f;
+  }
+  return counts;
+}
+
+void Trainer::upload_state() {
+  backend_.upload(Tensor(&state_, DType::kUInt8, {kStepStateBytes}), state_tensor_);
+}
+
+Tensor Trainer::loss_row(int64_t row) const { return losses_.rows(row, row + 1).reshape({2, losses_.shape()[2]}); }
+
+void Trainer::run_slots(std::span<const Slot> slots) {
+  MPIBERT_ASSERT(static_cast<int64_t>(slots.size()) == run_.size());
+  backend_.zero(losses_);
+  for (size_t i = 0; i < slots.size(); ++i) run_slot(slots[i], plan_.steps[i], static_cast<int64_t>(i), i + 1 == slots.size());
+}
+
+// Fills the slot's gradient buffer and folds it into the subtrees. The last slot's merges happen bucket by bucket, as its gradients become final.
+void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool last) {
+  MPIBERT_ASSERT(slot.index == plan.slot);
+  const Tensor gradient = gradients_[static_cast<size_t>(plan.buffer)];
+  if (options_.reduction == Reduction::kExact || row == 0) backend_.zero(gradient);
+  arena_.use_gradients(gradient);
+  const bool overlap = last && reducer_.has_value();
+  if (overlap) {
+    std::vector<Tensor> subtrees;
+    for (const int buffer : plan_.results) subtrees.push_back(gradients_[static_cast<size_t>(buffer)]);
+    reducer_->begin(subtrees, [this, &plan](int64_t begin, int64_t end) {
+      for (const SlotMerge& each : plan.merges) merge(each, begin, end);
+    });
+  }
+  const Tensor sums = loss_row(row);
+  const Pass pass{.train = true, .state = state_tensor_, .loss_sums = sums.rows(0, 1).reshape({sums.shape()[1]}), .correct = sums.rows(1, 2).reshape({sums.shape()[1]})};
+  for (size_t i = 0; i < slot.micro_batches.size(); ++i) {
+    const Batch& batch = slot.micro_batches[i];
+    const bool final_batch = overlap && i + 1 == slot.micro_batches.size();
+    model_.forward(backend_, batch, pass);
+    model_.backward(backend_, batch, pass, [this, final_batch](int64_t offset) {
+      if (final_batch) reducer_->ready_from(offset);
+      else comm_.progress();
+    });
+  }
+  if (!overlap)
+    for (const SlotMerge& each : plan.merges) merge(each, 0, arena_.padded_size());
+}
+
+void Trainer::merge(const SlotMerge& merge, int64_t begin, int64_t end) {
+  const Tensor into = gradients_[static_cast<size_t>(merge.into)].elements(begin, end);
+  backend_.add({.a = into, .b = gradients_[static_cast<size_t>(merge.from)].elements(begin, end), .c = into});
+}
+
+// The owned part of the sum over all slots; of one rank that is all of it, where it stands.
+Tensor Trainer::reduced_gradient() {
+  if (!reducer_) return gradients_[static_cast<size_t>(plan_.results.front())];
+  reducer_->finish();
+  return owned_;
+}
+
+SumOverRanks Trainer::sum_over_ranks() {
+  if (comm_.size() == 1) return {};
+  return [this](std::span<double> numbers) { comm_.all_reduce(numbers, ReduceOp::kSum, "sums of squares"); };
+}
+
+bool Trainer::apply(const Tensor& gradient, StepOutcome& outcome) {
+  const Stopwatch watch;
+  outcome.gradient_norm = std::sqrt(NormBlocks::total(norms_->cells(backend_, gradient, sum_over_ranks())));
+  if (!std::isfinite(outcome.gradient_norm)) return false;
+  state_.gradient_scale = static_cast<float>(clip_scale(outcome.gradient_norm, options_.max_grad_norm));
+  optimizer_->correct_bias(state_, applied_ + 1);
+  upload_state();
+  optimizer_->step(state_tensor_, gradient, sum_over_ranks());
+  outcome.optimizer_seconds = watch.seconds();
+  if (reducer_) {
+    const Stopwatch publishing;
+    reducer_->publish(arena_.values());
+    outcome.comm_seconds += publishing.seconds();
+  }
+  return true;
+}
+
+std::vector<TermResult> Trainer::losses() {
+  const int64_t terms = losses_.shape()[2];
+  std::vector<float> mine(static_cast<size_t>(losses_.size()));
+  backend_.download(losses_, host_tensor(std::span(mine), losses_.shape()));
+  const auto all = comm_.all_gather_bytes(bytes_of_numbers(std::span(mine)), "losses");
+  std::vector<double> sums(static_cast<size_t>(2 * terms), 0.0);
+  for (const auto& bytes : all) {  // ranks ascend, and so do their slots
+    std::vector<float> rows(bytes.size() / sizeof(float));
+    std::memcpy(rows.data(), bytes.data(), bytes.size());
+    for (size_t i = 0; i < rows.size(); ++i) sums[i % sums.size()] += static_cast<double>(rows[i]);
+  }
+  std::vector<TermResult> results;
+  const std::vector<LossTerm> loss_terms = model_.head().terms();
+  for (size_t i = 0; i < loss_terms.size(); ++i) {
+    const double labels = static_cast<double>(std::max<int64_t>(1, labels_[i]));
+    results.push_back({loss_terms[i].name, loss_terms[i].weight, sums[i] / labels, sums[i + loss_terms.size()] / labels, labels_[i]});
+  }
+  return results;
+}
+
+std::vector<Slice> Trainer::slices() const {
+  std::vector<Slice> slices;
+  for (const Parameter& parameter : arena_.parameters()) slices.push_back({parameter.name, parameter.shape, parameter.offset});
+  return slices;
+}
+
+std::vector<std::string> Trainer::optimizer_buffers() const {
+  std::vector<std::string> names;
+  for (const auto& [name, tensor] : optimizer_->buffers())
+    if (name != "master") names.push_back(name);
+  return names;
+}
+
+// Every rank's compact buffer, on rank 0.
+std::vector<std::vector<float>> Trainer::gather_owned(const Tensor& owned) {
+  std::vector<float> mine(static_cast<size_t>(owned.size()));
+  backend_.download(owned, host_tensor(std::span(mine), owned.shape()));
+  std::vector<std::vector<float>> all;
+  if (comm_.size() == 1) {
+    all.push_back(std::move(mine));
+    return all;
+  }
+  for (const auto& bytes : comm_.gather_bytes(bytes_of_numbers(std::span(mine)), 0, "training state")) {
+    all.emplace_back(bytes.size() / sizeof(float));
+    std::memcpy(all.back().data(), bytes.data(), bytes.size());
+  }
+  return all;
+}
+
+void Trainer::save(Snapshot& snapshot) {
+  const auto place = [this](const std::vector<std::vector<float>>& owned, std::vector<float>& flat) {
+    flat.assign(static_cast<size_t>(arena_.padded_size()), 0.0f);
+    for (size_t rank = 0; rank < owned.size(); ++rank)
+      for (const Piece& piece : pieces_of(arena_.padded_size(), bucket_, comm_, static_cast<int>(rank)))
+        std::copy_n(owned[rank].begin() + piece.local, piece.end - piece.begin, flat.begin() + piece.begin);
+  };
+  const bool root = comm_.rank() == 0;
+  bool has_master = false;
+  for (const auto& [name, tensor] : optimizer_->buffers()) {
+    has_master |= name == "master";
+    const auto owned = gather_owned(tensor);
+    if (root) place(owned, name == "master" ? snapshot.weights : snapshot.optimizer[name]);
+  }
+  if (root && !has_master) {  // in fp32 the values are the masters
+    snapshot.weights.assign(static_cast<size_t>(arena_.padded_size()), 0.0f);
+    backend_.download(arena_.values(), host_tensor(std::span(snapshot.weights), {arena_.padded_size()}));
+  }
+  if (root) snapshot.parameters = slices();
+  snapshot.state.step = step_;
+  snapshot.state.samples_seen = samples_;
+  snapshot.state.tokens_seen = tokens_;
+  snapshot.state.seed = options_.seed;
+  snapshot.state.slots = options_.slots;
+  snapshot.state.extra["applied_steps"] = std::to_string(applied_);
+  snapshot.state.extra["skipped_steps"] = std::to_string(skipped_);
+  snapshot.world_size = comm_.size();
+}
+
+void Trainer::restore(const Snapshot& snapshot) {
+  const auto counter = [&](const std::string& name) -> int64_t {
+    const auto found = snapshot.state.extra.find(name);
+    MPIBERT_CHECK(found != snapshot.state.extra.end(), kCorrupt, "state.json lacks extra.", name, "; the checkpoint is of another program");
+    return std::stoll(found->second);
+  };
+  set_weights(std::span(snapshot.weights).first(static_cast<size_t>(arena_.size())));
+  std::vector<float> owned;
+  for (const auto& [name, tensor] : optimizer_->buffers()) {
+    if (name == "master") continue;
+    const std::vector<float>& flat = snapshot.optimizer.at(name);
+    owned.assign(static_cast<size_t>(tensor.size()), 0.0f);
+    for (const Piece& piece : optimizer_->pieces()) {
+      const int64_t end = std::min<int64_t>(piece.end, static_cast<int64_t>(flat.size()));
+      if (piece.begin < end) std::copy(flat.begin() + piece.begin, flat.begin() + end, owned.begin() + piece.local);
+    }
+    backend_.upload(host_tensor(std::span(owned), tensor.shape()), tensor);
+  }
+  step_ = snapshot.state.step;
+  samples_ = snapshot.state.samples_seen;
+  tokens_ = snapshot.state.tokens_seen;
+  applied_ = counter("applied_steps");
+  skipped_ = counter("skipped_steps");
+}
+
+}  // namespace mpibert
