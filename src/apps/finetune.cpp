@@ -1,0 +1,51 @@
+#include <memory>
+
+#include "apps/declarations.h"
+#include "apps/model_inputs.h"
+#include "apps/task_data.h"
+#include "apps/train.h"
+#include "mpibert/base/error.h"
+#include "mpibert/base/log.h"
+
+namespace mpibert::apps {
+
+namespace {
+
+struct Settings {
+  TrainFlags train;
+  std::string task;
+  int64_t max_seq_length = 128;
+};
+
+int run(Settings& settings, Options& options) {
+  Session session = settings.train.session.open();
+  const Task task = make_task(settings.task);
+  MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "--task pretraining is what mpibert pretrain trains");
+  ModelSource source = open_model_source(settings.train.model);
+  MPIBERT_CHECK(source.has_weights || std::filesystem::is_regular_file(settings.train.model), kNotFound, settings.train.model,
+                " has no weights to fine-tune; give a pretrained model, or its config.json itself to train from nothing");
+  if (!source.has_weights) log_info("no pretrained weights: the model starts from seed ", settings.train.seed);
+  MPIBERT_CHECK(settings.max_seq_length <= source.config.max_position_embeddings, kInvalidArgument, "--max-seq-length is ", settings.max_seq_length,
+                ", but the model has positions for ", source.config.max_position_embeddings, " tokens");
+  const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
+  const TrainJob job{.task = task,
+                     .data = open_task_data({.task = task, .data = settings.train.data, .split = "", .max_seq_length = settings.max_seq_length, .work = std::filesystem::path(settings.train.output_dir) / "data"},
+                                            tokenizer, *session.comm),
+                     .cross_epochs = false,
+                     .fresh_heads = {"classifier.", "bert.pooler."},
+                     .masking = std::nullopt,
+                     .options = &options};
+  return run_training(settings.train, job, std::move(source), session);
+}
+
+}  // namespace
+
+std::function<int()> declare_finetune(Options& options) {
+  auto s = std::make_shared<Settings>();
+  options.add({.name = "task", .target = &s->task, .help = "what to learn", .choices = task_names(), .required = true});
+  s->train.declare(options);
+  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "raw data: tokens of a sequence at most, [CLS] and [SEP] among them", .minimum = 5});
+  return [s, &options] { return run(*s, options); };
+}
+
+}  // namespace mpibert::apps

@@ -1,0 +1,82 @@
+#include "apps/model_inputs.h"
+
+#include <nlohmann/json.hpp>
+
+#include "mpibert/base/error.h"
+#include "mpibert/base/log.h"
+#include "mpibert/interop/model_folder.h"
+#include "mpibert/train/checkpoint.h"
+
+namespace mpibert::apps {
+
+void TokenizerFlags::declare(Options& options) {
+  options.add({.name = "vocab", .target = &vocab, .help = "vocab.txt: one token a line; its line is its id"});
+  options.add({.name = "model", .target = &model, .help = "model folder or run whose vocabulary and settings to use instead"});
+  options.add({.name = "cased", .target = &cased, .help = "with --vocab: keep case and accents"});
+}
+
+BertTokenizer TokenizerFlags::open() const {
+  MPIBERT_CHECK(vocab.empty() != model.empty(), kUsage, "give either --vocab FILE or --model DIR, to say which tokens there are");
+  MPIBERT_CHECK(model.empty() || !cased, kUsage, "--cased goes with --vocab; a model folder says itself whether it is cased");
+  if (!model.empty()) return BertTokenizer::from_model(resolve_model_path(model));
+  return BertTokenizer(Vocabulary::from_file(vocab), {.do_lower_case = !cased});
+}
+
+ModelSource open_model_source(const std::filesystem::path& path) {
+  ModelSource source;
+  if (std::filesystem::is_regular_file(path)) {
+    source.config = read_config(path);
+    source.folder = path.parent_path();
+    return source;
+  }
+  source.folder = resolve_model_path(path);
+  source.config = read_config(source.folder / "config.json");
+  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"})
+    source.has_weights |= std::filesystem::exists(source.folder / name);
+  return source;
+}
+
+std::vector<float> new_masters(const BertConfig& config, const ParameterArena& arena, uint64_t seed) {
+  std::vector<float> masters(static_cast<size_t>(arena.size()));
+  arena.initialize(seed, config.initializer_range, host_tensor(std::span(masters), {arena.size()}));
+  return masters;
+}
+
+std::vector<float> load_masters(const ModelSource& source, const ParameterArena& arena, const std::vector<std::string>& head_prefixes, uint64_t seed) {
+  std::vector<float> masters = new_masters(source.config, arena, seed);
+  std::vector<WantedTensor> wanted;
+  for (const Parameter& parameter : arena.parameters()) wanted.push_back({parameter.name, parameter.shape});
+  const LoadReport report = load_weights(source.folder, wanted, head_prefixes, [&](const std::string& name, std::span<const float> values) {
+    std::copy(values.begin(), values.end(), masters.begin() + arena.find(name).offset);
+  });
+  log_info("weights of ", source.folder.string(), ": ", report.text());
+  return masters;
+}
+
+std::vector<std::string> label_names_of(const BertConfig& config) {
+  const auto found = config.other.find("id2label");
+  if (found == config.other.end()) return {};
+  const auto labels = nlohmann::json::parse(found->second, nullptr, false);
+  std::vector<std::string> names;
+  while (labels.is_object() && labels.contains(std::to_string(names.size())) && labels[std::to_string(names.size())].is_string())
+    names.push_back(labels[std::to_string(names.size())].get<std::string>());
+  return names;
+}
+
+void set_label_names(BertConfig& config, const std::vector<std::string>& names) {
+  nlohmann::ordered_json id2label = nlohmann::ordered_json::object(), label2id = nlohmann::ordered_json::object();
+  for (size_t i = 0; i < names.size(); ++i) {
+    id2label[std::to_string(i)] = names[i];
+    label2id[names[i]] = i;
+  }
+  config.other["id2label"] = id2label.dump();
+  config.other["label2id"] = label2id.dump();
+  config.other["problem_type"] = "\"single_label_classification\"";
+}
+
+void set_architecture(BertConfig& config, const std::string& name) {
+  config.other["architectures"] = nlohmann::json::array({name}).dump();
+  config.other["model_type"] = "\"bert\"";
+}
+
+}  // namespace mpibert::apps

@@ -1,0 +1,81 @@
+#include "mpibert/tasks/prepare.h"
+
+#include <chrono>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "apps/declarations.h"
+#include "apps/model_inputs.h"
+#include "apps/session.h"
+#include "mpibert/base/error.h"
+#include "mpibert/tasks/task.h"
+
+namespace mpibert::apps {
+
+namespace {
+
+struct Settings {
+  SessionFlags session;
+  TokenizerFlags tokenizer;
+  PrepareOptions prepare;
+  std::vector<std::string> input, dev_input;
+  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic";
+  int64_t seed = 0, block_mib = 16;
+};
+
+int run(Settings& settings) {
+  const Session session = settings.session.open();
+  const BertTokenizer tokenizer = settings.tokenizer.open();
+  PrepareOptions& options = settings.prepare;
+  options.output = settings.output;
+  options.seed = static_cast<uint64_t>(settings.seed);
+  options.format = corpus_format_from_name(settings.format);
+  options.block_bytes = settings.block_mib << 20;
+  options.static_masking = settings.masking == "static";
+  options.truncation = settings.truncation == "longest-first" ? Truncation::kLongestFirst : Truncation::kLongestFirstPop;
+  const auto add_input = [&](const char* split, const std::vector<std::string>& paths) {
+    if (!paths.empty()) options.inputs.push_back({split, {paths.begin(), paths.end()}});
+  };
+  add_input(options.task == "pretraining" ? "train" : "", settings.input);
+  add_input("dev", settings.dev_input);
+
+  const auto start = std::chrono::steady_clock::now();
+  RankExchange exchange(*session.comm);
+  const Manifest manifest = prepare(options, tokenizer, exchange);
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  if (session.comm->rank() != 0) return 0;
+  nlohmann::ordered_json result = {{"task", manifest.task}, {"output", settings.output}, {"splits", nlohmann::ordered_json::object()}, {"seconds", seconds}};
+  for (const SplitEntry& split : manifest.splits)
+    result["splits"][split.name] = {{"samples", split.count()}, {"tokens", split.tokens()}, {"shards", split.shards.size()}, {"dropped", split.dropped}};
+  print_line(result.dump());
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> declare_prepare(Options& options) {
+  auto s = std::make_shared<Settings>();
+  PrepareOptions& p = s->prepare;
+  options.add({.name = "task", .target = &p.task, .help = "what the text is for", .choices = task_names(), .required = true});
+  options.add({.name = "input", .target = &s->input, .help = "pre-training: files and folders of text; a task: its folder, or one file", .required = true});
+  options.add({.name = "dev-input", .target = &s->dev_input, .help = "pre-training: files and folders of text to evaluate on"});
+  s->tokenizer.declare(options);
+  options.add({.name = "output", .target = &s->output, .help = "folder for the shards", .required = true});
+  options.add({.name = "max-seq-length", .target = &p.max_seq_length, .help = "tokens of a sequence at most, [CLS] and [SEP] among them", .minimum = 5});
+  options.add({.name = "seed", .target = &s->seed, .help = "of sentence pairs and static masks", .minimum = 0});
+  options.add({.name = "overwrite", .target = &p.overwrite, .help = "replace a data set that is there"});
+  options.add({.name = "shard-samples", .target = &p.shard_samples, .help = "samples of a shard at most", .minimum = 1});
+  options.add({.name = "truncation", .target = &s->truncation, .help = "how a pair that is too long is cut: as Hugging Face's fast tokenizers, or as Google's", .choices = {"longest-first", "pop"}});
+  options.add({.name = "format", .target = &s->format, .help = "of pre-training text", .choices = {"auto", "wikiextractor", "lines", "text"}});
+  options.add({.name = "block-mib", .target = &s->block_mib, .help = "text that is worked on at a time; random next sentences come from the same block", .minimum = 1});
+  options.add({.name = "short-seq-prob", .target = &p.short_seq_prob, .help = "share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});
+  options.add({.name = "dupe-factor", .target = &p.dupe_factor, .help = "passes over the text, each with other pairs", .minimum = 1, .maximum = 255});
+  options.add({.name = "masking", .target = &s->masking, .help = "dynamic: anew in each epoch, when training; static: now", .choices = {"dynamic", "static"}});
+  options.add({.name = "masked-lm-prob", .target = &p.masking.masked_lm_prob, .help = "static masking: share of tokens", .minimum = 0, .maximum = 1});
+  options.add({.name = "max-predictions-per-seq", .target = &p.masking.max_predictions_per_seq, .help = "static masking: most masks of a sequence", .minimum = 1});
+  options.add({.name = "whole-word-mask", .target = &p.masking.do_whole_word_mask, .help = "static masking: mask all pieces of a word together"});
+  s->session.declare(options);
+  return [s] { return run(*s); };
+}
+
+}  // namespace mpibert::apps

@@ -1,0 +1,53 @@
+#include <memory>
+
+#include "apps/declarations.h"
+#include "apps/model_inputs.h"
+#include "apps/train.h"
+#include "mpibert/base/log.h"
+
+namespace mpibert::apps {
+
+namespace {
+
+struct Settings {
+  TrainFlags train;
+  MaskingOptions masking;
+};
+
+bool is_masked(const Manifest& manifest) {
+  for (const Field& field : manifest.split("train").labels)
+    if (field.name == "masked_lm_positions") return true;
+  return false;
+}
+
+int run(Settings& settings, Options& options) {
+  Session session = settings.train.session.open();
+  ModelSource source = open_model_source(settings.train.model);
+  if (!source.has_weights) log_info("a new model, from seed ", settings.train.seed);
+  const Manifest manifest = read_manifest(settings.train.data);
+  const TrainJob job{.task = make_task("pretraining"),
+                     .data = settings.train.data,
+                     .cross_epochs = true,
+                     .fresh_heads = {"cls.", "bert.pooler."},
+                     .masking = is_masked(manifest) ? std::nullopt : std::optional<MaskingOptions>(settings.masking),
+                     .options = &options};
+  return run_training(settings.train, job, std::move(source), session);
+}
+
+}  // namespace
+
+std::function<int()> declare_pretrain(Options& options) {
+  auto s = std::make_shared<Settings>();
+  s->train.learning_rate = 1e-4;
+  s->train.weight_decay = 0.01;
+  s->train.seed = 0;
+  s->train.global_batch_size = 64;
+  s->train.num_epochs = 1;
+  s->train.declare(options);
+  options.add({.name = "masked-lm-prob", .target = &s->masking.masked_lm_prob, .help = "dynamic masking: share of tokens", .minimum = 0, .maximum = 1});
+  options.add({.name = "max-predictions-per-seq", .target = &s->masking.max_predictions_per_seq, .help = "dynamic masking: most masks of a sequence", .minimum = 1});
+  options.add({.name = "whole-word-mask", .target = &s->masking.do_whole_word_mask, .help = "dynamic masking: mask all pieces of a word together"});
+  return [s, &options] { return run(*s, options); };
+}
+
+}  // namespace mpibert::apps

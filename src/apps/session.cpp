@@ -1,0 +1,54 @@
+#include "apps/session.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "mpibert/base/error.h"
+
+namespace mpibert::apps {
+
+void SessionFlags::declare(Options& options) {
+  options.add({.name = "config", .target = &config, .help = "TOML file of these options"});
+  options.add({.name = "device", .target = &device, .help = "where to compute", .choices = {"cpu", "cuda"}});
+  options.add({.name = "timeout-seconds", .target = &timeout_seconds, .help = "how long ranks wait for each other before the job ends", .minimum = 1});
+}
+
+Session SessionFlags::open() const {
+  Session session;
+  session.backend = make_backend({device == "cuda" ? DeviceType::kCuda : DeviceType::kCpu, 0});
+  session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds));
+  return session;
+}
+
+std::vector<std::string> RankExchange::all_gather(const std::string& mine) {
+  std::vector<std::string> all;
+  for (const auto& bytes : comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "prepare"))
+    all.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return all;
+}
+
+double measured_peak_flops(Backend& backend, Communicator& comm, DType compute) {
+  using Clock = std::chrono::steady_clock;
+  constexpr int64_t kSize = 1024;
+  const Shape shape{kSize, kSize};
+  const size_t bytes = static_cast<size_t>(kSize * kSize) * bytes_of(compute);
+  const Buffer a = backend.allocate(bytes), b = backend.allocate(bytes), c = backend.allocate(bytes);
+  const Matmul product{.a = a.view(compute, shape), .b = b.view(compute, shape), .transpose_b = true, .c = c.view(compute, shape)};
+  backend.zero(product.a);
+  backend.zero(product.b);
+  backend.matmul(product);
+  comm.barrier("measuring the peak");
+  double best = 1e30;
+  const Clock::time_point begin = Clock::now();
+  for (int i = 0; i < 50 && (i < 3 || Clock::now() - begin < std::chrono::milliseconds(150)); ++i) {
+    const Clock::time_point start = Clock::now();
+    backend.matmul(product);
+    backend.synchronize();
+    best = std::min(best, std::chrono::duration<double>(Clock::now() - start).count());
+  }
+  double peak = 2.0 * kSize * kSize * kSize / best;
+  comm.all_reduce(std::span(&peak, 1), ReduceOp::kSum, "measuring the peak");
+  return peak;
+}
+
+}  // namespace mpibert::apps

@@ -1,0 +1,58 @@
+#include "apps/task_data.h"
+
+#include <unistd.h>
+
+#include "mpibert/base/error.h"
+#include "mpibert/base/log.h"
+#include "mpibert/tasks/prepare.h"
+
+namespace mpibert::apps {
+
+namespace {
+
+void check_vocabulary(const Manifest& manifest, const BertTokenizer& tokenizer, const std::filesystem::path& data) {
+  MPIBERT_CHECK(manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256(), kInvalidArgument, data.string(), " was prepared with another vocabulary (", manifest.vocabulary_size,
+                " tokens) than the model's (", tokenizer.vocabulary().size(), " tokens); prepare it with --model");
+}
+
+// Says whether an earlier preparation can serve. The same answer on all ranks, because all read the same file.
+bool is_usable(const TaskDataRequest& request, const BertTokenizer& tokenizer) {
+  if (!is_prepared(request.work)) return false;
+  const Manifest manifest = read_manifest(request.work);
+  return manifest.task == request.task.name && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
+}
+
+}  // namespace
+
+bool is_prepared(const std::filesystem::path& data) { return std::filesystem::exists(data / "manifest.json"); }
+
+std::filesystem::path open_task_data(const TaskDataRequest& request, const BertTokenizer& tokenizer, Communicator& comm) {
+  if (is_prepared(request.data)) {
+    check_vocabulary(read_manifest(request.data), tokenizer, request.data);
+    return request.data;
+  }
+  const bool usable = is_usable(request, tokenizer);
+  comm.barrier("looking for prepared data");  // nobody writes there before all have looked
+  if (usable) return request.work;
+  RankExchange exchange(comm);
+  prepare({.task = request.task.name, .inputs = {{request.split, {request.data}}}, .output = request.work, .overwrite = true, .max_seq_length = request.max_seq_length}, tokenizer, exchange);
+  return request.work;
+}
+
+WorkFolder::WorkFolder(Communicator& comm) : owner_(comm.rank() == 0) {
+  std::string name;
+  if (owner_) {
+    name = (std::filesystem::temp_directory_path() / "mpibert-XXXXXX").string();
+    MPIBERT_CHECK(::mkdtemp(name.data()) != nullptr, kIo, "cannot make a folder in ", std::filesystem::temp_directory_path().string(), "; set TMPDIR to one that all ranks see");
+  }
+  const auto all = comm.all_gather_bytes(std::as_bytes(std::span(name)), "folder for prepared data");
+  path_ = std::string(reinterpret_cast<const char*>(all[0].data()), all[0].size());
+  MPIBERT_CHECK(std::filesystem::is_directory(path_), kIo, path_.string(), " is not seen by this rank; set TMPDIR to a folder that all hosts share, or prepare the data first");
+}
+
+WorkFolder::~WorkFolder() {
+  std::error_code ignored;
+  if (owner_) std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace mpibert::apps

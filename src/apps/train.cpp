@@ -1,0 +1,174 @@
+#include "apps/train.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "apps/command.h"
+#include "apps/exit_code.h"
+#include "apps/heads.h"
+#include "mpibert/base/file.h"
+#include "mpibert/base/log.h"
+
+namespace mpibert::apps {
+
+namespace {
+
+struct Plan {
+  int64_t total_steps = 0, slots = 0, micro_tokens = 0;
+};
+
+// The largest power of two up to 8 that leaves at least 1,024 tokens in a slot, but one slot a rank at least.
+int64_t chosen_slots(int64_t global_batch_size, const Dataset& dataset, int64_t ranks) {
+  const int64_t tokens = global_batch_size * dataset.tokens() / std::max<int64_t>(1, dataset.size());
+  const auto fitting = static_cast<int64_t>(std::bit_floor(static_cast<uint64_t>(std::clamp<int64_t>(tokens / 1024, 1, 8))));
+  return std::max(fitting, ranks);
+}
+
+int64_t total_steps(const TrainFlags& flags, const TrainJob& job, const Dataset& dataset) {
+  if (flags.max_steps > 0) return flags.max_steps;
+  MPIBERT_CHECK(flags.num_epochs > 0, kUsage, "give --max-steps or --num-epochs: one of them says when to end");
+  const double epochs = flags.num_epochs;
+  if (job.cross_epochs) return static_cast<int64_t>(std::ceil(epochs * static_cast<double>(dataset.size()) / static_cast<double>(flags.global_batch_size)));
+  return static_cast<int64_t>(std::ceil(epochs * static_cast<double>(steps_per_epoch(dataset.size(), flags.global_batch_size))));
+}
+
+void check_same_run(const TrainingState& state, const TrainFlags& flags, const Dataset& dataset, const std::filesystem::path& from) {
+  const auto differs = [&](const std::string& what, const auto& saved, const auto& now) {
+    return str_cat(from.string(), " was made with ", what, " ", saved, ", now it is ", now, "; use another --output-dir for another run");
+  };
+  MPIBERT_CHECK(state.dataset_fingerprint == dataset.fingerprint(), kInvalidArgument, differs("data of SHA-256", state.dataset_fingerprint.substr(0, 12), dataset.fingerprint().substr(0, 12)));
+  MPIBERT_CHECK(state.seed == static_cast<uint64_t>(flags.seed), kInvalidArgument, differs("--seed", state.seed, flags.seed));
+  const auto batch = state.options.find("global-batch-size");
+  MPIBERT_CHECK(batch == state.options.end() || batch->second == std::to_string(flags.global_batch_size), kInvalidArgument,
+                differs("--global-batch-size", batch->second, flags.global_batch_size));
+}
+
+// A resumed run keeps its slots, so that the sums stay the same; --slots changes them from here on.
+int64_t resumed_slots(const TrainingState& state, const TrainFlags& flags, int ranks) {
+  if (flags.slots == 0) {
+    MPIBERT_CHECK(ranks <= state.slots, kInvalidArgument, "this run has ", state.slots, " slots, but there are ", ranks, " ranks; start ", state.slots,
+                  " ranks or fewer, or give --slots ", ranks, " to change them from this step on");
+    return state.slots;
+  }
+  if (flags.slots != state.slots) log_info("slots change from ", state.slots, " to ", flags.slots, " at step ", state.step, ": from here on sums differ in their last bits");
+  return flags.slots;
+}
+
+Snapshot read_snapshot(const std::filesystem::path& checkpoint, const Trainer& trainer) { return load_checkpoint(checkpoint, trainer.slices(), trainer.optimizer_buffers()); }
+
+RunIdentity identity_of(const TrainJob& job, const BertConfig& config, const Dataset& dataset) {
+  RunIdentity identity;
+  identity.files["config.json"] = config_to_json(config);
+  for (const char* name : {"vocab.txt", "tokenizer_config.json"}) identity.files[name] = read_file(job.data / name);
+  for (const Option& option : job.options->all()) {
+    const auto* text = std::get_if<std::string*>(&option.target);
+    identity.options[option.name] = text ? **text : Options::value_text(option);
+  }
+  identity.dataset_fingerprint = dataset.fingerprint();
+  return identity;
+}
+
+bool has_split(const Manifest& manifest, const std::string& name) {
+  return std::any_of(manifest.splits.begin(), manifest.splits.end(), [&](const SplitEntry& split) { return split.name == name && !split.labels.empty(); });
+}
+
+void print_result(const RunResult& result) {
+  nlohmann::ordered_json object = {{"code", result.code}, {"reason", result.reason}, {"step", result.step}, {"loss", result.loss}};
+  for (const auto& [name, value] : result.scores) object["eval_" + name] = value;
+  object["checkpoint"] = result.checkpoint.string();
+  print_line(object.dump());
+}
+
+}  // namespace
+
+BatchLimits limits_of(int64_t tokens, int64_t max_seq_length) {
+  // No sequence is shorter than [CLS] x [SEP]; a quarter of the tokens of a sequence is the most that masking rounds up to.
+  return {.tokens = tokens, .sequences = tokens / 2 + 1, .predictions = tokens / 4 + 1, .max_seq_length = max_seq_length};
+}
+
+int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session) {
+  Communicator& comm = *session.comm;
+  Dataset dataset(job.data, "train", comm.rank() == 0);
+  const Manifest manifest = dataset.manifest();
+  MPIBERT_CHECK(manifest.task == job.task.name, kInvalidArgument, job.data.string(), " was prepared for task ", manifest.task, ", not ", job.task.name);
+  set_head(source.config, job.task);
+  const BertConfig published = source.config;
+  if (flags.dropout >= 0) source.config.hidden_dropout_prob = source.config.attention_probs_dropout_prob = static_cast<float>(flags.dropout);
+
+  TrainingRun run(comm, {.output_dir = flags.output_dir,
+                         .total_steps = total_steps(flags, job, dataset),
+                         .report_steps = flags.report_steps,
+                         .save_steps = flags.save_steps,
+                         .evaluate_steps = flags.evaluate_steps,
+                         .save_total_limit = flags.save_total_limit,
+                         .save_best = flags.save_best,
+                         .metric = !flags.metric.empty() ? flags.metric : job.task.metrics.empty() ? "loss" : job.task.metrics.front(),
+                         .peak_flops = measured_peak_flops(*session.backend, comm, precision_from_name(flags.precision)),
+                         .samples_per_epoch = dataset.size()});
+  const auto checkpoint = find_resume_checkpoint(comm, flags.output_dir);
+  MPIBERT_CHECK(!checkpoint || flags.resume == "auto", kBusy, flags.output_dir, " holds a run already, and --resume is never; use another --output-dir");
+
+  Plan plan{.total_steps = total_steps(flags, job, dataset)};
+  TrainingState saved;
+  if (checkpoint) {
+    saved = TrainingState::from_json(read_file(*checkpoint / "state.json"), (*checkpoint / "state.json").string());
+    check_same_run(saved, flags, dataset, *checkpoint);
+    plan.slots = resumed_slots(saved, flags, comm.size());
+  } else {
+    plan.slots = flags.slots > 0 ? flags.slots : chosen_slots(flags.global_batch_size, dataset, comm.size());
+  }
+  plan.micro_tokens = std::max(std::min(flags.micro_tokens, flags.global_batch_size * dataset.longest()), manifest.max_seq_length);
+
+  ParameterArena arena;
+  Model model(source.config, arena, head_maker(job.task));
+  Trainer trainer(*session.backend, comm, model, arena, precision_from_name(flags.precision),
+                  {.schedule = flags.schedule_options(plan.total_steps),
+                   .optimizer = flags.optimizer_options(),
+                   .reduction = flags.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
+                   .slots = plan.slots,
+                   .bucket_mib = flags.bucket_mib,
+                   .max_grad_norm = flags.max_grad_norm,
+                   .seed = static_cast<uint64_t>(flags.seed)});
+  model.plan(*session.backend, arena.compute(), limits_of(plan.micro_tokens, source.config.max_position_embeddings), true);
+  model.allocate(*session.backend);
+  if (checkpoint) {
+    trainer.restore(read_snapshot(*checkpoint, trainer));
+    log_info("going on from ", checkpoint->string(), " at step ", trainer.steps(), " of ", plan.total_steps);
+  } else {
+    const auto seed = static_cast<uint64_t>(flags.seed);
+    trainer.set_weights(source.has_weights ? load_masters(source, arena, job.fresh_heads, seed) : new_masters(source.config, arena, seed));
+  }
+
+  const RunIdentity identity = identity_of(job, published, dataset);
+  const std::optional<Masker> masking = job.masking ? std::optional<Masker>(Masker(Vocabulary::from_file(job.data / "vocab.txt"), *job.masking)) : std::nullopt;
+  Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking});
+  TrainingRun::Evaluate evaluate;
+  if (has_split(manifest, "dev")) evaluate = [&] { return evaluator.evaluate(job.task, {job.data, "dev"}); };
+  log_info(job.task.name, ": ", dataset.size(), " samples, ", arena.size(), " parameters, ", comm.size(), " ranks, ", plan.slots, " slots, ", plan.total_steps, " steps of ",
+           flags.global_batch_size, " sequences");
+  const SlotRange mine = slots_of_rank(plan.slots, comm.size(), comm.rank());
+  BatchLoader loader(std::move(dataset), {.global_batch_size = flags.global_batch_size,
+                                          .slots = plan.slots,
+                                          .first_slot = mine.first,
+                                          .last_slot = mine.last,
+                                          .micro_tokens = plan.micro_tokens,
+                                          .max_position_embeddings = source.config.max_position_embeddings,
+                                          .vocab_size = source.config.vocab_size,
+                                          .seed = static_cast<uint64_t>(flags.seed),
+                                          .start_step = trainer.steps(),
+                                          .cross_epochs = job.cross_epochs,
+                                          .masking = masking});
+  RunResult result;
+  try {
+    result = run.run(trainer, loader, identity, evaluate, checkpoint ? checkpoint->filename().string() : "");
+  } catch (const Error& error) {
+    write_exit_file(flags.output_dir, exit_code(error.kind()), error.what(), trainer.steps(), "", comm.rank());
+    throw;
+  }
+  if (comm.rank() == 0) print_result(result);
+  return result.code;
+}
+
+}  // namespace mpibert::apps
