@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# usage: launch/install.sh [--check]
+# Installs what mpibert is built from and run with, as Debian packages. Only what is missing is installed; nothing is printed when nothing is.
+#   --check   report only; exit 69 when something is missing
+# MPIBERT_SKIP_INSTALL=1 makes it do nothing: for machines where the libraries come another way.
+set -euo pipefail
+
+packages=(
+  g++ cmake ninja-build pkg-config                      # building
+  libopenmpi-dev openmpi-bin                            # ranks and their messages
+  libdnnl-dev                                           # matrix products on the CPU
+  libhdf5-dev zlib1g-dev libssl-dev                     # shards, compressed input, SHA-256
+  libutf8proc-dev                                       # Unicode tables of the tokenizer
+  libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
+  libgtest-dev libgmock-dev libbenchmark-dev            # tests and benchmarks
+  curl ca-certificates unzip                            # datasets/*/prepare.sh
+)
+
+usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
+
+missing_packages() {
+  local package
+  for package in "${packages[@]}"; do
+    if [[ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" != installed ]]; then
+      echo "$package"
+    fi
+  done
+}
+
+# apt-get with the rights it needs.
+apt() {
+  if [[ $EUID -eq 0 ]]; then
+    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
+  else
+    sudo DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
+  fi
+}
+
+# Package lists of a fresh container are empty, those of an old one name files that are gone: fetch them when the first try fails.
+install() {
+  apt install -y --no-install-recommends "$@" >/dev/null 2>&1 && return
+  echo "install: fetching package lists" >&2
+  apt update >&2
+  apt install -y --no-install-recommends "$@" >&2
+}
+
+check=false
+case "${1:-}" in
+  "") ;;
+  --check) check=true ;;
+  -h | --help) usage; exit 0 ;;
+  *) usage >&2; exit 2 ;;
+esac
+
+[[ "${MPIBERT_SKIP_INSTALL:-0}" == 1 ]] && exit 0
+
+if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
+  {
+    echo "install: this script knows Debian 12 and its relatives only. Please install what these Debian packages hold, then set"
+    echo "MPIBERT_SKIP_INSTALL=1:"
+    printf '  %s\n' "${packages[@]}"
+  } >&2
+  exit 69
+fi
+
+mapfile -t missing < <(missing_packages)
+[[ ${#missing[@]} -eq 0 ]] && exit 0
+
+if $check; then
+  echo "install: missing: ${missing[*]}" >&2
+  exit 69
+fi
+if [[ $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
+  echo "install: neither root nor sudo. As root: apt-get install --no-install-recommends ${missing[*]}" >&2
+  exit 69
+fi
+echo "install: ${missing[*]}" >&2
+if ! install "${missing[@]}"; then
+  echo "install: apt-get failed; see its message above" >&2
+  exit 69
+fi
