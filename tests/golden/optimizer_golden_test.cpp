@@ -1,0 +1,180 @@
+// Ten steps of every optimizer and the schedules' tables (generate/optimizers.py), in one piece and in several.
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "mpibert/optim/optimizer.h"
+#include "mpibert/optim/schedule.h"
+#include "tests/support/fixture.h"
+#include "tests/support/tiny_model.h"
+
+namespace mpibert {
+namespace {
+
+using test::Fixture;
+
+// The four parameters of the generator, with any optimizer on any pieces.
+constexpr int64_t kPadded = 12288;
+const std::vector<Piece> kWhole{{0, kPadded, 0}};
+// The compact buffers have another order than the model: as after a reducer with two buckets.
+const std::vector<Piece> kTwoPieces{{0, 4096, 8192}, {4096, 12288, 0}};
+
+class FourParameters {
+ public:
+  FourParameters(const OptimizerOptions& options, std::vector<Piece> pieces, DType compute = DType::kFloat32) : options_(options), pieces_(std::move(pieces)) {
+    arena_.add("a.weight", {37, 11}, Init::kNormal, true);
+    arena_.add("a.bias", {37}, Init::kZero, false);
+    arena_.add("b.weight", {2, 4101}, Init::kNormal, true);
+    arena_.add("zero.weight", {5}, Init::kZero, true);
+    arena_.allocate(*backend_, compute, kPadded);
+    optimizer_ = make_optimizer(options_, *backend_, arena_, pieces_);
+    std::vector<float> masters(kPadded);
+    for (const Parameter& p : arena_.parameters())
+      if (p.name != "zero.weight") std::ranges::copy(test::closed_form_weights(p.name, p.shape.size()), p.in(host(masters)).span<float>().begin());
+    arena_.set_values(*backend_, host(masters));
+    optimizer_->set_masters(host(masters));
+  }
+
+  void step(int64_t t, const SumOverRanks& sum = {}) {
+    std::vector<float> flat(kPadded), owned(static_cast<size_t>(owned_size(pieces_)));
+    for (const Parameter& p : arena_.parameters()) {
+      const std::vector<int> numbers = test::hashed_numbers(p.name + "@" + std::to_string(t), p.shape.size());
+      std::ranges::transform(numbers, p.in(host(flat)).span<float>().begin(), [](int k) { return static_cast<float>(k) / 1024; });
+    }
+    for (const Piece& p : pieces_) std::copy(flat.begin() + p.begin, flat.begin() + p.end, owned.begin() + p.local);
+    StepState state{.learning_rate = 1e-2f * std::min(1.0f, static_cast<float>(t + 1) / 4)};
+    if (options_.kind == "nvlamb") {
+      const NormBlocks blocks(*backend_, arena_.segments(), pieces_);
+      state.gradient_scale = static_cast<float>(clip_scale(std::sqrt(NormBlocks::total(blocks.cells(*backend_, host(owned), sum))), 1.0));
+    }
+    optimizer_->correct_bias(state, t + 1);
+    optimizer_->step(Tensor(&state, DType::kUInt8, {kStepStateBytes}), host(owned), sum);
+  }
+
+  std::vector<float> values(const std::string& name) { return test::floats_of(arena_.find(name).value); }
+  const Optimizer& optimizer() const { return *optimizer_; }
+  const ParameterArena& arena() const { return arena_; }
+
+ private:
+  static Tensor host(std::vector<float>& numbers) { return host_tensor(std::span(numbers), {static_cast<int64_t>(numbers.size())}); }
+
+  OptimizerOptions options_;
+  std::unique_ptr<Backend> backend_ = make_backend({});
+  ParameterArena arena_;
+  std::vector<Piece> pieces_;
+  std::unique_ptr<Optimizer> optimizer_;
+};
+
+struct OptimizerCase {
+  const char* name;
+  OptimizerOptions options;
+};
+const std::vector<OptimizerCase> kCases{
+    {"adam", {.kind = "adam"}},
+    {"adamw", {.kind = "adamw"}},
+    {"adamw-hf", {.kind = "adamw-hf", .epsilon = 1e-6}},
+    {"adamw-hf-uncorrected", {.kind = "adamw-hf", .epsilon = 1e-6, .correct_bias = false}},
+    {"lamb", {.kind = "lamb", .epsilon = 1e-6}},
+    {"nvlamb", {.kind = "nvlamb", .epsilon = 1e-6}},
+    {"nvlamb-all", {.kind = "nvlamb", .epsilon = 1e-6, .use_nvlamb = true}},
+};
+
+TEST(GoldenOptimizers, TenStepsInOnePieceAndInSeveral) {
+  const Fixture fixture("optimizers");
+  for (const OptimizerCase& c : kCases)
+    for (const std::vector<Piece>& pieces : {kWhole, kTwoPieces}) {
+      FourParameters four(c.options, pieces);
+      for (int64_t t = 0; t < 10; ++t) four.step(t);
+      for (const Parameter& p : four.arena().parameters()) {
+        const std::vector<float>& expected = fixture.floats(std::string(c.name) + "." + p.name);
+        const std::vector<float> all = four.values(p.name);
+        const size_t stride = p.name == "b.weight" ? 29 : 1;
+        // A step moves a weight by at most about its rate r (times LAMB's ratio, of order 1 here) with a relative error of some roundings, and
+        // rounds the weight: 10 (8 r u + |w| u), u = 2^-24, r = 0.01, |w| < 0.6; times 4.
+        constexpr double kTolerance = 4 * 10 * (8 * 0.01 + 0.6) * 0x1p-24;
+        for (size_t i = 0; i < expected.size(); ++i)
+          ASSERT_NEAR(all[i * stride], expected[i], kTolerance) << c.name << " " << p.name << "[" << i * stride << "] in " << pieces.size() << " pieces";
+      }
+    }
+}
+
+TEST(GoldenOptimizers, PiecesDoNotChangeOneBit) {
+  for (const OptimizerCase& c : kCases) {
+    FourParameters whole(c.options, kWhole), pieces(c.options, kTwoPieces);
+    for (int64_t t = 0; t < 3; ++t) whole.step(t), pieces.step(t);
+    for (const Parameter& p : whole.arena().parameters()) EXPECT_EQ(whole.values(p.name), pieces.values(p.name)) << c.name << " " << p.name;
+  }
+}
+
+// Three ranks, each with its own third of every array: what a rank needs of the others passes through the sum alone. The sums of a step are found
+// by running it on the ranks' copies until every exchange has what all ranks give.
+TEST(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
+  for (const OptimizerCase& c : kCases) {
+    FourParameters one(c.options, kWhole);
+    for (int64_t t = 0; t < 2; ++t) one.step(t);
+
+    std::vector<std::vector<double>> sums;  // of the exchanges so far, in order
+    const auto run_rank = [&](int64_t rank, const std::function<void(size_t, std::span<double>)>& exchange) {
+      auto four = std::make_unique<FourParameters>(c.options, std::vector<Piece>{{rank * 4096, (rank + 1) * 4096, 0}});
+      size_t call = 0;
+      for (int64_t t = 0; t < 2; ++t) four->step(t, [&](std::span<double> numbers) { exchange(call++, numbers); });
+      return four;
+    };
+    const auto replay = [&](size_t call, std::span<double> numbers) {
+      if (call < sums.size()) std::ranges::copy(sums[call], numbers.begin());
+    };
+    for (size_t known = 0, calls = 1; known < calls; ++known) {
+      std::vector<double> total;
+      calls = 0;
+      for (int64_t rank = 0; rank < 3; ++rank)
+        run_rank(rank, [&](size_t call, std::span<double> numbers) {
+          calls = std::max(calls, call + 1);
+          if (call == known) total.resize(numbers.size());
+          for (size_t i = 0; call == known && i < numbers.size(); ++i) total[i] += numbers[i];
+          replay(call, numbers);
+        });
+      if (known < calls) sums.push_back(total);
+    }
+    for (int64_t rank = 0; rank < 3; ++rank) {
+      const std::vector<float> found = test::floats_of(run_rank(rank, replay)->arena().values()), expected = test::floats_of(one.arena().values());
+      const auto piece = [&](const std::vector<float>& all) { return std::vector<float>(all.begin() + rank * 4096, all.begin() + (rank + 1) * 4096); };
+      EXPECT_EQ(piece(found), piece(expected)) << c.name << " rank " << rank;
+    }
+  }
+}
+
+// With bf16 values the masters are kept apart in fp32 and move as those of fp32 do; the values are they, rounded.
+TEST(GoldenOptimizers, Bf16ValuesAreRoundedMasters) {
+  for (const OptimizerCase& c : kCases) {
+    FourParameters fp32(c.options, kTwoPieces), bf16(c.options, kTwoPieces, DType::kBFloat16);
+    EXPECT_EQ(fp32.optimizer().buffers().size(), 2u);
+    ASSERT_EQ(bf16.optimizer().buffers().size(), 3u);
+    EXPECT_EQ(bf16.optimizer().buffers()[2].first, "master");
+    for (int64_t t = 0; t < 3; ++t) fp32.step(t), bf16.step(t);
+    for (const Parameter& p : fp32.arena().parameters()) {
+      std::vector<float> rounded;
+      for (const float w : fp32.values(p.name)) rounded.push_back(static_cast<float>(bfloat16(w)));
+      EXPECT_EQ(bf16.values(p.name), rounded) << c.name << " " << p.name;
+    }
+  }
+}
+
+TEST(GoldenSchedules, EveryStepOfTransformers) {
+  const Fixture fixture("schedules");
+  for (const char* kind : {"constant", "linear", "cosine", "polynomial"}) {
+    const ScheduleOptions options{.kind = kind, .peak = 2e-3, .end = kind == std::string("polynomial") ? 1e-4 : 0, .power = 2, .warmup_steps = 7, .total_steps = 40};
+    const std::vector<float>& expected = fixture.floats(kind);
+    ASSERT_EQ(expected.size(), 41u);
+    for (size_t step = 0; step < expected.size(); ++step)
+      EXPECT_NEAR(learning_rate(options, static_cast<int64_t>(step)), expected[step], 2e-3 * 0x1p-24) << kind << " step " << step;
+  }
+}
+
+}  // namespace
+}  // namespace mpibert

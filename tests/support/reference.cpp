@@ -1,0 +1,239 @@
+#include "tests/support/reference.h"
+
+#include <algorithm>
+#include <cstring>
+#include <numbers>
+
+#include "mpibert/base/dtype.h"
+
+namespace mpibert::reference {
+
+Numbers::Numbers(DType dtype, Shape shape, double value)
+    : dtype_(dtype), shape_(shape), bytes_(static_cast<size_t>(shape.size()) * bytes_of(dtype)) {
+  for (int64_t i = 0; i < size(); ++i) set(i, value);
+}
+
+Numbers Numbers::normal(DType dtype, Shape shape, uint64_t seed, double deviation) {
+  Numbers numbers(dtype, shape);
+  RandomStream random(seed, RandomPurpose::kParameters, 0);
+  for (int64_t i = 0; i < numbers.size(); ++i) numbers.set(i, deviation * random.normal());
+  return numbers;
+}
+
+Tensor Numbers::tensor() { return Tensor(bytes_.data(), dtype_, shape_); }
+
+double Numbers::at(int64_t i) const {
+  const uint8_t* p = bytes_.data() + static_cast<size_t>(i) * bytes_of(dtype_);
+  if (dtype_ == DType::kInt32) {
+    int32_t value;
+    std::memcpy(&value, p, sizeof value);
+    return value;
+  }
+  if (dtype_ == DType::kBFloat16) {
+    bfloat16 value;
+    std::memcpy(&value, p, sizeof value);
+    return static_cast<double>(static_cast<float>(value));
+  }
+  float value;
+  std::memcpy(&value, p, sizeof value);
+  return static_cast<double>(value);
+}
+
+void Numbers::set(int64_t i, double value) {
+  uint8_t* p = bytes_.data() + static_cast<size_t>(i) * bytes_of(dtype_);
+  const auto put = [&](auto number) { std::memcpy(p, &number, sizeof number); };
+  if (dtype_ == DType::kInt32)
+    put(static_cast<int32_t>(value));
+  else if (dtype_ == DType::kBFloat16)
+    put(bfloat16(static_cast<float>(value)));
+  else
+    put(static_cast<float>(value));
+}
+
+std::vector<double> Numbers::doubles() const {
+  std::vector<double> all(static_cast<size_t>(size()));
+  for (int64_t i = 0; i < size(); ++i) all[static_cast<size_t>(i)] = at(i);
+  return all;
+}
+
+double unit_roundoff(DType dtype) { return dtype == DType::kBFloat16 ? 0x1p-8 : 0x1p-24; }
+
+namespace {
+
+double phi(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
+double density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
+const double kRootTwoOverPi = std::sqrt(2 / std::numbers::pi);
+
+double number(const Tensor& t, int64_t i) {
+  if (t.dtype() == DType::kBFloat16) return static_cast<double>(static_cast<float>(static_cast<const bfloat16*>(t.data())[i]));
+  return static_cast<double>(static_cast<const float*>(t.data())[i]);
+}
+
+std::vector<double> numbers(const Tensor& t) {
+  std::vector<double> all(static_cast<size_t>(t.size()));
+  for (int64_t i = 0; i < t.size(); ++i) all[static_cast<size_t>(i)] = number(t, i);
+  return all;
+}
+
+}  // namespace
+
+double activate(Activation kind, double x) {
+  switch (kind) {
+    case Activation::kNone:
+      return x;
+    case Activation::kGelu:
+      return x * phi(x);
+    case Activation::kGeluTanh:
+      return 0.5 * x * (1 + std::tanh(kRootTwoOverPi * (x + 0.044715 * x * x * x)));
+    case Activation::kRelu:
+      return std::max(x, 0.0);
+    case Activation::kTanh:
+      return std::tanh(x);
+  }
+  return x;
+}
+
+double derivative(Activation kind, double x) {
+  switch (kind) {
+    case Activation::kNone:
+      return 1;
+    case Activation::kGelu:
+      return phi(x) + x * density(x);
+    case Activation::kGeluTanh: {
+      const double t = std::tanh(kRootTwoOverPi * (x + 0.044715 * x * x * x));
+      return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * kRootTwoOverPi * (1 + 3 * 0.044715 * x * x);
+    }
+    case Activation::kRelu:
+      return x > 0 ? 1 : 0;
+    case Activation::kTanh:
+      return 1 - std::tanh(x) * std::tanh(x);
+  }
+  return 1;
+}
+
+double Mask::scale() const { return 65536.0 / (65536.0 - static_cast<double>(std::lround(rate * 65536))); }
+
+bool Mask::keeps(int32_t token_key, int64_t column) const {
+  if (rate == 0) return true;
+  const auto c = static_cast<uint32_t>(column);
+  const PhiloxCounter words =
+      philox4x32_10({c / 8, static_cast<uint32_t>(token_key), 0x80000000u | site, static_cast<uint32_t>(step)}, philox_key(seed));
+  const uint32_t word = words[c % 8 / 2];
+  const uint32_t half = c % 2 == 0 ? word & 0xffffu : word >> 16;
+  return half >= static_cast<uint32_t>(std::lround(rate * 65536));
+}
+
+MatmulResult matmul(const Matmul& op) {
+  const int64_t m = op.c.shape()[0], n = op.c.shape()[1], k = op.a.shape()[op.transpose_a ? 0 : 1];
+  const std::vector<double> a = numbers(op.a), b = numbers(op.b);
+  const int64_t a_row = op.transpose_a ? 1 : k, a_term = op.transpose_a ? m : 1, b_column = op.transpose_b ? k : 1,
+                b_term = op.transpose_b ? 1 : n;
+  MatmulResult result;
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 0, magnitude = 0;
+      for (int64_t l = 0; l < k; ++l) {
+        const double product = a[static_cast<size_t>(i * a_row + l * a_term)] * b[static_cast<size_t>(j * b_column + l * b_term)];
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      const double before = op.beta == 0 ? 0 : static_cast<double>(op.beta) * number(op.c, i * n + j);
+      const double bias = op.bias ? number(op.bias, j) : 0;
+      double c = static_cast<double>(op.alpha) * sum + before + bias;
+      magnitude = std::abs(static_cast<double>(op.alpha)) * magnitude + std::abs(before) + std::abs(bias);
+      if (op.derivative_at) c *= derivative(op.activation, number(op.derivative_at, i * n + j));
+      result.c.push_back(c);
+      result.magnitude.push_back(magnitude);
+      result.activated.push_back(activate(op.activation, c));
+    }
+  return result;
+}
+
+namespace {
+
+// One sequence and head: indices into qkv and context, and the probabilities.
+struct Head {
+  const AttentionShape& shape;
+  int64_t begin, length, head;
+
+  size_t qkv(int64_t token, int part, int64_t d) const {
+    return static_cast<size_t>((((begin + token) * 3 + part) * shape.heads + head) * shape.head_size + d);
+  }
+  size_t context(int64_t token, int64_t d) const {
+    return static_cast<size_t>(((begin + token) * shape.heads + head) * shape.head_size + d);
+  }
+  double dot(const std::vector<double>& x, int64_t i, int part_i, const std::vector<double>& y, int64_t j, int part_j) const {
+    double sum = 0;
+    for (int64_t d = 0; d < shape.head_size; ++d) sum += x[qkv(i, part_i, d)] * y[qkv(j, part_j, d)];
+    return sum;
+  }
+  std::vector<double> probabilities(const std::vector<double>& values, int64_t i) const {
+    std::vector<double> p(static_cast<size_t>(length));
+    double largest = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < length; ++j) {
+      p[static_cast<size_t>(j)] = dot(values, i, 0, values, j, 1) / std::sqrt(static_cast<double>(shape.head_size));
+      largest = std::max(largest, p[static_cast<size_t>(j)]);
+    }
+    for (double& x : p) sum += x = std::exp(x - largest);
+    for (double& x : p) x /= sum;
+    return p;
+  }
+  double factor(const Mask& mask, const std::vector<int32_t>& token_keys, int64_t i, int64_t j) const {
+    if (mask.rate == 0) return 1;
+    return mask.keeps(token_keys[static_cast<size_t>(begin + i)], head * 65536 + j) ? mask.scale() : 0;
+  }
+};
+
+template <class F>
+void each_head(const AttentionShape& shape, F f) {
+  for (size_t b = 0; b + 1 < shape.cu_seqlens.size(); ++b)
+    for (int64_t head = 0; head < shape.heads; ++head)
+      f(Head{shape, shape.cu_seqlens[b], shape.cu_seqlens[b + 1] - shape.cu_seqlens[b], head});
+}
+
+}  // namespace
+
+std::vector<double> attention_forward(const AttentionShape& shape, const std::vector<double>& qkv, const Mask& mask,
+                                      const std::vector<int32_t>& token_keys) {
+  std::vector<double> context(qkv.size() / 3);
+  each_head(shape, [&](const Head& h) {
+    for (int64_t i = 0; i < h.length; ++i) {
+      const std::vector<double> p = h.probabilities(qkv, i);
+      for (int64_t j = 0; j < h.length; ++j)
+        for (int64_t d = 0; d < shape.head_size; ++d)
+          context[h.context(i, d)] += p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j) * qkv[h.qkv(j, 2, d)];
+    }
+  });
+  return context;
+}
+
+std::vector<double> attention_backward(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
+                                       const Mask& mask, const std::vector<int32_t>& token_keys) {
+  std::vector<double> d_qkv(qkv.size());
+  const double scale = 1 / std::sqrt(static_cast<double>(shape.head_size));
+  each_head(shape, [&](const Head& h) {
+    for (int64_t i = 0; i < h.length; ++i) {
+      const std::vector<double> p = h.probabilities(qkv, i);
+      std::vector<double> d_p(p.size());
+      double mean = 0;  // of d_p under p: the softmax's own part of the gradient
+      for (int64_t j = 0; j < h.length; ++j) {
+        const double factor = h.factor(mask, token_keys, i, j);
+        for (int64_t d = 0; d < shape.head_size; ++d) {
+          d_p[static_cast<size_t>(j)] += factor * gradient[h.context(i, d)] * qkv[h.qkv(j, 2, d)];
+          d_qkv[h.qkv(j, 2, d)] += factor * p[static_cast<size_t>(j)] * gradient[h.context(i, d)];
+        }
+        mean += p[static_cast<size_t>(j)] * d_p[static_cast<size_t>(j)];
+      }
+      for (int64_t j = 0; j < h.length; ++j) {
+        const double d_score = scale * p[static_cast<size_t>(j)] * (d_p[static_cast<size_t>(j)] - mean);
+        for (int64_t d = 0; d < shape.head_size; ++d) {
+          d_qkv[h.qkv(i, 0, d)] += d_score * qkv[h.qkv(j, 1, d)];
+          d_qkv[h.qkv(j, 1, d)] += d_score * qkv[h.qkv(i, 0, d)];
+        }
+      }
+    }
+  });
+  return d_qkv;
+}
+
+}  // namespace mpibert::reference

@@ -1,0 +1,71 @@
+#pragma once
+
+// Plain double-precision versions of the operations, and tensors to feed them: what every backend is compared with.
+
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mpibert/base/random.h"
+#include "mpibert/ops/ops.h"
+
+namespace mpibert::reference {
+
+// Host numbers with a shape, owned; values are rounded to the element type when made, so a reference sees what the backend sees.
+class Numbers {
+ public:
+  Numbers() = default;
+  Numbers(DType dtype, Shape shape, double value = 0);
+  // Normal with this deviation, from (seed): never the same as another seed's.
+  static Numbers normal(DType dtype, Shape shape, uint64_t seed, double deviation = 1);
+
+  Tensor tensor();
+  const Shape& shape() const { return shape_; }
+  DType dtype() const { return dtype_; }
+  int64_t size() const { return shape_.size(); }
+  double at(int64_t i) const;
+  void set(int64_t i, double value);
+  std::vector<double> doubles() const;
+  const std::vector<uint8_t>& bytes() const { return bytes_; }
+
+ private:
+  DType dtype_ = DType::kFloat32;
+  Shape shape_;
+  std::vector<uint8_t> bytes_;
+};
+
+double unit_roundoff(DType dtype);  // 2^-24 or 2^-8: the largest relative error of rounding once
+
+double activate(Activation kind, double x);
+double derivative(Activation kind, double x);
+
+// The mask of ops.h, from the formula: whether (token key, column) is kept, and what kept elements are multiplied with.
+struct Mask {
+  double rate = 0;
+  uint32_t site = 0;
+  uint64_t seed = 0;
+  int64_t step = 0;
+  double scale() const;
+  bool keeps(int32_t token_key, int64_t column) const;
+};
+
+// c of Matmul for operands as doubles, and for each element the sum of |a||b| + |beta c| + |bias|, which bounds its rounding error.
+struct MatmulResult {
+  std::vector<double> c, magnitude, activated;
+};
+MatmulResult matmul(const Matmul& op);
+
+struct AttentionShape {
+  std::vector<int32_t> cu_seqlens;
+  int64_t heads = 1, head_size = 1;
+  int64_t tokens() const { return cu_seqlens.back(); }
+};
+// context [T, A, D] of qkv [T, 3, A, D]. token_keys [T], unused if mask.rate is 0.
+std::vector<double> attention_forward(const AttentionShape& shape, const std::vector<double>& qkv, const Mask& mask,
+                                      const std::vector<int32_t>& token_keys);
+// d_qkv by the chain rule, written down independently of any backend's order.
+std::vector<double> attention_backward(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
+                                       const Mask& mask, const std::vector<int32_t>& token_keys);
+
+}  // namespace mpibert::reference

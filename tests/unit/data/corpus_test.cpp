@@ -1,0 +1,315 @@
+#include "mpibert/data/corpus.h"
+
+#include <zlib.h>
+
+#include <algorithm>
+#include <numeric>
+#include <set>
+
+#include "mpibert/base/file.h"
+#include "tests/unit/data/data_support.h"
+
+namespace mpibert {
+
+using namespace test;
+
+namespace {
+
+void write_gzip(const std::filesystem::path& path, const std::string& text) {
+  gzFile file = gzopen(path.c_str(), "wb");
+  gzwrite(file, text.data(), static_cast<unsigned>(text.size()));
+  gzclose(file);
+}
+
+std::vector<Document> documents_of(const CorpusUnit& unit, CorpusFormat format) {
+  DocumentReader reader(unit, format);
+  std::vector<Document> documents;
+  for (Document document; reader.next(document);) documents.push_back(document);
+  return documents;
+}
+
+std::vector<std::string> sentences_of(const std::string& paragraph) {
+  std::vector<std::string> sentences;
+  split_sentences(paragraph, sentences);
+  return sentences;
+}
+
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST(SplitSentences, EndsAtMarksBeforeANewSentence) {
+  EXPECT_EQ(sentences_of("One. Two!  Three? four."), Lines({"One.", "Two!", "Three? four."}));
+  EXPECT_EQ(sentences_of("He said \"No.\" Then (he left.) 3 came."), Lines({"He said \"No.\"", "Then (he left.)", "3 came."}));
+  EXPECT_EQ(sentences_of("What?! Really... Yes"), Lines({"What?!", "Really...", "Yes"}));
+  EXPECT_EQ(sentences_of("Pi is 3.14 and v1.2.Beta"), Lines({"Pi is 3.14 and v1.2.Beta"}));
+  EXPECT_EQ(sentences_of("  \t "), Lines());
+  EXPECT_EQ(sentences_of(""), Lines());
+}
+
+TEST(SplitSentences, KnowsAbbreviations) {
+  EXPECT_EQ(sentences_of("Mr. Smith met Dr. J. R. Jones of the U.S. Navy. He left."), Lines({"Mr. Smith met Dr. J. R. Jones of the U.S. Navy.", "He left."}));
+  EXPECT_EQ(sentences_of("See Fig. 3, i.e. Vol. II. End."), Lines({"See Fig. 3, i.e. Vol. II.", "End."}));
+  EXPECT_EQ(sentences_of("It was so. So it was."), Lines({"It was so.", "So it was."}));
+}
+
+TEST(SplitSentences, EndsAtMarksThatStandAlone) {
+  EXPECT_EQ(sentences_of("the cat sat . the U.S. dog ran ! it is 3 . 5 ?"), Lines({"the cat sat .", "the U.S. dog ran !", "it is 3 .", "5 ?"}));
+}
+
+TEST(SplitSentences, EndsAtWideMarksAnywhere) {
+  EXPECT_EQ(sentences_of("数学是研究数量的学科。它很古老！对吗？”是的。"), Lines({"数学是研究数量的学科。", "它很古老！", "对吗？”", "是的。"}));
+}
+
+TEST(CorpusFormat, HasNames) {
+  for (const char* name : {"auto", "wikiextractor", "lines", "text"}) EXPECT_EQ(name_of(corpus_format_from_name(name)), name);
+  expect_contains(error_of(ErrorKind::kUsage, [] { corpus_format_from_name("xml"); }), {"'xml'", "wikiextractor"});
+}
+
+TEST(DetectFormat, LooksAtTheFirstLines) {
+  TemporaryFolder folder;
+  const auto detect = [&](const std::string& text) {
+    write_text(folder / "a", text);
+    return detect_format(folder / "a");
+  };
+  EXPECT_EQ(detect("\n<doc id=\"1\" title=\"A\">\nA\n\nText.\n</doc>\n"), CorpusFormat::kWikiExtractor);
+  EXPECT_EQ(detect("One is here.\nTwo is here.\n\nThree is here!\n"), CorpusFormat::kLines);
+  EXPECT_EQ(detect("A line of a book that is wrapped\nbefore its end. And goes on\nhere and there.\n\nMore\n"), CorpusFormat::kText);
+  EXPECT_EQ(detect("One. Two. Three.\nFour. Five. Six.\n"), CorpusFormat::kText);
+}
+
+TEST(DetectFormat, KnowsTheSampleFiles) {
+  const std::filesystem::path sample = std::filesystem::path(MPIBERT_SOURCE_DIR) / "datasets" / "sample";
+  EXPECT_EQ(detect_format(sample / "corpus.txt"), CorpusFormat::kLines);
+  EXPECT_EQ(detect_format(sample / "wiki" / "AA" / "wiki_00"), CorpusFormat::kWikiExtractor);
+}
+
+TEST(DocumentReader, ReadsWikiExtractor) {
+  TemporaryFolder folder;
+  const std::string text =
+      "junk\n<doc id=\"1\" url=\"u\" title=\"Anarchism\">\nAnarchism\n\nFirst one. Second one.\n\nHeading.\nThird.\n</doc>\n\n"
+      "<doc id=\"2\" title=\"Empty\">\nEmpty\n\n</doc>\n<doc id=\"3\" title=\"Open\">\nOpen\n\nNo end tag.\n<doc id=\"4\" title=\"Last\">\r\nLast\r\nIt ends with the file.";
+  const std::vector<Document> expected = {{"First one.", "Second one.", "Heading.", "Third."}, {"No end tag."}, {"It ends with the file."}};
+  write_text(folder / "wiki_00", text);
+  EXPECT_EQ(documents_of({.files = {folder / "wiki_00"}}, CorpusFormat::kWikiExtractor), expected);
+  write_gzip(folder / "wiki_00.gz", text);
+  EXPECT_EQ(documents_of({.files = {folder / "wiki_00.gz"}}, CorpusFormat::kWikiExtractor), expected);
+}
+
+TEST(DocumentReader, ReadsLines) {
+  TemporaryFolder folder;
+  write_text(folder / "a", "\xEF\xBB\xBF" "one\ntwo\n\n \t\n\xC2\xA0\nthree\r\n\xE2\x80\x8B\n\n\n");
+  write_text(folder / "b", "four");
+  // A line of a zero-width space is not blank; a new file is a new document.
+  EXPECT_EQ(documents_of({.files = {folder / "a", folder / "b"}}, CorpusFormat::kLines), (std::vector<Document>{{"one", "two"}, {"three", "\xE2\x80\x8B"}, {"four"}}));
+}
+
+TEST(DocumentReader, ReadsWrappedText) {
+  TemporaryFolder folder;
+  write_text(folder / "a", "It was\nlate. He\nslept.\n\nThen he\nwoke.\n");
+  EXPECT_EQ(documents_of({.files = {folder / "a"}}, CorpusFormat::kText), (std::vector<Document>{{"It was late.", "He slept.", "Then he woke."}}));
+  std::string book;
+  for (int i = 0; i < 5000; ++i) book += "Paragraph number " + std::to_string(i) + ".\n\n";
+  write_text(folder / "b", book);
+  const std::vector<Document> parts = documents_of({.files = {folder / "b"}}, CorpusFormat::kText);
+  EXPECT_EQ(parts.size(), 4u);  // 115 KB in documents of 32 KiB
+  size_t sentences = 0;
+  for (const Document& part : parts) sentences += part.size();
+  EXPECT_EQ(sentences, 5000u);
+}
+
+TEST(DocumentReader, FindsTheFormatOfEachFile) {
+  TemporaryFolder folder;
+  write_text(folder / "wiki", "<doc id=\"1\">\nTitle\nOne here. Two here.\n</doc>\n");
+  write_text(folder / "book", "A line of a book that is wrapped\nbefore its end. And goes on\nto here.\n\nMore\n");
+  write_text(folder / "lines", "One is here.\nTwo is here.\n\nThree is here!\n");
+  EXPECT_EQ(documents_of({.files = {folder / "wiki", folder / "book", folder / "lines"}}, CorpusFormat::kAuto),
+            (std::vector<Document>{{"One here.", "Two here."}, {"A line of a book that is wrapped before its end.", "And goes on to here.", "More"}, {"One is here.", "Two is here."}, {"Three is here!"}}));
+}
+
+// Wherever a file is cut into pieces, the pieces together give its documents: each once, in order.
+TEST(DocumentReader, PiecesOfAFileGiveItsDocuments) {
+  TemporaryFolder folder;
+  const std::vector<std::pair<CorpusFormat, std::string>> texts = {
+      {CorpusFormat::kWikiExtractor, "<doc id=\"1\">\nT\nA b.\n</doc>\n<doc id=\"2\">\nT\nC d.\nE f.\n</doc>\n\n<doc id=\"3\">\nT\nG h.\n</doc>\n"},
+      {CorpusFormat::kLines, "a b\nc\n\nd e f\n\n\n\ng\nh\n \ni\n"}};
+  for (const auto& [format, text] : texts) {
+    write_text(folder / "a", text);
+    const std::vector<Document> whole = documents_of({.files = {folder / "a"}}, format);
+    ASSERT_GE(whole.size(), 3u);
+    const int64_t size = static_cast<int64_t>(text.size());
+    for (int64_t first = 1; first < size; ++first) {
+      for (int64_t second = first; second < size; ++second) {
+        std::vector<Document> joined;
+        for (const auto& [begin, end] : {std::pair{int64_t{0}, first}, std::pair{first, second}, std::pair{second, int64_t{-1}}}) {
+          if (begin == end) continue;
+          const std::vector<Document> piece = documents_of({.files = {folder / "a"}, .begin = begin, .end = end}, format);
+          joined.insert(joined.end(), piece.begin(), piece.end());
+        }
+        ASSERT_EQ(joined, whole) << name_of(format) << " cut at " << first << " and " << second;
+      }
+    }
+  }
+}
+
+TEST(DocumentReader, SaysWhatIsWrongWithAFile) {
+  TemporaryFolder folder;
+  expect_contains(error_of(ErrorKind::kNotFound, [&] { documents_of({.files = {folder / "absent"}}, CorpusFormat::kLines); }), {"absent"});
+  std::string text;
+  for (int i = 0; i < 20000; ++i) text += std::to_string(i * 7919) + "\n";
+  write_gzip(folder / "a.gz", text);
+  const std::string bytes = read_text(folder / "a.gz");
+  write_text(folder / "cut.gz", bytes.substr(0, bytes.size() / 2));
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { documents_of({.files = {folder / "cut.gz"}}, CorpusFormat::kLines); }), {"cut.gz", "gzip", "cut off"});
+  std::string broken = bytes;
+  broken[bytes.size() / 2] = static_cast<char>(broken[bytes.size() / 2] ^ 0x55);
+  write_text(folder / "broken.gz", broken);
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { documents_of({.files = {folder / "broken.gz"}}, CorpusFormat::kLines); }), {"broken.gz", "gzip"});
+  write_text(folder / "hidden", bytes);
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { documents_of({.files = {folder / "hidden"}, .begin = 9}, CorpusFormat::kLines); }), {".gz", "rename"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { documents_of({.files = {folder.path()}}, CorpusFormat::kLines); }), {"folder"});
+}
+
+TEST(ListCorpusFiles, WalksFoldersInOrder) {
+  TemporaryFolder folder;
+  std::filesystem::create_directories(folder / "AB");
+  std::filesystem::create_directories(folder / "AA");
+  std::filesystem::create_directories(folder / ".git");
+  for (const char* name : {"AB/wiki_01", "AB/wiki_00", "AA/wiki_09", ".hidden", ".git/config"}) write_text(folder / name, "x");
+  const std::vector<std::filesystem::path> inputs = {folder.path()};
+  EXPECT_EQ(list_corpus_files(inputs), (std::vector<std::filesystem::path>{folder / "AA" / "wiki_09", folder / "AB" / "wiki_00", folder / "AB" / "wiki_01"}));
+  expect_contains(error_of(ErrorKind::kNotFound, [&] { list_corpus_files(std::vector<std::filesystem::path>{folder / "absent"}); }), {"absent"});
+  std::filesystem::create_directories(folder / "empty");
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { list_corpus_files(std::vector<std::filesystem::path>{folder / "empty"}); }), {"no file", "empty"});
+}
+
+TEST(PlanCorpus, GroupsSmallFilesAndCutsLargeOnes) {
+  TemporaryFolder folder;
+  write_text(folder / "a", std::string(60, 'x'));
+  write_text(folder / "b", std::string(60, 'x'));
+  write_text(folder / "c", std::string(30, 'x'));
+  write_text(folder / "d", std::string(290, 'x'));
+  write_text(folder / "e.gz", std::string(290, 'x'));
+  write_text(folder / "f", "");
+  const std::vector<std::filesystem::path> files = {folder / "a", folder / "b", folder / "c", folder / "d", folder / "e.gz", folder / "f"};
+  const std::vector<CorpusUnit> units = plan_corpus(files, 100);
+  ASSERT_EQ(units.size(), 7u);
+  EXPECT_EQ(units[0].files, std::vector<std::filesystem::path>{folder / "a"});
+  EXPECT_EQ(units[1].files, (std::vector<std::filesystem::path>{folder / "b", folder / "c"}));
+  EXPECT_EQ(std::pair(units[2].begin, units[2].end), std::pair(int64_t{0}, int64_t{96}));
+  EXPECT_EQ(std::pair(units[3].begin, units[3].end), std::pair(int64_t{96}, int64_t{193}));
+  EXPECT_EQ(std::pair(units[4].begin, units[4].end), std::pair(int64_t{193}, int64_t{-1}));
+  EXPECT_EQ(units[5].files, std::vector<std::filesystem::path>{folder / "e.gz"});
+  EXPECT_EQ(units[6].files, std::vector<std::filesystem::path>{folder / "f"});
+}
+
+namespace {
+
+// Documents whose tokens say where they are: token 1000 * (document + 1) + running number.
+std::vector<TokenizedDocument> numbered_block(const std::vector<std::vector<int64_t>>& sentence_lengths) {
+  std::vector<TokenizedDocument> block;
+  for (const auto& lengths : sentence_lengths) {
+    TokenizedDocument document;
+    for (const int64_t length : lengths) {
+      for (int64_t i = 0; i < length; ++i) document.ids.push_back(static_cast<int32_t>(1000 * (block.size() + 1) + document.ids.size()));
+      document.offsets.push_back(static_cast<int64_t>(document.ids.size()));
+    }
+    block.push_back(document);
+  }
+  return block;
+}
+
+Vocabulary small_vocabulary() { return Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"}); }
+
+struct Pair {
+  std::vector<int32_t> a, b;
+  bool random = false;
+};
+
+// Takes a sample apart, checking its template.
+Pair parts_of(const Sample& sample) {
+  EXPECT_EQ(sample.input_ids.front(), 2);
+  EXPECT_EQ(sample.input_ids.back(), 3);
+  const auto sep = std::find(sample.input_ids.begin(), sample.input_ids.end(), 3);
+  const auto second = std::find(sample.token_type_ids.begin(), sample.token_type_ids.end(), 1);
+  EXPECT_EQ(sep - sample.input_ids.begin() + 1, second - sample.token_type_ids.begin());
+  EXPECT_EQ(sample.token_type_ids.size(), sample.input_ids.size());
+  EXPECT_TRUE(std::is_sorted(sample.token_type_ids.begin(), sample.token_type_ids.end()));
+  return {.a = {sample.input_ids.begin() + 1, sep}, .b = {sep + 1, sample.input_ids.end() - 1}, .random = sample.label("next_sentence_labels")[0] == 1};
+}
+
+std::vector<Sample> pairs_of(const std::vector<TokenizedDocument>& block, int64_t document, const SentencePairOptions& options, uint64_t place) {
+  std::vector<Sample> samples;
+  make_sentence_pairs(block, document, small_vocabulary(), options, RandomStream(1, RandomPurpose::kSentencePairs, place), samples);
+  return samples;
+}
+
+}  // namespace
+
+TEST(SentencePairs, ObeyTheRules) {
+  std::vector<std::vector<int64_t>> lengths;
+  for (int64_t d = 0; d < 6; ++d) {
+    lengths.emplace_back();
+    for (int64_t s = 0; s < 40; ++s) lengths.back().push_back(1 + (s * 5 + d * 3) % 17);
+  }
+  const std::vector<TokenizedDocument> block = numbered_block(lengths);
+  int64_t random = 0, total = 0, short_ones = 0;
+  for (uint64_t place = 0; place < 300; ++place) {
+    const int64_t document = static_cast<int64_t>(place % 6);
+    for (const Sample& sample : pairs_of(block, document, {.max_seq_length = 48}, place)) {
+      const Pair pair = parts_of(sample);
+      ASSERT_FALSE(pair.a.empty() || pair.b.empty());
+      ASSERT_LE(sample.input_ids.size(), 48u);
+      const auto document_of = [](int32_t token) { return token / 1000 - 1; };
+      for (const int32_t token : pair.a) ASSERT_EQ(document_of(token), document);
+      for (size_t i = 1; i < pair.a.size(); ++i) ASSERT_EQ(pair.a[i], pair.a[i - 1] + 1);
+      for (size_t i = 1; i < pair.b.size(); ++i) ASSERT_EQ(pair.b[i], pair.b[i - 1] + 1);
+      for (const int32_t token : pair.b) ASSERT_EQ(document_of(token) != document, pair.random);
+      ASSERT_TRUE(pair.random || pair.b.front() > pair.a.back());
+      ++total;
+      random += pair.random ? 1 : 0;
+      short_ones += sample.input_ids.size() < 30 ? 1 : 0;
+    }
+  }
+  // Half of the pairs by the draw, and the rests of one sentence besides.
+  EXPECT_NEAR(static_cast<double>(random) / static_cast<double>(total), 0.52, 0.04);
+  EXPECT_GT(short_ones, 0);
+  EXPECT_LT(short_ones, total / 4);
+}
+
+// Sentences of one token fill a pair exactly, so that nothing is cut off: first parts and true continuations are the document.
+TEST(SentencePairs, UseEverySentenceOnce) {
+  const std::vector<TokenizedDocument> block = numbered_block({std::vector<int64_t>(350, 1), std::vector<int64_t>(900, 1)});
+  for (uint64_t place = 0; place < 20; ++place) {
+    std::vector<int32_t> seen;
+    for (const Sample& sample : pairs_of(block, 0, {.max_seq_length = 128}, place)) {
+      const Pair pair = parts_of(sample);
+      seen.insert(seen.end(), pair.a.begin(), pair.a.end());
+      if (!pair.random) seen.insert(seen.end(), pair.b.begin(), pair.b.end());
+    }
+    EXPECT_EQ(seen, block[0].ids);
+  }
+}
+
+TEST(SentencePairs, AreAFunctionOfTheKey) {
+  const std::vector<TokenizedDocument> block = numbered_block({std::vector<int64_t>(30, 9), std::vector<int64_t>(30, 8)});
+  EXPECT_EQ(pairs_of(block, 0, {}, 1), pairs_of(block, 0, {}, 1));
+  EXPECT_NE(pairs_of(block, 0, {}, 1), pairs_of(block, 0, {}, 2));
+}
+
+TEST(SentencePairs, OneDocumentGivesItsOwnTextAsRandom) {
+  const std::vector<TokenizedDocument> block = numbered_block({{3}});
+  const std::vector<Sample> samples = pairs_of(block, 0, {}, 0);
+  ASSERT_EQ(samples.size(), 1u);
+  EXPECT_TRUE(parts_of(samples[0]).random);
+  EXPECT_EQ(parts_of(samples[0]).b, block[0].ids);
+  EXPECT_FALSE(error_of(ErrorKind::kInvalidArgument, [&] { pairs_of(block, 0, {.max_seq_length = 4}, 0); }).empty());
+}
+
+TEST(SentencePairs, ManageTheShortestLength) {
+  const std::vector<TokenizedDocument> block = numbered_block({{30, 1, 20}, {40}});
+  for (uint64_t place = 0; place < 20; ++place)
+    for (const Sample& sample : pairs_of(block, 0, {.max_seq_length = 5}, place)) EXPECT_EQ(sample.input_ids.size(), 5u);
+}
+
+}  // namespace mpibert

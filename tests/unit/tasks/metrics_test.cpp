@@ -1,0 +1,62 @@
+#include "mpibert/tasks/metrics.h"
+
+#include <vector>
+
+#include "mpibert/tasks/task.h"
+#include "tests/unit/data/data_support.h"
+
+namespace mpibert {
+
+using namespace test;
+
+// By hand: 6 of 8 right; TP 3, FP 1, FN 1: precision 3/4, recall 3/4.
+TEST(Metrics, GiveTheValuesComputedByHand) {
+  const std::vector<int32_t> labels = {1, 1, 1, 1, 0, 0, 0, 0}, predicted = {1, 1, 1, 0, 1, 0, 0, 0};
+  EXPECT_DOUBLE_EQ(accuracy(predicted, labels), 0.75);
+  EXPECT_DOUBLE_EQ(f1(predicted, labels), 0.75);
+  // TP 1, FP 0, FN 2: precision 1, recall 1/3, F1 = 2 * 1/3 / (4/3).
+  EXPECT_DOUBLE_EQ(f1(std::vector<int32_t>{1, 0, 0, 0}, std::vector<int32_t>{1, 1, 1, 0}), 0.5);
+  EXPECT_DOUBLE_EQ(f1(labels, labels), 1.0);
+}
+
+TEST(Metrics, F1WithoutPositivesIsZero) {
+  EXPECT_DOUBLE_EQ(f1(std::vector<int32_t>{0, 0}, std::vector<int32_t>{0, 0}), 0.0);
+  EXPECT_DOUBLE_EQ(f1(std::vector<int32_t>{0, 0}, std::vector<int32_t>{1, 0}), 0.0);
+  EXPECT_DOUBLE_EQ(f1(std::vector<int32_t>{1, 1}, std::vector<int32_t>{0, 0}), 0.0);
+}
+
+TEST(Metrics, RefuseUnequalSizes) {
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [] { accuracy(std::vector<int32_t>{1}, std::vector<int32_t>{1, 2}); }), {"1 predictions", "2 labels"});
+  EXPECT_FALSE(error_of(ErrorKind::kInvalidArgument, [] { f1({}, {}); }).empty());
+}
+
+TEST(Score, TakesTheLargestLogitInAnyOrderOfSamples) {
+  const Task task = make_task("mrpc");
+  const std::vector<int32_t> labels = {1, 0, 1};
+  const std::vector<Prediction> predictions = {{2, {0.5f, -1.0f}}, {0, {-3.0f, 2.0f}}, {1, {1.0f, 1.0f}}};  // of equal logits the first
+  const Scores scores = score(task, predictions, labels);
+  ASSERT_EQ(scores.size(), 2u);
+  EXPECT_EQ(scores[0].first, "accuracy");
+  EXPECT_DOUBLE_EQ(scores[0].second, 2.0 / 3.0);
+  EXPECT_EQ(scores[1].first, "f1");
+  EXPECT_DOUBLE_EQ(scores[1].second, 2.0 / 3.0);
+}
+
+TEST(Score, WantsEverySampleOnce) {
+  const Task task = make_task("sst2");
+  const std::vector<int32_t> labels = {1, 0};
+  const auto refused = [&](const std::vector<Prediction>& predictions) { return error_of(ErrorKind::kInvalidArgument, [&] { score(task, predictions, labels); }); };
+  expect_contains(refused({{0, {1, 2}}}), {"1 predictions of 2"});
+  expect_contains(refused({{0, {1, 2}}, {0, {1, 2}}}), {"sample 0 is predicted twice"});
+  expect_contains(refused({{0, {1, 2}}, {2, {1, 2}}}), {"sample 2 of 2"});
+  expect_contains(refused({{0, {1, 2}}, {1, {1, 2, 3}}}), {"3 logits, expected 2"});
+}
+
+TEST(MakeTask, ListsTheNames) {
+  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "mrpc", "sst2", "snli"}));
+  for (const std::string& name : task_names()) EXPECT_EQ(make_task(name).name, name);
+  expect_contains(error_of(ErrorKind::kUsage, [] { make_task("cola"); }), {"'cola'", "pretraining, mrpc, sst2, snli"});
+  EXPECT_EQ(make_task("snli").label_names, (std::vector<std::string>{"entailment", "neutral", "contradiction"}));
+}
+
+}  // namespace mpibert
