@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mpibert/base/error.h"
+#include "ops/cpu/hold_signals.h"
 #include "ops/cpu/matmul_bfloat16.h"
 #include "ops/cpu/matmul_kernels.h"
 #include "ops/cpu/work_items.h"
@@ -113,11 +114,13 @@ void MatmulEngine::Impl::multiply_float(const Matmul& op) {
     block.columns = std::min(blocks.columns, d.n - block.column);
     float* block_products = in_place ? nullptr : products[static_cast<size_t>(thread)].get<float>(block.rows * block.columns);
     float* c = in_place ? static_cast<float*>(op.c.data()) + block.row * d.n + block.column : block_products;
-    dnnl::error::wrap_c_api(
-        dnnl_sgemm(op.transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', block.rows, block.columns, d.k, in_place ? op.alpha : 1.0f,
-                   a + (op.transpose_a ? block.row : block.row * lda), lda, b + (transpose_b ? block.column * ldb : block.column), ldb,
-                   in_place ? op.beta : 0.0f, c, in_place ? d.n : block.columns),
-        "a matrix product failed");
+    const dnnl_status_t status = [&] {
+      const HoldSignals held;
+      return dnnl_sgemm(op.transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', block.rows, block.columns, d.k, in_place ? op.alpha : 1.0f,
+                        a + (op.transpose_a ? block.row : block.row * lda), lda, b + (transpose_b ? block.column * ldb : block.column), ldb,
+                        in_place ? op.beta : 0.0f, c, in_place ? d.n : block.columns);
+    }();
+    dnnl::error::wrap_c_api(status, "a matrix product failed");
     if (finish) finish_block(op, block, block_products);
   });
 }
