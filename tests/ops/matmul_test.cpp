@@ -73,22 +73,22 @@ void expect_right(const MatmulCase& c, DType compute, cpu::MatmulEngine& engine)
   }
 }
 
-TEST(Matmul, EqualsTheDoublePrecisionProduct) {
-  cpu::MatmulEngine engine;
-  for (const MatmulCase& c : matmul_test_cases()) {
-    expect_right(c, DType::kFloat32, engine);
-    expect_right(c, DType::kBFloat16, engine);
-    if (HasFatalFailure()) return;
-  }
+// Ways to multiply bf16 that this processor has: in fp32, and natively.
+std::vector<bool> bfloat16_engines() {
+  if (__builtin_cpu_supports("avx512bf16")) return {false, true};
+  return {false};
 }
 
-TEST(Matmul, ComputesBFloat16InFloatOnProcessorsWithoutIt) {
-  cpu::MatmulEngine engine(false);
-  for (const MatmulCase& c : matmul_test_cases()) {
-    expect_right(c, DType::kBFloat16, engine);
-    if (HasFatalFailure()) return;
+TEST(Matmul, EqualsTheDoublePrecisionProduct) {
+  for (const bool native : bfloat16_engines()) {
+    cpu::MatmulEngine engine(native);
+    for (const MatmulCase& c : matmul_test_cases()) {
+      if (!native) expect_right(c, DType::kFloat32, engine);
+      expect_right(c, DType::kBFloat16, engine);
+      if (HasFatalFailure()) return;
+    }
+    EXPECT_EQ(engine.primitives_created() > 0, native);
   }
-  EXPECT_EQ(engine.primitives_created(), 0);
 }
 
 // The law that training rests on: threads choose who computes, never what.
@@ -99,20 +99,23 @@ TEST(Matmul, HasTheSameBitsForAnyNumberOfThreads) {
     for (const MatmulCase& c : matmul_layer_cases("H128", t, 128)) cases.push_back(c);
   cases.push_back({"decoder", 37, 9001, 32, false, true, 1, 0, true});
   cases.push_back({"decoder_data_gradient", 37, 32, 9001});
-  for (const MatmulCase& c : cases)
-    for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
-      SCOPED_TRACE(c.name + " " + std::string(name_of(compute)));
-      Operands x(c, compute);
-      Numbers first, first_activated;
-      for (const int threads : {1, 2, 3, 8}) {
-        omp_set_num_threads(threads);
-        cpu::MatmulEngine engine;  // made under this number of threads, as in a run
-        x.restore();
-        engine.matmul(x.op);
-        if (threads == 1) first = x.product, first_activated = x.activated;
-        EXPECT_TRUE(first.bytes() == x.product.bytes() && first_activated.bytes() == x.activated.bytes()) << threads << " threads";
-      }
+  const auto expect_same = [](const MatmulCase& c, DType compute, bool native) {
+    SCOPED_TRACE(c.name + " " + std::string(name_of(compute)) + (native ? ", native" : ""));
+    Operands x(c, compute);
+    Numbers first, first_activated;
+    for (const int threads : {1, 2, 3, 8}) {
+      omp_set_num_threads(threads);
+      cpu::MatmulEngine engine(native);  // made under this number of threads, as in a run
+      x.restore();
+      engine.matmul(x.op);
+      if (threads == 1) first = x.product, first_activated = x.activated;
+      EXPECT_TRUE(first.bytes() == x.product.bytes() && first_activated.bytes() == x.activated.bytes()) << threads << " threads";
     }
+  };
+  for (const MatmulCase& c : cases) {
+    expect_same(c, DType::kFloat32, false);
+    for (const bool native : bfloat16_engines()) expect_same(c, DType::kBFloat16, native);
+  }
   omp_set_num_threads(before);
 }
 
@@ -130,7 +133,7 @@ TEST(Matmul, LeavesTheCallersNumberOfThreads) {
 
 // T differs in every batch; the primitives must not.
 TEST(Matmul, NeedsFewPrimitivesForManyTokenCounts) {
-  cpu::MatmulEngine engine(__builtin_cpu_supports("avx512bf16") != 0);  // where there are no bf16 products there are no primitives at all
+  cpu::MatmulEngine engine(bfloat16_engines().back());  // where there are no bf16 products there are no primitives at all
   const auto run = [&](int64_t t) {
     for (const MatmulCase& c : matmul_layer_cases("H16", t, 16)) {
       Operands x(c, DType::kBFloat16);
@@ -146,8 +149,8 @@ TEST(Matmul, NeedsFewPrimitivesForManyTokenCounts) {
 
 // A row is computed by the same operations whatever rows stand beside it.
 TEST(Matmul, RowsDoNotDependOnTheNumberOfRows) {
-  cpu::MatmulEngine engine;
-  for (const DType compute : {DType::kFloat32, DType::kBFloat16}) {
+  const auto expect_same = [](DType compute, bool native) {
+    cpu::MatmulEngine engine(native);
     const MatmulCase many{"many", 700, 96, 200, false, true, 1, 0, true};
     Operands whole(many, compute);
     engine.matmul(whole.op);
@@ -159,7 +162,9 @@ TEST(Matmul, RowsDoNotDependOnTheNumberOfRows) {
       const auto& bytes = part.product.bytes();
       EXPECT_TRUE(std::equal(bytes.begin(), bytes.end(), whole.product.bytes().begin())) << m << " rows, " << name_of(compute);
     }
-  }
+  };
+  expect_same(DType::kFloat32, false);
+  for (const bool native : bfloat16_engines()) expect_same(DType::kBFloat16, native);
 }
 
 }  // namespace

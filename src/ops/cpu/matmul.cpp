@@ -43,6 +43,13 @@ Blocks float_blocks(const Dims& d, bool b_stays_transposed) {
   return blocks;
 }
 
+// Where the processor multiplies bf16 faster than fp32: with AMX, and AMD's with AVX512-BF16. Intel's others have that instruction at half the
+// rate of fp32's (Emerald Rapids: 84 GFLOP/s a core, 165 in fp32). A property of the processor, never a timing: it decides the bits.
+bool native_bfloat16_is_faster() {
+  const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
+  return isa == dnnl::cpu_isa::avx512_core_amx || (isa == dnnl::cpu_isa::avx512_core_bf16 && __builtin_cpu_is("amd"));
+}
+
 }  // namespace
 
 struct MatmulEngine::Impl {
@@ -125,7 +132,7 @@ void MatmulEngine::Impl::multiply_float(const Matmul& op) {
   });
 }
 
-MatmulEngine::MatmulEngine() : MatmulEngine(__builtin_cpu_supports("avx512bf16") != 0) {}
+MatmulEngine::MatmulEngine() : MatmulEngine(native_bfloat16_is_faster()) {}
 MatmulEngine::MatmulEngine(bool native_bfloat16) : impl_(std::make_unique<Impl>(native_bfloat16)) {}
 MatmulEngine::~MatmulEngine() = default;
 

@@ -13,7 +13,7 @@ namespace mpibert::cpu {
 //
 // fp32: dnnl_sgemm. A transposed b is transposed back first where that pays, because the library would do it for every block.
 // bf16: primitives cached by shape (matmul_bfloat16.h); their number does not grow with the number of different T, though T differs in
-// every batch. Processors without bf16 products compute in fp32.
+// every batch. Processors that multiply bf16 no faster than fp32 compute in fp32, with weights and inputs widened.
 //
 // Owned by one backend; calls come from one thread.
 class MatmulEngine {
