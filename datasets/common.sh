@@ -101,6 +101,5 @@ prepare_shards() {
     echo "datasets: no $program; run launch/build.sh first" >&2
     exit 69
   fi
-  # MPIBERT_DATA means the mirror here, but --data to the program.
-  env -u MPIBERT_DATA "$root/launch/local.sh" "$ranks" "$program" prepare --task "$task" --input "$@" "${tokenizer[@]}" --output "$output" "${more[@]}"
+  "$root/launch/local.sh" "$ranks" "$program" prepare --task "$task" --input "$@" "${tokenizer[@]}" --output "$output" "${more[@]}"
 }

@@ -14,6 +14,9 @@ namespace mpibert::apps {
 
 namespace {
 
+// What the environment says of an option, or null. MPIBERT_DATA is the mirror of raw data of datasets/*/prepare.sh, never --data.
+const char* from_environment(const std::string& name) { return name == "MPIBERT_DATA" ? nullptr : std::getenv(name.c_str()); }
+
 std::string environment_name(const Option& option) {
   std::string name = "MPIBERT_" + option.name;
   for (char& c : name) c = c == '-' ? '_' : static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
@@ -97,7 +100,7 @@ void fill_options(Options& options, const Command& command, const std::vector<st
   }
   if (given.contains("config") && !given["config"].empty()) fill_from_file(options, given["config"].front());
   for (const Option& option : options.all())
-    if (const char* text = std::getenv(environment_name(option).c_str())) options.set(option.name, {text}, environment_name(option));
+    if (const char* text = from_environment(environment_name(option))) options.set(option.name, {text}, environment_name(option));
   for (const auto& [name, values] : given)
     if (!values.empty()) options.set(name, values, "flag");
   if (complete) options.check_required();
@@ -105,7 +108,7 @@ void fill_options(Options& options, const Command& command, const std::vector<st
 
 std::string help_text(const Command& command, const Options& options) {
   std::string out = str_cat("usage: ", command.uses_mpi ? "mpirun -n RANKS " : "", "mpibert ", command.name, command.positional.empty() ? "" : " " + command.positional + "...",
-                            " [--option value]...\n\n", command.help, "\n\noptions, also as keys of the --config file and as MPIBERT_<NAME> in the environment:\n");
+                            " [--option value]...\n\n", command.help, "\n\noptions, also as keys of the --config file and (but for --data) as MPIBERT_<NAME> in the environment:\n");
   for (const Option& option : options.all()) {
     std::string choices;
     for (const std::string& choice : option.choices) choices += (choices.empty() ? "" : "|") + choice;

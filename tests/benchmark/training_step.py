@@ -67,6 +67,14 @@ def run_mpibert(program, model, precision, head, lengths, threads, steps):
         return last_json(command, env=dict(os.environ, OMP_NUM_THREADS=str(threads)))
 
 
+def machine():
+    with open("/proc/cpuinfo") as lines:
+        info = dict(map(str.strip, line.split(":", 1)) for line in lines if ":" in line)
+    flags = info.get("flags", "").split()
+    return {"processor": info.get("model name", platform.machine()), "family": info.get("cpu family"), "model": info.get("model"),
+            "cores": os.cpu_count(), "bf16": [flag for flag in ("avx512_bf16", "amx_bf16") if flag in flags]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--program")
@@ -92,7 +100,8 @@ def main():
         print(f"{case:12}  mpibert {statistics.median(ours):8.2f}  PyTorch {statistics.median(torch_rates):8.2f} sequences/s  ratio {rows[-1]['ratio']:.2f}", flush=True)
     if a.json:
         with open(a.json, "w") as out:
-            json.dump({"machine": platform.processor() or platform.machine(), "threads": a.threads, "repeats": a.repeats, "steps": a.steps, "cases": rows}, out, indent=1)
+            version = last_json([a.program, "--version", "--json"])
+            json.dump({"machine": machine(), "mpibert": version, "threads": a.threads, "repeats": a.repeats, "steps": a.steps, "cases": rows}, out, indent=1)
 
 
 if __name__ == "__main__":

@@ -7,13 +7,6 @@
 #include <cstdint>
 #include <cstring>
 
-#if defined(__AVX512F__)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wuninitialized"  // GCC bug 105593: its own header
-#include <immintrin.h>
-#pragma GCC diagnostic pop
-#endif
-
 #if defined(__AVX2__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC bug 105593: its own header

@@ -108,7 +108,7 @@ TEST(RawSplit, ReadsTheSampleFiles) {
 // Rows and classes of the published sets; runs where the data are.
 TEST(RawSplit, CountsThePublishedSets) {
   const auto data = real_data();
-  if (!data) return;
+  if (!data) GTEST_SKIP() << "no real data: MPIBERT_DATA names no folder with SHA256SUMS";
   const auto expect_counts = [&](const char* task, const std::filesystem::path& path, const char* split, const std::vector<int64_t>& counts) {
     const RawSplit read_split = read(task, path, split);
     std::vector<int64_t> found(counts.size());
