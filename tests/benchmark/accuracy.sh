@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
+# usage: accuracy.sh PROGRAM TASK DATA MODEL OUTPUT [--seeds "1 2 3"] [--ranks 2] [more options of mpibert finetune]
 # Fine-tunes a pretrained model on a real task with several seeds and prints the scores of each and their mean; `evaluate` on each saved model
 # must give the same scores.
-# usage: accuracy.sh PROGRAM TASK DATA MODEL OUTPUT [--seeds "1 2 3"] [--ranks 2] [more options of mpibert finetune]
 set -euo pipefail
 
 if (($# < 5)); then
