@@ -1,0 +1,18 @@
+#include "ops/cuda/cuda_check.h"
+
+#include "mpibert/base/error.h"
+
+namespace mpibert::cuda {
+
+void check_cuda(cudaError_t status, const char* call) {
+  if (status == cudaSuccess) return;
+  const ErrorKind kind = status == cudaErrorMemoryAllocation ? ErrorKind::kOutOfMemory : ErrorKind::kDevice;
+  throw Error(kind, str_cat("CUDA: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ") in ", call));
+}
+
+void check_cublas(cublasStatus_t status, const char* call) {
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  throw Error(ErrorKind::kDevice, str_cat("cuBLASLt: ", cublasLtGetStatusString(status), " (", static_cast<int>(status), ") in ", call));
+}
+
+}  // namespace mpibert::cuda

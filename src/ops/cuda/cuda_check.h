@@ -1,0 +1,15 @@
+#pragma once
+
+#include <cublasLt.h>
+#include <cuda_runtime_api.h>
+
+namespace mpibert::cuda {
+
+// Throw kDevice with the library's words, and kOutOfMemory where that is what it says.
+void check_cuda(cudaError_t status, const char* call);
+void check_cublas(cublasStatus_t status, const char* call);
+
+}  // namespace mpibert::cuda
+
+#define MPIBERT_CUDA_CHECK(call) ::mpibert::cuda::check_cuda((call), #call)
+#define MPIBERT_CUBLAS_CHECK(call) ::mpibert::cuda::check_cublas((call), #call)

@@ -1,0 +1,42 @@
+#pragma once
+
+// The operations of the CUDA backend, one function each, one file each, queued on the stream. Arguments have been checked (src/ops/check.cpp).
+// Ids, labels and indices are trusted: the loader has checked them, and the device cannot report without a wait.
+
+#include "mpibert/ops/ops.h"
+#include "ops/cuda/workspace.h"
+
+namespace mpibert::cuda {
+
+// What an operation needs beside its arguments.
+struct Context {
+  cudaStream_t stream;
+  Workspace& workspace;
+  int multiprocessors;
+};
+
+void activation_backward(const ActivationBackward& op, const Context& context);
+void embedding_forward(const EmbeddingForward& op, const Context& context);
+void embedding_backward(const EmbeddingBackward& op, const Context& context);
+void layer_norm_forward(const LayerNormForward& op, const Context& context);
+void layer_norm_backward(const LayerNormBackward& op, const Context& context);
+size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length);
+void attention_forward(const AttentionForward& op, const Context& context);
+void attention_backward(const AttentionBackward& op, const Context& context);
+void dropout(const DropoutApply& op, const Context& context);
+void gather_rows(const GatherRows& op, const Context& context);
+void scatter_rows(const ScatterRows& op, const Context& context);
+void cross_entropy(const CrossEntropy& op, const Context& context);
+void squared_error(const SquaredError& op, const Context& context);
+void column_sum(const ColumnSum& op, const Context& context);
+void square_sums(const SquareSums& op, const Context& context);
+void adam_step(const AdamStep& op, const Context& context);
+void lamb_direction(const LambDirection& op, const Context& context);
+void lamb_apply(const LambApply& op, const Context& context);
+void add(const Add& op, const Context& context);
+void cast(const Cast& op, const Context& context);
+
+// What is left of a product after cuBLASLt has written c = alpha op(a) op(b) + beta c: bias, derivative or activation, in place.
+void matmul_epilogue(const Matmul& op, const Context& context);
+
+}  // namespace mpibert::cuda

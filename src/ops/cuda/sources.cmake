@@ -1,0 +1,21 @@
+# Sources of the CUDA backend, for the build with the toolkit (CMakeLists.txt) and for the emulation (tests/emulation).
+# .cu: kernels and what starts them, one file an operation; .cpp: what calls the runtime and the libraries only.
+set(MPIBERT_CUDA_KERNELS
+  activation_backward.cu
+  adam_step.cu
+  add.cu
+  attention.cu
+  cast.cu
+  column_sum.cu
+  cross_entropy.cu
+  dropout.cu
+  embedding.cu
+  lamb.cu
+  layer_norm.cu
+  matmul_epilogue.cu
+  rows.cu
+  square_sums.cu
+  squared_error.cu)
+set(MPIBERT_CUDA_HOST cuda_backend.cpp cuda_check.cpp matmul.cpp)
+list(TRANSFORM MPIBERT_CUDA_KERNELS PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
+list(TRANSFORM MPIBERT_CUDA_HOST PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
