@@ -1,25 +1,8 @@
 #pragma once
 
-// Numbers of a tensor inside the CPU kernels: fp32 or bf16 in memory, float in registers.
-
-#include "mpibert/tensor/tensor.h"
+#include "ops/element.h"
 
 namespace mpibert::cpu {
-
-// Calls f(float{}) or f(bfloat16{}), as the type of the tensor is: for kernels that are templates over it.
-template <class F>
-void with_element(DType dtype, const F& f) {
-  if (dtype == DType::kBFloat16) {
-    f(bfloat16{});
-  } else {
-    f(float{});
-  }
-}
-
-template <class T>
-T* data(const Tensor& t) {
-  return static_cast<T*>(t.data());
-}
 
 inline float to_float(float x) { return x; }
 inline float to_float(bfloat16 x) { return static_cast<float>(x); }
