@@ -1,0 +1,117 @@
+#include "ops/cuda/cuda_backend.h"
+
+#include <algorithm>
+
+#include "mpibert/base/error.h"
+#include "ops/check.h"
+#include "ops/make.h"
+
+namespace mpibert {
+
+std::unique_ptr<Backend> make_cuda_backend(int index) { return std::make_unique<cuda::CudaBackend>(index); }
+
+namespace cuda {
+namespace {
+
+// Selects the card for this thread, before anything else of the backend is made.
+int selected(int index) {
+  int count = 0;
+  const cudaError_t status = cudaGetDeviceCount(&count);
+  MPIBERT_CHECK(status == cudaSuccess, kDevice, "no CUDA device can be used: ", cudaGetErrorString(status), "; run on the CPU (--device cpu), or see `mpibert doctor`");
+  MPIBERT_CHECK(0 <= index && index < count, kDevice, "there is no device cuda:", index, "; this process sees ", count, count == 1 ? " device" : " devices",
+                " (CUDA_VISIBLE_DEVICES may hide some)");
+  MPIBERT_CUDA_CHECK(cudaSetDevice(index));
+  return index;
+}
+
+int multiprocessors(int index) {
+  int count = 0;
+  MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, index));
+  return count;
+}
+
+}  // namespace
+
+Stream::Stream() { MPIBERT_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
+Stream::~Stream() { cudaStreamDestroy(stream_); }
+
+CudaBackend::CudaBackend(int index)
+    : index_(selected(index)), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_) {}
+
+Buffer CudaBackend::allocate(size_t bytes) {
+  void* memory = nullptr;
+  const cudaError_t status = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
+  if (status == cudaErrorMemoryAllocation) {
+    cudaGetLastError();  // or the next check would find it again
+    size_t free = 0, total = 0;
+    MPIBERT_CUDA_CHECK(cudaMemGetInfo(&free, &total));
+    throw Error(ErrorKind::kOutOfMemory, str_cat("cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) on cuda:", index_, ": ", *in_use_ >> 20, " MiB are in use and ", free >> 20, " of its ",
+                                                 total >> 20, " MiB are free; lower the tokens of a batch or the model size"));
+  }
+  check_cuda(status, "cudaMalloc");
+  *in_use_ += bytes;
+  return Buffer(memory, bytes, device(), [in_use = in_use_, bytes](void* p) {
+    *in_use -= bytes;
+    cudaFree(p);  // waits for the card: whatever used it has ended
+  });
+}
+
+Buffer CudaBackend::allocate_host(size_t bytes) {
+  void* memory = nullptr;
+  MPIBERT_CUDA_CHECK(cudaMallocHost(&memory, std::max<size_t>(bytes, 1)));
+  return Buffer(memory, bytes, Device{}, [](void* p) { cudaFreeHost(p); });
+}
+
+void CudaBackend::zero(const Tensor& t) {
+  check_on_device("zero", t, device());
+  if (t.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemsetAsync(t.data(), 0, t.bytes(), stream_.get()));
+}
+
+void CudaBackend::copy(const Tensor& from, const Tensor& to) {
+  check_transfer("copy", from, device(), to, device());
+  if (from.data() != to.data() && from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
+}
+
+// From pageable memory the runtime copies the host's bytes away before it returns; from page-locked memory it does not, so this waits.
+void CudaBackend::upload(const Tensor& host, const Tensor& to) {
+  check_transfer("upload", host, Device{}, to, device());
+  if (host.bytes() == 0) return;
+  MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), host.data(), host.bytes(), cudaMemcpyHostToDevice, stream_.get()));
+  synchronize();
+}
+
+void CudaBackend::download(const Tensor& from, const Tensor& host) {
+  check_transfer("download", from, device(), host, Device{});
+  if (from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
+  synchronize();
+}
+
+void CudaBackend::synchronize() { MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get())); }
+
+size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const {
+  return cuda::attention_saved_bytes(tokens, heads, head_size, max_seq_length);
+}
+
+void CudaBackend::do_matmul(const Matmul& op) { matmul_.matmul(op); }
+void CudaBackend::do_activation_backward(const ActivationBackward& op) { cuda::activation_backward(op, context_); }
+void CudaBackend::do_embedding_forward(const EmbeddingForward& op) { cuda::embedding_forward(op, context_); }
+void CudaBackend::do_embedding_backward(const EmbeddingBackward& op) { cuda::embedding_backward(op, context_); }
+void CudaBackend::do_layer_norm_forward(const LayerNormForward& op) { cuda::layer_norm_forward(op, context_); }
+void CudaBackend::do_layer_norm_backward(const LayerNormBackward& op) { cuda::layer_norm_backward(op, context_); }
+void CudaBackend::do_attention_forward(const AttentionForward& op) { cuda::attention_forward(op, context_); }
+void CudaBackend::do_attention_backward(const AttentionBackward& op) { cuda::attention_backward(op, context_); }
+void CudaBackend::do_dropout(const DropoutApply& op) { cuda::dropout(op, context_); }
+void CudaBackend::do_gather_rows(const GatherRows& op) { cuda::gather_rows(op, context_); }
+void CudaBackend::do_scatter_rows(const ScatterRows& op) { cuda::scatter_rows(op, context_); }
+void CudaBackend::do_cross_entropy(const CrossEntropy& op) { cuda::cross_entropy(op, context_); }
+void CudaBackend::do_squared_error(const SquaredError& op) { cuda::squared_error(op, context_); }
+void CudaBackend::do_column_sum(const ColumnSum& op) { cuda::column_sum(op, context_); }
+void CudaBackend::do_square_sums(const SquareSums& op) { cuda::square_sums(op, context_); }
+void CudaBackend::do_adam_step(const AdamStep& op) { cuda::adam_step(op, context_); }
+void CudaBackend::do_lamb_direction(const LambDirection& op) { cuda::lamb_direction(op, context_); }
+void CudaBackend::do_lamb_apply(const LambApply& op) { cuda::lamb_apply(op, context_); }
+void CudaBackend::do_add(const Add& op) { cuda::add(op, context_); }
+void CudaBackend::do_cast(const Cast& op) { cuda::cast(op, context_); }
+
+}  // namespace cuda
+}  // namespace mpibert

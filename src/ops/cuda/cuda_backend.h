@@ -1,0 +1,73 @@
+#pragma once
+
+#include <atomic>
+#include <memory>
+
+#include "mpibert/ops/backend.h"
+#include "ops/cuda/kernels.h"
+#include "ops/cuda/matmul.h"
+
+namespace mpibert::cuda {
+
+// A stream of its own, which ends with the last of the backend and its buffers.
+class Stream {
+ public:
+  Stream();
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+  cudaStream_t get() const { return stream_; }
+
+ private:
+  cudaStream_t stream_ = nullptr;
+};
+
+// One card. Every operation is queued on one stream; only download() and synchronize() wait for the card.
+class CudaBackend final : public Backend {
+ public:
+  // Throws kDevice, naming the cards there are, if there is none of this index.
+  explicit CudaBackend(int index);
+
+  Device device() const override { return {DeviceType::kCuda, index_}; }
+  Buffer allocate(size_t bytes) override;
+  Buffer allocate_host(size_t bytes) override;  // page-locked, not counted
+  size_t allocated_bytes() const override { return *in_use_; }
+  void zero(const Tensor& t) override;
+  void copy(const Tensor& from, const Tensor& to) override;
+  void upload(const Tensor& host, const Tensor& to) override;
+  void download(const Tensor& from, const Tensor& host) override;
+  void synchronize() override;
+  void* stream() const override { return stream_.get(); }
+  size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override;
+
+ private:
+  void do_matmul(const Matmul& op) override;
+  void do_activation_backward(const ActivationBackward& op) override;
+  void do_embedding_forward(const EmbeddingForward& op) override;
+  void do_embedding_backward(const EmbeddingBackward& op) override;
+  void do_layer_norm_forward(const LayerNormForward& op) override;
+  void do_layer_norm_backward(const LayerNormBackward& op) override;
+  void do_attention_forward(const AttentionForward& op) override;
+  void do_attention_backward(const AttentionBackward& op) override;
+  void do_dropout(const DropoutApply& op) override;
+  void do_gather_rows(const GatherRows& op) override;
+  void do_scatter_rows(const ScatterRows& op) override;
+  void do_cross_entropy(const CrossEntropy& op) override;
+  void do_squared_error(const SquaredError& op) override;
+  void do_column_sum(const ColumnSum& op) override;
+  void do_square_sums(const SquareSums& op) override;
+  void do_adam_step(const AdamStep& op) override;
+  void do_lamb_direction(const LambDirection& op) override;
+  void do_lamb_apply(const LambApply& op) override;
+  void do_add(const Add& op) override;
+  void do_cast(const Cast& op) override;
+
+  int index_;
+  Stream stream_;
+  std::shared_ptr<std::atomic<size_t>> in_use_ = std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
+  Workspace workspace_;
+  Context context_;
+  MatmulEngine matmul_;
+};
+
+}  // namespace mpibert::cuda
