@@ -1,0 +1,43 @@
+// Products through the Backend, on every one of them.
+
+#include <gtest/gtest.h>
+
+#include "tests/support/backends.h"
+#include "tests/support/matmul_check.h"
+
+namespace mpibert {
+namespace {
+
+class BackendMatmul : public test::OpTest {
+ protected:
+  // A copy on the device that lives as long as the test; none of a tensor that is not there.
+  Tensor on_device(const Tensor& host) {
+    if (!host) return host;
+    const Tensor copy = zeros(host.dtype(), host.shape());
+    backend().upload(host, copy);
+    return copy;
+  }
+  void multiply(const Matmul& host) {
+    Matmul op = host;
+    op.a = on_device(host.a);
+    op.b = on_device(host.b);
+    op.bias = on_device(host.bias);
+    op.derivative_at = on_device(host.derivative_at);
+    op.c = on_device(host.c);
+    op.activated = on_device(host.activated);
+    backend().matmul(op);
+    backend().download(op.c, host.c);
+    if (op.activated) backend().download(op.activated, host.activated);
+  }
+};
+MPIBERT_ON_EVERY_BACKEND(BackendMatmul);
+
+TEST_P(BackendMatmul, EqualsTheDoublePrecisionProduct) {
+  for (const MatmulCase& c : matmul_test_cases()) {
+    expect_right_product(c, precision(), [&](const Matmul& op) { multiply(op); });
+    if (HasFatalFailure()) return;
+  }
+}
+
+}  // namespace
+}  // namespace mpibert

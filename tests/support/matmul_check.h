@@ -1,0 +1,24 @@
+#pragma once
+
+// One product of matmul_cases.h against the double-precision reference, whoever computes it.
+
+#include <functional>
+
+#include "tests/support/matmul_cases.h"
+#include "tests/support/reference.h"
+
+namespace mpibert {
+
+// The operands of a case on the host, owned.
+struct MatmulOperands {
+  MatmulOperands(const MatmulCase& c, DType compute);
+  void restore();  // what c held before
+
+  reference::Numbers a, b, bias, derivative_at, before, product, activated;
+  Matmul op;
+};
+
+// Computes the case by `multiply`, which takes operands on the host, and compares. Tolerances: tests/ops/README.md.
+void expect_right_product(const MatmulCase& c, DType compute, const std::function<void(const Matmul&)>& multiply);
+
+}  // namespace mpibert
