@@ -1,3 +1,4 @@
+#include "model/device_batch.h"
 #include "mpibert/base/error.h"
 #include "mpibert/model/bert.h"
 
@@ -13,7 +14,8 @@ const BertConfig& checked(const BertConfig& config) {
 }  // namespace
 
 Model::Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head)
-    : config_(checked(config)), bert_(config, arena), head_(make_head(config, arena)) {}
+    : config_(checked(config)), bert_(config, arena), head_(make_head(config, arena)), inputs_(std::make_unique<DeviceBatch>()) {}
+Model::~Model() = default;
 
 int64_t Model::plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train) {
   MPIBERT_CHECK(limits.tokens > 0 && limits.sequences > 0 && limits.predictions >= 0 && limits.max_seq_length > 0, kInvalidArgument,
@@ -51,17 +53,19 @@ void Model::check_batch(const Batch& batch, const Pass& pass) const {
 
 void Model::forward(Backend& backend, const Batch& batch, const Pass& pass) {
   check_batch(batch, pass);
-  output_ = bert_.forward(backend, batch, pass);
-  head_->forward(backend, batch, output_, pass);
+  const Batch& inputs = inputs_->put(backend, batch);
+  output_ = bert_.forward(backend, inputs, pass);
+  head_->forward(backend, inputs, output_, pass);
 }
 
 void Model::backward(Backend& backend, const Batch& batch, const Pass& pass, const GradientReady& ready) {
   check_batch(batch, pass);
   const EncoderOutput gradient{.hidden = d_hidden_->rows(batch.tokens()), .pooled = d_pooled_->rows(batch.sequences())};
+  const Batch& inputs = inputs_->get();
   backend.zero(gradient.hidden);
-  head_->backward(backend, batch, output_, pass, gradient);
+  head_->backward(backend, inputs, output_, pass, gradient);
   if (ready) ready(head_->first_offset());
-  bert_.backward(backend, batch, pass, gradient, ready);
+  bert_.backward(backend, inputs, pass, gradient, ready);
 }
 
 }  // namespace mpibert

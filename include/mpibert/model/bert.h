@@ -29,7 +29,9 @@ class BertModel {
   const PlannedTensor* scratch_ = nullptr;
 };
 
-// A BertModel and a head: what is trained.
+class DeviceBatch;
+
+// A BertModel and a head: what is trained. Batches are given on the host; it takes them to where the backend computes.
 //
 //   ParameterArena arena;
 //   Model model(config, arena, [](const BertConfig& c, ParameterArena& a) { return std::make_unique<PretrainingHead>(c, a); });
@@ -45,6 +47,7 @@ class Model {
 
   // Declares all parameters in the order of forward. Throws kInvalidArgument as check(config) does.
   Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head);
+  ~Model();
 
   // Reserves activations for batches up to `limits`, for training or for evaluation alone; a second plan replaces the first. Returns bytes.
   int64_t plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train);
@@ -72,6 +75,7 @@ class Model {
   bool planned_to_train_ = false;
   const PlannedTensor *d_hidden_ = nullptr, *d_pooled_ = nullptr;
   EncoderOutput output_;
+  std::unique_ptr<DeviceBatch> inputs_;
 };
 
 }  // namespace mpibert
