@@ -1,0 +1,55 @@
+#include "ops/cuda/device/activation.cuh"
+#include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/kernels.h"
+#include "ops/cuda/launch.h"
+#include "ops/element.h"
+
+namespace mpibert::cuda {
+namespace {
+
+// A block a row. Null: bias, derivative_at and activated that the call leaves out.
+template <class C, class Compute, Activation kind>
+__global__ void finish_row(C* c, const Compute* bias, const Compute* derivative_at, Compute* activated, int64_t columns) {
+  const int64_t row = static_cast<int64_t>(blockIdx.x) * columns;
+  for (int64_t column = threadIdx.x * kOctet; column < columns; column += blockDim.x * kOctet) {
+    const int size = octet_size(column, columns);
+    const int64_t at = row + column;
+    Octet x = load_octet(c + at, size);
+    if (bias) {
+      const Octet b = load_octet(bias + column, size);
+      for (int i = 0; i < kOctet; ++i) x[i] += b[i];
+    }
+    if (derivative_at) {
+      const Octet z = load_octet(derivative_at + at, size);
+      for (int i = 0; i < kOctet; ++i) x[i] *= derivative<kind>(z[i]);
+    }
+    if (bias || derivative_at) store_octet(c + at, x, size);
+    if (activated) {
+      for (int i = 0; i < kOctet; ++i) x[i] = activate<kind>(rounded<C>(x[i]));  // of c as it is stored: what backward will read
+      store_octet(activated + at, x, size);
+    }
+  }
+}
+
+template <class C, class Compute>
+void run(const Matmul& op, const Context& context) {
+  const int64_t rows = op.c.shape()[0], columns = op.c.shape()[1];
+  with_activation(op.activation, [&](auto kind) {
+    launch({.grid = static_cast<unsigned>(rows), .block = octet_threads(columns)}, context.stream, finish_row<C, Compute, decltype(kind)::value>, data<C>(op.c),
+           data<const Compute>(op.bias), data<const Compute>(op.derivative_at), data<Compute>(op.activated), columns);
+  });
+}
+
+}  // namespace
+
+void matmul_epilogue(const Matmul& op, const Context& context) {
+  if (!op.bias && !op.derivative_at && !op.activated) return;
+  if (op.a.dtype() == DType::kFloat32)
+    run<float, float>(op, context);
+  else if (op.c.dtype() == DType::kFloat32)
+    run<float, bfloat16>(op, context);
+  else
+    run<bfloat16, bfloat16>(op, context);
+}
+
+}  // namespace mpibert::cuda
