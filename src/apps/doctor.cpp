@@ -10,6 +10,7 @@
 #include "apps/declarations.h"
 #include "apps/version.h"
 #include "mpibert/base/error.h"
+#include "mpibert/ops/backend.h"
 
 namespace mpibert::apps {
 
@@ -48,8 +49,9 @@ std::string vector_instructions() {
 Finding processor() {
   const std::string found = vector_instructions();
   Finding finding{.what = "processor", .value = str_cat(proc_value("/proc/cpuinfo", "model name"), ", ", usable_cores(), " usable cores, ", found)};
-  if (found.find("bf16") == std::string::npos) {
-    finding.problem = "no bf16 instructions: --precision bf16 is right but not faster than fp32";
+  const bool intel = proc_value("/proc/cpuinfo", "vendor_id") == "GenuineIntel";
+  if (found.find(intel ? "amx_bf16" : "bf16") == std::string::npos) {
+    finding.problem = "no fast bf16 instructions: --precision bf16 is right but not faster than fp32";
     finding.remedy = "use --precision fp32 here";
   }
   return finding;
@@ -61,6 +63,16 @@ Finding threads() {
   if (text && std::atoi(text) > usable_cores()) {
     finding.problem = str_cat("more threads than the ", usable_cores(), " cores this process may use");
     finding.remedy = "launch/local.sh sets cores / ranks";
+  }
+  return finding;
+}
+
+Finding devices() {
+  const int cards = device_count(DeviceType::kCuda);
+  Finding finding{.what = "devices", .value = cards == 0 ? "cpu" : str_cat("cpu, ", cards, cards == 1 ? " CUDA device" : " CUDA devices")};
+  if (cards == 0 && cuda_version() != "not built in") {
+    finding.problem = "this build has the CUDA backend, but finds no card";
+    finding.remedy = "see that nvidia-smi lists one, that its driver is not older than this build's CUDA, and what CUDA_VISIBLE_DEVICES says; or use --device cpu";
   }
   return finding;
 }
@@ -88,7 +100,7 @@ std::function<int()> declare_doctor(Options& options) {
   auto settings = std::make_shared<Settings>();
   options.add({.name = "json", .target = &settings->json, .help = "one JSON object"});
   return [settings] {
-    std::vector<Finding> findings = {processor(), threads(), memory(), disk()};
+    std::vector<Finding> findings = {processor(), threads(), devices(), memory(), disk()};
     for (const auto& [name, version] : versions()) findings.push_back({.what = name, .value = version});
     nlohmann::ordered_json object;
     int problems = 0;

@@ -37,7 +37,7 @@ class Predictor {
       : task_(make_task(settings.task)),
         source_(open_model_source(settings.model)),
         tokenizer_(BertTokenizer::from_model(source_.folder)),
-        backend_(make_backend({settings.device == "cuda" ? DeviceType::kCuda : DeviceType::kCpu, 0})),
+        backend_(make_backend(device_of_rank(settings.device, 0))),
         model_(source_.config, arena_, head_maker(task_)),
         max_length_(std::min(settings.max_seq_length, source_.config.max_position_embeddings)),
         micro_tokens_(std::max(settings.micro_tokens, max_length_)) {

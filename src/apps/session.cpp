@@ -13,9 +13,14 @@ void SessionFlags::declare(Options& options) {
   options.add({.name = "timeout-seconds", .target = &timeout_seconds, .help = "how long ranks wait for each other before the job ends", .minimum = 1});
 }
 
+Device device_of_rank(const std::string& name, int local_rank) {
+  const DeviceType type = name == "cuda" ? DeviceType::kCuda : DeviceType::kCpu;
+  return {type, local_rank % std::max(1, device_count(type))};
+}
+
 Session SessionFlags::open() const {
   Session session;
-  session.backend = make_backend({device == "cuda" ? DeviceType::kCuda : DeviceType::kCpu, 0});
+  session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()));
   session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds));
   return session;
 }

@@ -24,6 +24,9 @@ struct SessionFlags {
   Session open() const;
 };
 
+// What --device NAME means to a rank: a host's ranks take its cards in turn.
+Device device_of_rank(const std::string& name, int local_rank);
+
 // The communicator as prepare() wants it.
 class RankExchange : public Exchange {
  public:

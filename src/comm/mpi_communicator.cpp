@@ -6,6 +6,7 @@
 #include <thread>
 #include <utility>
 
+#include "comm/host_staged_communicator.h"
 #include "comm/mpi_check.h"
 #include "comm/mpi_exchange.h"
 
@@ -275,8 +276,18 @@ std::unique_ptr<Communicator> make_communicator(Backend& backend, std::chrono::m
   int initialized = 0;
   MPI_Initialized(&initialized);
   MPIBERT_CHECK(initialized, kInvalidArgument, "MPI must be started before the communicator is made");
-  MPIBERT_CHECK(backend.device().type == DeviceType::kCpu, kDevice, "this build communicates host memory only; the device is not the CPU");
-  return std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout});
+  auto host = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout});
+  if (backend.device().type == DeviceType::kCpu) return host;
+  return std::make_unique<HostStagedCommunicator>(backend, std::move(host));
+}
+
+int local_rank_of_this_process() {
+  MPI_Comm host = MPI_COMM_NULL;
+  int rank = 0;
+  MPIBERT_MPI_CHECK(MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &host));
+  MPIBERT_MPI_CHECK(MPI_Comm_rank(host, &rank));
+  MPIBERT_MPI_CHECK(MPI_Comm_free(&host));
+  return rank;
 }
 
 }  // namespace mpibert

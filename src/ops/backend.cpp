@@ -16,4 +16,6 @@ std::unique_ptr<Backend> make_backend(Device device) {
   throw Error(ErrorKind::kDevice, str_cat("expected a cpu or cuda device, found type ", static_cast<int>(device.type)));
 }
 
+int device_count(DeviceType type) { return type == DeviceType::kCpu ? 1 : cuda_device_count(); }
+
 }  // namespace mpibert

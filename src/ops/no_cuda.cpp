@@ -9,4 +9,8 @@ std::unique_ptr<Backend> make_cuda_backend(int index) {
   throw Error(ErrorKind::kDevice, str_cat("built without CUDA: there is no device cuda:", index, "; run on the CPU (--device cpu)"));
 }
 
+int cuda_device_count() { return 0; }
+
+std::string cuda_version() { return "not built in"; }
+
 }  // namespace mpibert

@@ -52,7 +52,11 @@ class Communicator {
   virtual void set_slots(int64_t slots) = 0;
 };
 
-// MPI must have been started (MPI_Init_thread); a program started without mpirun is a job of one rank. Host tensors go over MPI.
+// MPI must have been started (MPI_Init_thread); a program started without mpirun is a job of one rank. Host tensors go over MPI, those of
+// another device through the host's memory.
 std::unique_ptr<Communicator> make_communicator(Backend& backend, std::chrono::milliseconds timeout);
+
+// The number of this rank among those of its host, which says what device it takes. Collective; by MPI, because launchers' variables can be wrong.
+int local_rank_of_this_process();
 
 }  // namespace mpibert

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 
 #include "mpibert/ops/ops.h"
 #include "mpibert/tensor/buffer.h"
@@ -72,8 +73,14 @@ class Backend {
   virtual void do_cast(const Cast& op) = 0;
 };
 
-// Throws kDevice if this build has no such backend.
+// Throws kDevice if this build has no such backend, or this machine no such device.
 std::unique_ptr<Backend> make_backend(Device device);
+
+// Devices of a type that this process can use: one CPU; no card in a build without CUDA, or where the driver finds none.
+int device_count(DeviceType type);
+
+// Versions of the CUDA runtime and of cuBLASLt in this build, or "not built in".
+std::string cuda_version();
 
 // The StepState as the tensor of bytes that operations take.
 inline constexpr int64_t kStepStateBytes = sizeof(StepState);

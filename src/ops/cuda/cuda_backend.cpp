@@ -10,6 +10,16 @@ namespace mpibert {
 
 std::unique_ptr<Backend> make_cuda_backend(int index) { return std::make_unique<cuda::CudaBackend>(index); }
 
+int cuda_device_count() {
+  int count = 0;
+  return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
+}
+
+std::string cuda_version() {
+  const auto text = [](size_t version, size_t unit) { return str_cat(version / unit, ".", version % unit / (unit / 100)); };
+  return str_cat(text(CUDART_VERSION, 1000), ", cuBLASLt ", text(cublasLtGetVersion(), 10000));
+}
+
 namespace cuda {
 namespace {
 
