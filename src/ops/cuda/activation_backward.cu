@@ -24,7 +24,7 @@ void activation_backward(const ActivationBackward& op, const Context& context) {
   const int64_t n = op.input.size();
   with_element(op.gradient.dtype(), [&]<class T>(T) {
     with_activation(op.activation, [&](auto kind) {
-      launch({.grid = octet_blocks(n), .block = kOctetThreads}, context.stream, times_derivative<T, decltype(kind)::value>, data<const T>(op.gradient),
+      launch(octet_a_thread(n), context.stream, times_derivative<T, decltype(kind)::value>, data<const T>(op.gradient),
              data<const T>(op.input), data<T>(op.d_input), n);
     });
   });

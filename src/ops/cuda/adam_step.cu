@@ -39,7 +39,8 @@ __device__ Scalars scalars_of(const Settings& settings, const StepState& state) 
 // `value` is null where it is the master itself. The order of the operations is that of ops/cpu/adam_step.cpp, and CMakeLists.txt forbids
 // the compiler to contract them, so that the weights agree to the bit.
 template <AdamKind kind, class T>
-__global__ void update(const float* gradient, const StepState* state, Settings settings, float* exp_avg, float* exp_avg_sq, float* master, T* value, int64_t n) {
+__global__ void update(const float* gradient, const StepState* state, Settings settings, float* exp_avg, float* exp_avg_sq, float* master, T* value,
+                       int64_t n) {
   __shared__ Scalars shared;
   if (threadIdx.x == 0) shared = scalars_of<kind>(settings, *state);
   __syncthreads();
@@ -72,8 +73,8 @@ void run(const AdamStep& op, const Context& context) {
   const int64_t n = op.value.size();
   T* value = op.value.data() == op.master.data() ? nullptr : data<T>(op.value);
   const Settings settings = {.beta1 = op.beta1, .beta2 = op.beta2, .epsilon = op.epsilon, .weight_decay = op.weight_decay};
-  launch({.grid = octet_blocks(n), .block = kOctetThreads}, context.stream, update<kind, T>, data<const float>(op.gradient), data<const StepState>(op.state),
-         settings, data<float>(op.exp_avg), data<float>(op.exp_avg_sq), data<float>(op.master), value, n);
+  launch(octet_a_thread(n), context.stream, update<kind, T>, data<const float>(op.gradient), data<const StepState>(op.state), settings,
+         data<float>(op.exp_avg), data<float>(op.exp_avg_sq), data<float>(op.master), value, n);
 }
 
 }  // namespace

@@ -20,7 +20,7 @@ __global__ void sum_of(const float* a, const float* b, float* c, int64_t n) {
 
 void add(const Add& op, const Context& context) {
   const int64_t n = op.c.size();
-  launch({.grid = octet_blocks(n), .block = kOctetThreads}, context.stream, sum_of, data<const float>(op.a), data<const float>(op.b), data<float>(op.c), n);
+  launch(octet_a_thread(n), context.stream, sum_of, data<const float>(op.a), data<const float>(op.b), data<float>(op.c), n);
 }
 
 }  // namespace mpibert::cuda

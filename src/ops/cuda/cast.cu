@@ -16,7 +16,7 @@ __global__ void convert(const From* input, To* output, int64_t n) {
 template <class From, class To>
 void run(const Cast& op, const Context& context) {
   const int64_t n = op.input.size();
-  launch({.grid = octet_blocks(n), .block = kOctetThreads}, context.stream, convert<From, To>, data<const From>(op.input), data<To>(op.output), n);
+  launch(octet_a_thread(n), context.stream, convert<From, To>, data<const From>(op.input), data<To>(op.output), n);
 }
 
 }  // namespace

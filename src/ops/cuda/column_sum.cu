@@ -10,7 +10,6 @@ namespace {
 // A block of threads adds up kRowThreads rows at a time of kColumns columns.
 constexpr int kRowThreads = 8;
 constexpr int kColumns = kWarp * kOctet;
-constexpr int kThreads = 256;
 
 // The fixed pieces of the rows: at least 32 rows, at most 64 pieces, as a function of their number alone.
 struct RowPieces {
@@ -44,7 +43,7 @@ __global__ void add_rows(const T* input, int64_t rows, int64_t piece, int64_t co
 static_assert(kRowThreads * kWarp == kColumns, "one column a thread at the end");
 
 __global__ void add_partials(const float* partials, int64_t count, int64_t columns, float* output) {
-  const int64_t column = static_cast<int64_t>(blockIdx.x) * kThreads + threadIdx.x;
+  const int64_t column = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
   if (column >= columns) return;
   float total = output[column];
   for (int64_t i = 0; i < count; ++i) total += partials[i * columns + column];
@@ -57,13 +56,13 @@ void column_sum(const ColumnSum& op, const Context& context) {
   const int64_t rows = op.input.shape()[0], columns = op.input.shape()[1];
   const RowPieces pieces(rows);
   float* partials = context.workspace.get<float>(pieces.count * columns);
+  const unsigned blocks = static_cast<unsigned>((columns + kColumns - 1) / kColumns);
+  const LaunchShape shape = {.grid = {blocks, static_cast<unsigned>(pieces.count)}, .block = {kWarp, kRowThreads}};
   with_element(op.input.dtype(), [&]<class T>(T) {
-    const unsigned blocks = static_cast<unsigned>((columns + kColumns - 1) / kColumns);
-    launch({.grid = {blocks, static_cast<unsigned>(pieces.count)}, .block = {kWarp, kRowThreads}}, context.stream, add_rows<T>, data<const T>(op.input), rows,
-           pieces.piece, columns, partials);
+    launch(shape, context.stream, add_rows<T>, data<const T>(op.input), rows, pieces.piece, columns, partials);
   });
-  launch({.grid = static_cast<unsigned>((columns + kThreads - 1) / kThreads), .block = kThreads}, context.stream, add_partials,
-         static_cast<const float*>(partials), pieces.count, columns, data<float>(op.output));
+  launch({.grid = blocks, .block = kColumns}, context.stream, add_partials, static_cast<const float*>(partials), pieces.count, columns,
+         data<float>(op.output));
 }
 
 }  // namespace mpibert::cuda

@@ -7,13 +7,13 @@
 namespace mpibert::cuda {
 namespace {
 
-// A block a row, an octet a thread: eight elements share the words of one Philox call.
+// An octet of elements shares the words of one Philox call.
 template <class T>
 __global__ void masked(const T* input, DropoutArguments dropout, T* output, int64_t hidden) {
   const int64_t row = blockIdx.x;
   const DropoutMask mask(dropout);
   const uint32_t key = mask.active() ? mask.token_key(row) : 0;
-  for (int64_t octet = threadIdx.x; octet < octets_of(hidden); octet += blockDim.x) {
+  for (int64_t octet = threadIdx.x; octet * kOctet < hidden; octet += blockDim.x) {
     const int64_t at = row * hidden + octet * kOctet;
     const int size = octet_size(octet * kOctet, hidden);
     Octet x = load_octet(input + at, size);
@@ -28,7 +28,7 @@ __global__ void masked(const T* input, DropoutArguments dropout, T* output, int6
 void dropout(const DropoutApply& op, const Context& context) {
   const int64_t rows = op.input.shape()[0], hidden = op.input.shape()[1];
   with_element(op.input.dtype(), [&]<class T>(T) {
-    launch({.grid = static_cast<unsigned>(rows), .block = octet_threads(hidden)}, context.stream, masked<T>, data<const T>(op.input),
+    launch(row_a_block(rows, hidden), context.stream, masked<T>, data<const T>(op.input),
            dropout_arguments(op.dropout), data<T>(op.output), hidden);
   });
 }

@@ -56,7 +56,7 @@ void lamb_direction(const LambDirection& op, const Context& context) {
                              .one_minus_beta2 = static_cast<float>(1 - op.beta2),
                              .epsilon = op.epsilon,
                              .weight_decay = op.weight_decay};
-  launch({.grid = octet_blocks(n), .block = kOctetThreads}, context.stream, direction_of, data<float>(op.gradient), data<const StepState>(op.state), settings,
+  launch(octet_a_thread(n), context.stream, direction_of, data<float>(op.gradient), data<const StepState>(op.state), settings,
          data<float>(op.exp_avg), data<float>(op.exp_avg_sq), data<const float>(op.master), n);
 }
 
@@ -64,7 +64,7 @@ void lamb_apply(const LambApply& op, const Context& context) {
   const int64_t n = op.value.size();
   with_element(op.value.dtype(), [&]<class T>(T) {
     T* value = op.value.data() == op.master.data() ? nullptr : data<T>(op.value);
-    launch({.grid = octet_blocks(n), .block = kOctetThreads}, context.stream, step_along<T>, data<const float>(op.direction), data<const StepState>(op.state),
+    launch(octet_a_thread(n), context.stream, step_along<T>, data<const float>(op.direction), data<const StepState>(op.state),
            data<const float>(op.trust_ratio), data<float>(op.master), value, n);
   });
 }

@@ -7,7 +7,7 @@
 namespace mpibert::cuda {
 namespace {
 
-// A block a row. Null: bias, derivative_at and activated that the call leaves out.
+// Null: bias, derivative_at and activated that the call leaves out.
 template <class C, class Compute, Activation kind>
 __global__ void finish_row(C* c, const Compute* bias, const Compute* derivative_at, Compute* activated, int64_t columns) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * columns;
@@ -35,8 +35,8 @@ template <class C, class Compute>
 void run(const Matmul& op, const Context& context) {
   const int64_t rows = op.c.shape()[0], columns = op.c.shape()[1];
   with_activation(op.activation, [&](auto kind) {
-    launch({.grid = static_cast<unsigned>(rows), .block = octet_threads(columns)}, context.stream, finish_row<C, Compute, decltype(kind)::value>, data<C>(op.c),
-           data<const Compute>(op.bias), data<const Compute>(op.derivative_at), data<Compute>(op.activated), columns);
+    launch(row_a_block(rows, columns), context.stream, finish_row<C, Compute, decltype(kind)::value>, data<C>(op.c), data<const Compute>(op.bias),
+           data<const Compute>(op.derivative_at), data<Compute>(op.activated), columns);
   });
 }
 

@@ -32,21 +32,21 @@ __global__ void add_rows(const T* input, const int32_t* indices, T* output, int6
   }
 }
 
-LaunchShape block_a_row(int64_t rows, int64_t hidden) { return {.grid = static_cast<unsigned>(rows), .block = octet_threads(hidden)}; }
-
 }  // namespace
 
 void gather_rows(const GatherRows& op, const Context& context) {
   const int64_t rows = op.output.shape()[0], hidden = op.output.shape()[1];
   with_element(op.input.dtype(), [&]<class T>(T) {
-    launch(block_a_row(rows, hidden), context.stream, take_rows<T>, data<const T>(op.input), data<const int32_t>(op.indices), data<T>(op.output), hidden);
+    launch(row_a_block(rows, hidden), context.stream, take_rows<T>, data<const T>(op.input), data<const int32_t>(op.indices),
+           data<T>(op.output), hidden);
   });
 }
 
 void scatter_rows(const ScatterRows& op, const Context& context) {
   const int64_t rows = op.input.shape()[0], hidden = op.input.shape()[1];
   with_element(op.input.dtype(), [&]<class T>(T) {
-    launch(block_a_row(rows, hidden), context.stream, add_rows<T>, data<const T>(op.input), data<const int32_t>(op.indices), data<T>(op.output), hidden);
+    launch(row_a_block(rows, hidden), context.stream, add_rows<T>, data<const T>(op.input), data<const int32_t>(op.indices),
+           data<T>(op.output), hidden);
   });
 }
 

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "ops/cuda/device/octet.cuh"
 #include "ops/cuda/device/reduce.cuh"
 #include "ops/cuda/kernels.h"
@@ -61,10 +63,10 @@ void square_sums(const SquareSums& op, const Context& context) {
       ranges.first_piece[ranges.count + 1] = ranges.first_piece[ranges.count] + pieces_of(range);
       ++ranges.count;
     }
-    launch({.grid = static_cast<unsigned>(ranges.first_piece[ranges.count]), .block = kThreads}, context.stream, add_pieces, data<const float>(op.input), ranges,
-           pieces);
-    launch({.grid = static_cast<unsigned>(ranges.count), .block = kThreads}, context.stream, add_ranges, static_cast<const double*>(pieces), ranges,
-           data<double>(op.output) + begin);
+    const LaunchShape piece_a_block = {.grid = static_cast<unsigned>(ranges.first_piece[ranges.count]), .block = kThreads};
+    launch(piece_a_block, context.stream, add_pieces, data<const float>(op.input), ranges, pieces);
+    const LaunchShape range_a_block = {.grid = static_cast<unsigned>(ranges.count), .block = kThreads};
+    launch(range_a_block, context.stream, add_ranges, static_cast<const double*>(pieces), ranges, data<double>(op.output) + begin);
   }
 }
 

@@ -2,6 +2,8 @@
 
 // The activation functions of ops.h, and their derivatives with respect to the input, in fp32.
 
+#include <cuda_runtime.h>
+
 #include <type_traits>
 
 #include "mpibert/ops/ops.h"

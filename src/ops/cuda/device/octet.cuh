@@ -4,7 +4,10 @@
 // The arithmetic between load and store is the same code for all eight and for the last few of a row, so that no result depends on where an
 // element stands.
 
+#include <cuda_runtime.h>
+
 #include "ops/cuda/device/number.cuh"
+#include "ops/cuda/launch.h"
 
 namespace mpibert::cuda {
 
@@ -13,16 +16,19 @@ inline constexpr int kOctetThreads = 256;  // of a block
 
 inline constexpr int64_t octets_of(int64_t n) { return (n + kOctet - 1) / kOctet; }
 
-// Blocks of kOctetThreads, a thread for each octet of n elements.
-inline unsigned octet_blocks(int64_t n) { return static_cast<unsigned>((octets_of(n) + kOctetThreads - 1) / kOctetThreads); }
-
-// Threads of a block that works on one row: a multiple of 32.
-inline unsigned octet_threads(int64_t columns) {
-  const int64_t warps = (octets_of(columns) + 31) / 32;
-  return static_cast<unsigned>(warps < 1 ? 32 : warps > kOctetThreads / 32 ? kOctetThreads : 32 * warps);
+// A thread for each octet of n elements.
+inline LaunchShape octet_a_thread(int64_t n) {
+  return {.grid = static_cast<unsigned>((octets_of(n) + kOctetThreads - 1) / kOctetThreads), .block = kOctetThreads};
 }
 
-// First element of this thread's octet, under octet_blocks().
+// A block for each row; its threads take an octet each until there are no more.
+inline LaunchShape row_a_block(int64_t rows, int64_t columns) {
+  const int64_t warps = (octets_of(columns) + 31) / 32;
+  const int64_t threads = warps < 1 ? 32 : warps > kOctetThreads / 32 ? kOctetThreads : 32 * warps;
+  return {.grid = static_cast<unsigned>(rows), .block = static_cast<unsigned>(threads)};
+}
+
+// First element of this thread's octet, under octet_a_thread().
 __device__ inline int64_t my_octet() { return (static_cast<int64_t>(blockIdx.x) * kOctetThreads + threadIdx.x) * kOctet; }
 
 // How many of the eight elements from `begin` are among n: less than 1 where there are none.
@@ -43,10 +49,10 @@ struct alignas(16) Packet {
 
 template <class T>
 __device__ inline bool is_packed(const T* p, int size) {
-  return size == kOctet && reinterpret_cast<uintptr_t>(p) % sizeof(Packet<T>) == 0;
+  return size >= kOctet && reinterpret_cast<uintptr_t>(p) % sizeof(Packet<T>) == 0;
 }
 
-// p[0 .. size-1], then zeros.
+// p[0 .. size-1], then zeros; size may be less than 1 or more than 8.
 template <class T>
 __device__ inline Octet load_octet(const T* p, int size) {
   using P = Packet<T>;
