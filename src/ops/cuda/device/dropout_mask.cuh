@@ -2,6 +2,8 @@
 
 // The dropout mask of ops.h on the device.
 
+#include <cuda_runtime.h>
+
 #include "mpibert/base/random.h"
 #include "mpibert/ops/ops.h"
 

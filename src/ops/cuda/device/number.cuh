@@ -2,6 +2,8 @@
 
 // Numbers in memory (float, bfloat16) to fp32 and back, rounding to nearest, ties to even.
 
+#include <cuda_runtime.h>
+
 #include "mpibert/base/dtype.h"
 
 namespace mpibert::cuda {

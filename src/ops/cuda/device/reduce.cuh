@@ -2,6 +2,8 @@
 
 // Sums and maxima over the threads of a warp and of a block, in an order that is a function of the block's size alone.
 
+#include <cuda_runtime.h>
+
 namespace mpibert::cuda {
 
 inline constexpr int kWarp = 32;
