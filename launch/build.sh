@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # usage: launch/build.sh [PRESET] [TARGET...]
-# Configures and builds one preset of CMakePresets.json: release (default), ci, dev, tsan. The program is build/PRESET/mpibert.
+# Configures and builds one preset of CMakePresets.json: release (default), cuda, ci, dev, tsan. The program is build/PRESET/mpibert.
 #   MPIBERT_JOBS   compilers at once; default: cores, but at most one for every 2 GiB of free memory
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

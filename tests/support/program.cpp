@@ -23,7 +23,7 @@ std::string quoted(const std::string& text) {
 }
 
 std::string command_line(const std::vector<std::string>& arguments, const Launch& launch) {
-  std::string words = quoted(program().string());
+  std::string words = quoted((launch.program.empty() ? program() : launch.program).string());
   for (const std::string& argument : arguments) words += " " + quoted(argument);
   if (!launch.wrapper.empty()) words = "bash -c " + quoted(launch.wrapper + " exec " + words);
   if (launch.ranks > 1)
