@@ -1,0 +1,107 @@
+#include "ops/cuda/kernels.h"
+
+#include <cmath>
+#include <limits>
+
+#include "ops/cuda/device/number.cuh"
+#include "ops/cuda/device/reduce.cuh"
+#include "ops/cuda/launch.h"
+#include "ops/element.h"
+
+namespace mpibert::cuda {
+namespace {
+
+constexpr int kThreads = 256;
+
+struct RowResult {
+  double loss;
+  int64_t correct;
+};
+
+// Of some columns: the largest logit, the first column that has it, and the sum of e^(x - largest).
+struct Softmax {
+  float largest = std::numeric_limits<float>::lowest();  // finite, so that a logit of minus infinity has e^-infinity = 0
+  float sum = 0;
+  int64_t first = std::numeric_limits<int64_t>::max();
+};
+
+struct Min {
+  template <class T>
+  __device__ static T combine(T a, T b) { return a < b ? a : b; }
+};
+
+// One pass over memory; a new maximum scales the sum so far. Source: Milakov, Gimelshein 2018, arXiv:1805.02867.
+// A NaN or an infinity makes the sum NaN.
+template <class T>
+__device__ Softmax softmax_of(const T* x, int64_t columns) {
+  __shared__ float scratch[kWarp];
+  __shared__ int64_t scratch_of_columns[kWarp];
+  Softmax mine;
+  for (int64_t i = threadIdx.x; i < columns; i += kThreads) {
+    const float logit = load(x + i);
+    const bool larger = logit > mine.largest;
+    mine.sum = larger ? mine.sum * expf(mine.largest - logit) + expf(logit - logit) : mine.sum + expf(logit - mine.largest);
+    if (larger || (logit == mine.largest && i < mine.first)) mine.first = i;
+    if (larger) mine.largest = logit;
+  }
+  Softmax all;
+  all.largest = block_reduce<Max>(mine.largest, scratch);
+  all.sum = block_reduce<Sum>(mine.sum * expf(mine.largest - all.largest), scratch);
+  all.first = block_reduce<Min>(mine.largest == all.largest ? mine.first : std::numeric_limits<int64_t>::max(), scratch_of_columns);
+  return all;
+}
+
+// One block a row. `state` is null without backward.
+template <class T>
+__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, RowResult* results) {
+  const int64_t row = blockIdx.x, label = labels[row];
+  T* const x = logits + row * columns;
+  if (label < 0) {
+    if (state != nullptr)
+      for (int64_t i = threadIdx.x; i < columns; i += kThreads) store(x + i, 0.0f);
+    if (threadIdx.x == 0) results[row] = {0, 0};
+    return;
+  }
+  const Softmax softmax = softmax_of(x, columns);
+  const float at_label = load(x + label);
+  if (state != nullptr) {
+    __syncthreads();  // every thread has read at_label, which one of them now overwrites
+    const float scale = state->loss_scale[static_cast<size_t>(term)], factor = scale / softmax.sum;
+    for (int64_t i = threadIdx.x; i < columns; i += kThreads) store(x + i, expf(load(x + i) - softmax.largest) * factor - (i == label ? scale : 0.0f));
+  }
+  if (threadIdx.x == 0)
+    results[row] = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - static_cast<double>(at_label)), softmax.first == label};
+}
+
+// One block: each thread adds neighbouring rows, then the threads are added in their order.
+__global__ void sum_kernel(const RowResult* results, int64_t rows, float* loss_sum, float* correct_sum) {
+  __shared__ double scratch[kWarp];
+  __shared__ int64_t scratch_of_counts[kWarp];
+  const int64_t share = (rows + kThreads - 1) / kThreads, begin = threadIdx.x * share, end = begin + share < rows ? begin + share : rows;
+  double loss = 0;
+  int64_t correct = 0;
+  for (int64_t row = begin; row < end; ++row) {
+    loss += results[row].loss;
+    correct += results[row].correct;
+  }
+  loss = block_reduce<Sum>(loss, scratch);
+  correct = block_reduce<Sum>(correct, scratch_of_counts);
+  if (threadIdx.x != 0) return;
+  *loss_sum = static_cast<float>(static_cast<double>(*loss_sum) + loss);
+  *correct_sum += static_cast<float>(correct);
+}
+
+}  // namespace
+
+void cross_entropy(const CrossEntropy& op, const Context& context) {
+  const int64_t rows = op.logits.shape()[0], columns = op.logits.shape()[1];
+  RowResult* const results = context.workspace.get<RowResult>(rows);
+  const StepState* const state = op.backward ? data<const StepState>(op.state) : nullptr;
+  with_element(op.logits.dtype(), [&]<class T>(T) {
+    launch({.grid = dim3(static_cast<unsigned>(rows)), .block = dim3(kThreads)}, context.stream, row_kernel<T>, data<T>(op.logits), data<int32_t>(op.labels),
+           columns, state, op.term, results);
+  });
+  launch({.block = dim3(kThreads)}, context.stream, sum_kernel, results, rows, data<float>(op.loss_sum), data<float>(op.correct));
+}
+
+}  // namespace mpibert::cuda
