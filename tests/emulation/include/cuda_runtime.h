@@ -41,7 +41,7 @@ namespace emulation {
 // A fault of a kernel: message with the block, the thread and the place.
 [[noreturn]] void fail(const char* what, std::source_location where = std::source_location::current());
 
-enum class WarpOperation : uint8_t { kSync, kShuffle, kShuffleUp, kShuffleDown, kShuffleXor, kBallot, kActiveMask };
+enum class WarpOperation : uint8_t { kSync, kShuffle, kShuffleUp, kShuffleDown, kShuffleXor, kBallot };
 // All lanes of `mask` meet; each gets the value of its source lane (shuffles) or the bits of those with a value other than 0 (ballot).
 uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, int operand, int width, const std::source_location& where);
 

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#define CUDART_VERSION 12040  // the oldest this project builds with
+
 enum cudaError {
   cudaSuccess = 0,
   cudaErrorInvalidValue = 1,
@@ -21,7 +23,7 @@ using cudaError_t = cudaError;
 
 const char* cudaGetErrorName(cudaError_t error);
 const char* cudaGetErrorString(cudaError_t error);
-cudaError_t cudaGetLastError();
+cudaError_t cudaGetLastError();  // of a call: a kernel's fault is thrown as emulation::Error
 cudaError_t cudaPeekAtLastError();
 
 struct uint3 {
@@ -46,7 +48,7 @@ cudaError_t cudaSetDevice(int device);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDeviceSynchronize();
 
-// Memory. Device memory is filled with a pattern of NaN when it is allocated; host code that touches it dies.
+// Memory. Device memory is filled with NaN when it is allocated. Host code of a .cu file that touches it ends the program.
 enum cudaMemcpyKind { cudaMemcpyHostToHost, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
 cudaError_t cudaMalloc(void** pointer, size_t bytes);
 cudaError_t cudaFree(void* pointer);

@@ -1,0 +1,282 @@
+#include "tests/emulation/memory.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <set>
+#include <utility>
+
+#include "cuda_runtime_api.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(p, bytes) __asan_poison_memory_region((p), (bytes))
+#define UNPOISON(p, bytes) __asan_unpoison_memory_region((p), (bytes))
+#else
+#define POISON(p, bytes) ((void)(p), (void)(bytes))
+#define UNPOISON(p, bytes) ((void)(p), (void)(bytes))
+#endif
+
+struct CUstream_st {};
+struct CUevent_st {};
+
+namespace emulation {
+
+uintptr_t arena_begin = 0;
+const uint16_t* valid_bytes = nullptr;
+
+namespace {
+
+struct Device {
+  std::mutex mutex;
+  uint16_t* valid = nullptr;
+  uintptr_t end = 0;  // of what has ever been allocated, from the arena's begin
+  size_t in_use = 0;
+  std::map<uintptr_t, size_t> allocations;
+  std::map<uintptr_t, size_t> pinned;
+  std::set<cudaStream_t> streams;
+  std::set<cudaEvent_t> events;
+  cudaError_t last_error = cudaSuccess;
+};
+// Never destroyed: static objects of tests free device memory after main.
+Device& device() {
+  static Device& it = *new Device;
+  return it;
+}
+
+cudaError_t returned(cudaError_t error) {
+  if (error != cudaSuccess) device().last_error = error;
+  return error;
+}
+
+void* reserve(size_t bytes, int protection) {
+  void* memory = mmap(nullptr, bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) std::abort();
+  return memory;
+}
+
+uintptr_t pages_of(size_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes; }
+
+bool is_live(cudaStream_t stream) { return stream == nullptr || device().streams.contains(stream); }
+
+cudaError_t check_transfer(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const bool to_device = in_arena(to), from_device = in_arena(from);
+  if (kind != cudaMemcpyDefault) {
+    if (to_device != (kind == cudaMemcpyHostToDevice || kind == cudaMemcpyDeviceToDevice)) return cudaErrorInvalidValue;
+    if (from_device != (kind == cudaMemcpyDeviceToHost || kind == cudaMemcpyDeviceToDevice)) return cudaErrorInvalidValue;
+  }
+  if (to_device && !is_allocated(to, bytes)) return cudaErrorInvalidValue;
+  if (from_device && !is_allocated(from, bytes)) return cudaErrorInvalidValue;
+  return cudaSuccess;
+}
+
+}  // namespace
+
+bool is_pinned(const void* p, size_t bytes) {
+  const std::scoped_lock lock(device().mutex);
+  const uintptr_t address = reinterpret_cast<uintptr_t>(p);
+  const auto after = device().pinned.upper_bound(address);
+  if (after == device().pinned.begin()) return false;
+  const auto& [begin, size] = *std::prev(after);
+  return address + bytes <= begin + size;
+}
+
+}  // namespace emulation
+
+using namespace emulation;
+
+cudaError_t cudaMalloc(void** pointer, size_t bytes) {
+  Device& d = device();
+  const std::scoped_lock lock(d.mutex);
+  *pointer = nullptr;
+  if (bytes == 0) return cudaSuccess;
+  if (arena_begin == 0) {
+    d.valid = static_cast<uint16_t*>(reserve(kArenaBytes / kPageBytes * sizeof(uint16_t), PROT_READ | PROT_WRITE));
+    valid_bytes = d.valid;
+    arena_begin = reinterpret_cast<uintptr_t>(reserve(kArenaBytes, PROT_NONE));
+    d.end = kPageBytes;
+  }
+  if (bytes > kDeviceBytes - d.in_use) return returned(cudaErrorMemoryAllocation);
+  const uintptr_t pages = pages_of(bytes);
+  if ((pages + 1) * kPageBytes > kArenaBytes - d.end) return returned(cudaErrorMemoryAllocation);
+  void* memory = reinterpret_cast<void*>(arena_begin + d.end);
+  if (mprotect(memory, pages * kPageBytes, PROT_READ | PROT_WRITE) != 0) return returned(cudaErrorMemoryAllocation);
+  uint16_t* valid = d.valid + d.end / kPageBytes;
+  std::fill_n(valid, pages, static_cast<uint16_t>(kPageBytes));
+  valid[pages - 1] = static_cast<uint16_t>(bytes - (pages - 1) * kPageBytes);
+  d.end += (pages + 1) * kPageBytes;
+  d.in_use += bytes;
+  d.allocations[reinterpret_cast<uintptr_t>(memory)] = bytes;
+  std::memset(memory, 0xff, bytes);
+  POISON(static_cast<std::byte*>(memory) + bytes, pages * kPageBytes - bytes);
+  *pointer = memory;
+  return cudaSuccess;
+}
+
+cudaError_t cudaFree(void* pointer) {
+  Device& d = device();
+  const std::scoped_lock lock(d.mutex);
+  if (!pointer) return cudaSuccess;
+  const auto found = d.allocations.find(reinterpret_cast<uintptr_t>(pointer));
+  if (found == d.allocations.end()) return returned(cudaErrorInvalidValue);
+  const uintptr_t pages = pages_of(found->second);
+  std::fill_n(d.valid + (found->first - arena_begin) / kPageBytes, pages, uint16_t{0});
+  UNPOISON(pointer, pages * kPageBytes);
+  madvise(pointer, pages * kPageBytes, MADV_DONTNEED);
+  mprotect(pointer, pages * kPageBytes, PROT_NONE);
+  d.in_use -= found->second;
+  d.allocations.erase(found);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMallocHost(void** pointer, size_t bytes, unsigned) {
+  const std::scoped_lock lock(device().mutex);
+  *pointer = std::malloc(std::max<size_t>(bytes, 1));
+  if (!*pointer) return returned(cudaErrorMemoryAllocation);
+  device().pinned[reinterpret_cast<uintptr_t>(*pointer)] = bytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned flags) { return cudaMallocHost(pointer, bytes, flags); }
+
+cudaError_t cudaFreeHost(void* pointer) {
+  const std::scoped_lock lock(device().mutex);
+  if (!pointer) return cudaSuccess;
+  if (device().pinned.erase(reinterpret_cast<uintptr_t>(pointer)) == 0) return returned(cudaErrorInvalidValue);
+  std::free(pointer);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
+  const std::scoped_lock lock(device().mutex);
+  *free = kDeviceBytes - device().in_use;
+  *total = kDeviceBytes;
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
+  const std::scoped_lock lock(device().mutex);
+  if (!is_live(stream)) return returned(cudaErrorInvalidResourceHandle);
+  if (bytes == 0) return cudaSuccess;
+  if (const cudaError_t error = check_transfer(to, from, bytes, kind); error != cudaSuccess) return returned(error);
+  std::memmove(to, from, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) { return cudaMemcpyAsync(to, from, bytes, kind, nullptr); }
+
+cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
+  const std::scoped_lock lock(device().mutex);
+  if (!is_live(stream)) return returned(cudaErrorInvalidResourceHandle);
+  if (bytes == 0) return cudaSuccess;
+  if (!in_arena(to) || !is_allocated(to, bytes)) return returned(cudaErrorInvalidValue);
+  std::memset(to, value, bytes);
+  return cudaSuccess;
+}
+
+cudaError_t cudaMemset(void* to, int value, size_t bytes) { return cudaMemsetAsync(to, value, bytes, nullptr); }
+
+// ---- Devices, streams, events
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = 1;
+  return cudaSuccess;
+}
+cudaError_t cudaGetDevice(int* index) {
+  *index = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaSetDevice(int index) { return index == 0 ? cudaSuccess : returned(cudaErrorInvalidDevice); }
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int index) {
+  if (index != 0) return returned(cudaErrorInvalidDevice);
+  switch (attribute) {
+    case cudaDevAttrMaxThreadsPerBlock: *value = 1024; return cudaSuccess;
+    case cudaDevAttrMultiProcessorCount: *value = 4; return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMajor: *value = 9; return cudaSuccess;
+    case cudaDevAttrComputeCapabilityMinor: *value = 0; return cudaSuccess;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = 227 * 1024; return cudaSuccess;
+  }
+  return returned(cudaErrorInvalidValue);
+}
+cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
+
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  const std::scoped_lock lock(device().mutex);
+  device().streams.insert(*stream = new CUstream_st);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  const std::scoped_lock lock(device().mutex);
+  if (device().streams.erase(stream) == 0) return returned(cudaErrorInvalidResourceHandle);
+  delete stream;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
+  const std::scoped_lock lock(device().mutex);
+  return is_live(stream) ? cudaSuccess : returned(cudaErrorInvalidResourceHandle);
+}
+cudaError_t cudaStreamQuery(cudaStream_t stream) { return cudaStreamSynchronize(stream); }
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+  const std::scoped_lock lock(device().mutex);
+  device().events.insert(*event = new CUevent_st);
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  const std::scoped_lock lock(device().mutex);
+  if (device().events.erase(event) == 0) return returned(cudaErrorInvalidResourceHandle);
+  delete event;
+  return cudaSuccess;
+}
+cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  const std::scoped_lock lock(device().mutex);
+  return device().events.contains(event) ? cudaSuccess : returned(cudaErrorInvalidResourceHandle);
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) { return cudaEventSynchronize(event); }
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  const cudaError_t error = cudaEventSynchronize(event);
+  return error == cudaSuccess ? cudaStreamSynchronize(stream) : error;
+}
+cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) { return cudaEventRecord(event, stream); }
+
+cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute attribute, int value) {
+  return attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value > 227 * 1024 ? returned(cudaErrorInvalidValue) : cudaSuccess;
+}
+
+cudaError_t cudaPeekAtLastError() { return device().last_error; }
+cudaError_t cudaGetLastError() { return std::exchange(device().last_error, cudaSuccess); }
+
+const char* cudaGetErrorName(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "cudaSuccess";
+    case cudaErrorInvalidValue: return "cudaErrorInvalidValue";
+    case cudaErrorMemoryAllocation: return "cudaErrorMemoryAllocation";
+    case cudaErrorInvalidConfiguration: return "cudaErrorInvalidConfiguration";
+    case cudaErrorInvalidMemcpyDirection: return "cudaErrorInvalidMemcpyDirection";
+    case cudaErrorNoDevice: return "cudaErrorNoDevice";
+    case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
+    case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
+    case cudaErrorNotReady: return "cudaErrorNotReady";
+  }
+  return "unrecognized error code";
+}
+
+const char* cudaGetErrorString(cudaError_t error) {
+  switch (error) {
+    case cudaSuccess: return "no error";
+    case cudaErrorInvalidValue: return "invalid argument";
+    case cudaErrorMemoryAllocation: return "out of memory";
+    case cudaErrorInvalidConfiguration: return "invalid configuration argument";
+    case cudaErrorInvalidMemcpyDirection: return "invalid copy direction for memcpy";
+    case cudaErrorNoDevice: return "no CUDA-capable device is detected";
+    case cudaErrorInvalidDevice: return "invalid device ordinal";
+    case cudaErrorInvalidResourceHandle: return "invalid resource handle";
+    case cudaErrorNotReady: return "device not ready";
+  }
+  return "unrecognized error code";
+}
