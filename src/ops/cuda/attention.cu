@@ -1,0 +1,298 @@
+// Attention of packed sequences, tile by tile, without a matrix of scores in memory.
+// Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row online as in Milakov, Gimelshein 2018, arXiv:1805.02867.
+
+#include <algorithm>
+#include <cmath>
+
+#include "mpibert/base/error.h"
+#include "ops/cuda/device/attention_tile.cuh"
+#include "ops/cuda/device/dropout_mask.cuh"
+#include "ops/cuda/kernels.h"
+#include "ops/cuda/launch.h"
+#include "ops/element.h"
+
+namespace mpibert::cuda {
+namespace {
+
+constexpr uint32_t kOctetsOfHead = 65536 / 8;  // dropout columns of a head
+
+template <class T>
+struct Operands {
+  const T* qkv;
+  const int32_t* cu_seqlens;
+  int64_t tokens;
+  int heads, head_size;
+  float scale;  // 1 / sqrt(D)
+  DropoutArguments dropout;
+
+  // From token to token, in qkv and in context.
+  __device__ int64_t stride() const { return 3 * context_stride(); }
+  __device__ int64_t context_stride() const { return static_cast<int64_t>(heads) * head_size; }
+  // Where the query (part 0), key (1) or value (2) of a token starts in qkv, and its context.
+  __device__ int64_t offset(int64_t token, int part) const { return ((token * 3 + part) * heads + blockIdx.y) * head_size; }
+  __device__ int64_t context_offset(int64_t token) const { return (token * heads + blockIdx.y) * head_size; }
+  // Where a number of each token and head is: [A, T].
+  __device__ int64_t row(int64_t token) const { return blockIdx.y * tokens + token; }
+};
+
+// The block's own rows: from token begin + first on, of the sequence of tokens begin .. begin + length. Block x is one of `pieces` of its sequence.
+struct Piece {
+  int64_t begin;
+  int length, first;
+
+  template <class T>
+  __device__ Piece(const Operands<T>& x, unsigned pieces, int rows) {
+    const unsigned sequence = blockIdx.x / pieces;
+    begin = x.cu_seqlens[sequence];
+    length = static_cast<int>(x.cu_seqlens[sequence + 1] - begin);
+    first = static_cast<int>(blockIdx.x % pieces) * rows;
+  }
+  __device__ bool empty() const { return first >= length; }
+  __device__ int rows() const { return length - first; }
+  // The token of row `first` + i, or the last one of the sequence.
+  __device__ int64_t token(int i) const { return begin + std::min(first + i, length - 1); }
+};
+
+__device__ inline int lane_of_warp() { return static_cast<int>(threadIdx.x) % kWarp; }
+
+// Bit r: is key `begin` + lane kept for the query of row `own` + r? A lane draws eight keys of one query, and the lanes exchange what they drew.
+template <int kRows>
+__device__ inline uint32_t kept_keys(const DropoutMask& mask, const Piece& piece, int own, int begin) {
+  if (!mask.active()) return kAllLanes;
+  const int lane = lane_of_warp();
+  const uint32_t octet = blockIdx.y * kOctetsOfHead + static_cast<uint32_t>(begin) / 8 + lane % 4;
+  const uint32_t drawn = mask.keep_bits(mask.token_key(piece.token(own + lane / 4 % kRows)), octet);
+  uint32_t kept = 0;
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) kept |= ((__shfl_sync(kAllLanes, drawn, 4 * r + lane / 8) >> (lane % 8)) & 1u) << r;
+  return kept;
+}
+
+// A block has queries. log_sums: of each query and head, the logarithm of the sum of e^score.
+template <class T, class Shape>
+__global__ void forward_kernel(Operands<T> x, unsigned pieces, T* context, float* log_sums) {
+  constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
+  __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride], weights[kAttentionWarps][kWarp][kRows];
+  const Piece piece(x, pieces, Shape::kOwn);
+  if (piece.empty()) return;
+  const DropoutMask mask(x.dropout);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = lane_of_warp(), own = warp * kRows;
+  load_tile<Shape>(x.qkv + x.offset(piece.token(0), 0), x.stride(), piece.rows(), Shape::kOwn, x.head_size, x.scale, queries);
+
+  float largest[kRows], total[kRows], sums[kRows][kColumns] = {};
+  for (int r = 0; r < kRows; ++r) largest[r] = -INFINITY, total[r] = 0;
+  for (int begin = 0; begin < piece.length; begin += kWarp) {
+    const int keys = min(kWarp, piece.length - begin);
+    __syncthreads();  // the last tile has been read
+    load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 1), x.stride(), keys, kWarp, x.head_size, 1, tile);
+    __syncthreads();
+    float scores[kRows];
+    multiply_scores<Shape>(queries + own, tile, scores);
+    const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      const float score = lane < keys ? scores[r] : -INFINITY;
+      const float previous = largest[r];
+      largest[r] = Max::combine(previous, warp_reduce<Max>(score));
+      const float correction = expf(previous - largest[r]), e = expf(score - largest[r]);
+      total[r] = total[r] * correction + warp_reduce<Sum>(e);
+      for (int c = 0; c < kColumns; ++c) sums[r][c] *= correction;
+      scores[r] = (kept >> r) & 1u ? e : 0.0f;
+    }
+    share_weights<Shape>(scores, weights[warp]);
+    __syncthreads();
+    load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 2), x.stride(), keys, kWarp, x.head_size, 1, tile);
+    __syncthreads();
+    add_weighted<Shape>(weights[warp], tile, keys, sums);
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    if (own + r >= piece.rows()) return;
+    const int64_t token = piece.token(own + r);
+    store_row<Shape>(sums[r], mask.scale() / total[r], x.head_size, context + x.context_offset(token));
+    if (lane == 0) log_sums[x.row(token)] = largest[r] + logf(total[r]);
+  }
+}
+
+// The gradient of the scores is p (dp - delta), with p the probabilities, dp their gradient and delta = sum over the keys of p dp. That sum is the
+// dot product of gradient and context, but context has been rounded to the compute type, and delta with it would be as wrong as that. So the dot
+// product is only a first guess; the rest of delta is found on the way, and taken out at the end:
+//   dQ = scale (sum p (dp - guess) K - rest sum p K),  rest = sum p (dp - guess)
+// A block has queries. deltas: of each query and head.
+template <class T, class Shape>
+__global__ void d_query_kernel(Operands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas, T* d_qkv) {
+  constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
+  __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], gradients[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
+  __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
+  const Piece piece(x, pieces, Shape::kOwn);
+  if (piece.empty()) return;
+  const DropoutMask mask(x.dropout);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = lane_of_warp(), own = warp * kRows;
+  load_tile<Shape>(x.qkv + x.offset(piece.token(0), 0), x.stride(), piece.rows(), Shape::kOwn, x.head_size, x.scale, queries);
+  load_tile<Shape>(gradient + x.context_offset(piece.token(0)), x.context_stride(), piece.rows(), Shape::kOwn, x.head_size, 1, gradients);
+  __syncthreads();
+
+  float log_sum[kRows], guess[kRows], rest[kRows] = {}, sums[kRows][kColumns] = {}, mean_keys[kRows][kColumns] = {};
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t token = piece.token(own + r);
+    log_sum[r] = log_sums[x.row(token)];
+    float product = 0;
+    for (int i = lane; i < x.head_size; i += kWarp) product += gradients[own + r][i] * load(context + x.context_offset(token) + i);
+    guess[r] = warp_reduce<Sum>(product);
+  }
+  for (int begin = 0; begin < piece.length; begin += kWarp) {
+    const int keys = min(kWarp, piece.length - begin);
+    __syncthreads();
+    load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 2), x.stride(), keys, kWarp, x.head_size, 1, tile);
+    __syncthreads();
+    float d_scores[kRows], p[kRows];
+    multiply_scores<Shape>(gradients + own, tile, d_scores);
+    __syncthreads();
+    load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 1), x.stride(), keys, kWarp, x.head_size, 1, tile);
+    __syncthreads();
+    multiply_scores<Shape>(queries + own, tile, p);
+    const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      p[r] = lane < keys ? expf(p[r] - log_sum[r]) : 0.0f;
+      d_scores[r] = p[r] * (((kept >> r) & 1u ? d_scores[r] * mask.scale() : 0.0f) - guess[r]);
+      rest[r] += d_scores[r];
+    }
+    share_weights<Shape>(d_scores, weights[warp]);
+    add_weighted<Shape>(weights[warp], tile, keys, sums);
+    share_weights<Shape>(p, weights[warp]);
+    add_weighted<Shape>(weights[warp], tile, keys, mean_keys);
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    if (own + r >= piece.rows()) return;
+    const int64_t token = piece.token(own + r);
+    rest[r] = warp_reduce<Sum>(rest[r]);
+    for (int c = 0; c < kColumns; ++c) sums[r][c] -= rest[r] * mean_keys[r][c];
+    store_row<Shape>(sums[r], x.scale, x.head_size, d_qkv + x.offset(token, 0));
+    if (lane == 0) deltas[x.row(token)] = guess[r] + rest[r];
+  }
+}
+
+// A block has keys and their values, and passes over the queries. After d_query_kernel, which finds the deltas.
+template <class T, class Shape>
+__global__ void d_key_value_kernel(Operands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas, T* d_qkv) {
+  constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
+  static_assert(kOctet % kRows == 0, "a warp's keys share one octet of the mask");
+  __shared__ __align__(16) float keys[Shape::kOwn][Shape::kStride], values[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
+  __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
+  const Piece piece(x, pieces, Shape::kOwn);
+  if (piece.empty()) return;
+  const DropoutMask mask(x.dropout);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = lane_of_warp(), own = warp * kRows;
+  const auto first_key = static_cast<uint32_t>(piece.first + own);
+  load_tile<Shape>(x.qkv + x.offset(piece.token(0), 1), x.stride(), piece.rows(), Shape::kOwn, x.head_size, 1, keys);
+  load_tile<Shape>(x.qkv + x.offset(piece.token(0), 2), x.stride(), piece.rows(), Shape::kOwn, x.head_size, 1, values);
+
+  float d_keys[kRows][kColumns] = {}, d_values[kRows][kColumns] = {};
+  for (int begin = 0; begin < piece.length; begin += kWarp) {
+    const int queries = min(kWarp, piece.length - begin);
+    const int64_t tile_token = piece.begin + begin, token = tile_token + std::min(lane, queries - 1);
+    const float log_sum = log_sums[x.row(token)], delta = deltas[x.row(token)];
+    uint32_t kept = kAllLanes;
+    if (mask.active()) kept = mask.keep_bits(mask.token_key(token), blockIdx.y * kOctetsOfHead + first_key / kOctet) >> (first_key % kOctet);
+    const auto load_queries = [&] {
+      __syncthreads();
+      load_tile<Shape>(x.qkv + x.offset(tile_token, 0), x.stride(), queries, kWarp, x.head_size, x.scale, tile);
+      __syncthreads();
+    };
+    load_queries();
+    float p[kRows], d_scores[kRows], dropped[kRows];
+    multiply_scores<Shape>(keys + own, tile, p);
+    __syncthreads();
+    load_tile<Shape>(gradient + x.context_offset(tile_token), x.context_stride(), queries, kWarp, x.head_size, 1, tile);
+    __syncthreads();
+    multiply_scores<Shape>(values + own, tile, d_scores);
+#pragma unroll
+    for (int r = 0; r < kRows; ++r) {
+      p[r] = lane < queries ? expf(p[r] - log_sum) : 0.0f;
+      const float factor = (kept >> r) & 1u ? mask.scale() : 0.0f;
+      dropped[r] = p[r] * factor;
+      d_scores[r] = p[r] * (d_scores[r] * factor - delta);
+    }
+    share_weights<Shape>(dropped, weights[warp]);
+    add_weighted<Shape>(weights[warp], tile, queries, d_values);
+    share_weights<Shape>(d_scores, weights[warp]);
+    load_queries();  // again: a third tile would not fit
+    add_weighted<Shape>(weights[warp], tile, queries, d_keys);
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r) {
+    if (own + r >= piece.rows()) return;
+    const int64_t token = piece.token(own + r);
+    store_row<Shape>(d_keys[r], 1, x.head_size, d_qkv + x.offset(token, 1));  // the queries were scaled
+    store_row<Shape>(d_values[r], 1, x.head_size, d_qkv + x.offset(token, 2));
+  }
+}
+
+template <class T, class Op>
+Operands<T> operands(const Op& op) {
+  const Shape& shape = op.qkv.shape();  // [T, 3, A, D]
+  return {.qkv = data<T>(op.qkv),
+          .cu_seqlens = data<int32_t>(op.cu_seqlens),
+          .tokens = shape[0],
+          .heads = static_cast<int>(shape[2]),
+          .head_size = static_cast<int>(shape[3]),
+          .scale = 1 / std::sqrt(static_cast<float>(shape[3])),
+          .dropout = dropout_arguments(op.dropout)};
+}
+
+// How the blocks are laid over B sequences and A heads: each sequence gets as many as the longest one needs, and those beyond its end do nothing.
+struct Blocks {
+  unsigned pieces;  // of a sequence
+  LaunchShape launch;
+};
+template <class Shape, class Op>
+Blocks blocks(const Op& op) {
+  const int64_t pieces = (op.max_seq_length + Shape::kOwn - 1) / Shape::kOwn, sequences = op.cu_seqlens.size() - 1;
+  return {.pieces = static_cast<unsigned>(pieces),
+          .launch = {.grid = dim3(static_cast<unsigned>(pieces * sequences), static_cast<unsigned>(op.qkv.shape()[2])),
+                     .block = dim3(kAttentionWarps * kWarp)}};
+}
+
+// Calls f(T{}, TileShape<..>{}) for the tensor's type and head size.
+template <class F>
+void with_shape(const Tensor& qkv, const F& f) {
+  const int64_t head_size = qkv.shape()[3];
+  MPIBERT_CHECK(head_size <= 4 * kWarp, kInvalidArgument, "attention: expected a head size of at most ", 4 * kWarp, " on CUDA, found ", head_size);
+  with_element(qkv.dtype(), [&]<class T>(T type) {
+    if (head_size <= kWarp) {
+      f(type, TileShape<1>{});
+    } else if (head_size <= 2 * kWarp) {
+      f(type, TileShape<2>{});
+    } else {
+      f(type, TileShape<4>{});
+    }
+  });
+}
+
+}  // namespace
+
+// The logarithms of the sums: [A, T] fp32.
+size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) { return static_cast<size_t>(tokens * heads) * sizeof(float); }
+
+void attention_forward(const AttentionForward& op, const Context& context) {
+  with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
+    const Blocks b = blocks<Tile>(op);
+    launch(b.launch, context.stream, forward_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.context), data<float>(op.saved));
+  });
+}
+
+void attention_backward(const AttentionBackward& op, const Context& context) {
+  with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
+    const Blocks b = blocks<Tile>(op);
+    float* const deltas = context.workspace.get<float>(op.qkv.shape()[0] * op.qkv.shape()[2]);
+    launch(b.launch, context.stream, d_query_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context),
+           data<float>(op.saved), deltas, data<T>(op.d_qkv));
+    launch(b.launch, context.stream, d_key_value_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved), deltas,
+           data<T>(op.d_qkv));
+  });
+}
+
+}  // namespace mpibert::cuda
