@@ -36,7 +36,8 @@ void lamb_apply(const LambApply& op, const Context& context);
 void add(const Add& op, const Context& context);
 void cast(const Cast& op, const Context& context);
 
-// What is left of a product after cuBLASLt has written c = alpha op(a) op(b) + beta c: bias, derivative or activation, in place.
-void matmul_epilogue(const Matmul& op, const Context& context);
+// What is left of a product after cuBLASLt has written alpha op(a) op(b) to `products` (then beta c is still to be added), or all of
+// alpha op(a) op(b) + beta c to c (products null): bias, derivative or activation.
+void matmul_epilogue(const Matmul& op, const float* products, const Context& context);
 
 }  // namespace mpibert::cuda

@@ -105,9 +105,11 @@ void MatmulEngine::matmul(const Matmul& op) {
   const int64_t m = op.c.shape()[0], n = op.c.shape()[1], k = op.a.shape()[op.transpose_a ? 0 : 1];
   if (m == 0 || n == 0) return;
   Matmul rest = op;
+  // A bf16 product that is multiplied with a derivative is rounded after that, once.
+  float* products = op.derivative_at && op.c.dtype() != DType::kFloat32 && k > 0 ? impl_->context.workspace.get<float>(m * n) : nullptr;
   // A bias in another type than c's is left to the second pass: c is fp32 then, and nothing has been rounded.
-  const bool bias = op.bias && k > 0 && op.bias.dtype() == op.c.dtype();
-  const float beta = op.beta;
+  const bool bias = op.bias && k > 0 && !products && op.bias.dtype() == op.c.dtype();
+  const float beta = products ? 0 : op.beta;
   if (k > 0) {
     const Plan& plan = impl_->plan_of({.m = m,
                                        .n = n,
@@ -117,20 +119,21 @@ void MatmulEngine::matmul(const Matmul& op) {
                                        .bias = bias,
                                        .keeps_c = beta != 0,
                                        .compute = op.a.dtype(),
-                                       .output = op.c.dtype()});
+                                       .output = products ? DType::kFloat32 : op.c.dtype()});
     if (bias) {
       set(plan.product, CUBLASLT_MATMUL_DESC_BIAS_POINTER, op.bias.data());
       rest.bias = {};
     }
+    void* c = products ? products : op.c.data();
     void* workspace = impl_->workspace.get<std::byte>(static_cast<int64_t>(kWorkspaceBytes));
-    MPIBERT_CUBLAS_CHECK(cublasLtMatmul(impl_->library.get(), plan.product.get(), &op.alpha, op.b.data(), plan.b.get(), op.a.data(), plan.a.get(), &beta, op.c.data(), plan.c.get(), op.c.data(),
-                                        plan.c.get(), &plan.algorithm, workspace, kWorkspaceBytes, impl_->context.stream));
+    MPIBERT_CUBLAS_CHECK(cublasLtMatmul(impl_->library.get(), plan.product.get(), &op.alpha, op.b.data(), plan.b.get(), op.a.data(), plan.a.get(), &beta, c, plan.c.get(), c, plan.c.get(),
+                                        &plan.algorithm, workspace, kWorkspaceBytes, impl_->context.stream));
   } else if (beta == 0) {  // a sum of no terms
     MPIBERT_CUDA_CHECK(cudaMemsetAsync(op.c.data(), 0, op.c.bytes(), impl_->context.stream));
   } else {
     MPIBERT_CHECK(beta == 1, kInvalidArgument, "a product over no terms can keep c or clear it on CUDA: expected beta 0 or 1, found ", beta);
   }
-  if (rest.bias || rest.activation != Activation::kNone) matmul_epilogue(rest, impl_->context);
+  matmul_epilogue(rest, products, impl_->context);
 }
 
 }  // namespace mpibert::cuda
