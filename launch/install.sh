@@ -13,6 +13,7 @@ packages=(
   libutf8proc-dev                                       # Unicode tables of the tokenizer
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   libgtest-dev libgmock-dev libbenchmark-dev            # tests and benchmarks
+  libboost-context-dev                                  # threads of the emulated CUDA device, for tests
   curl ca-certificates unzip                            # datasets/*/prepare.sh
 )
 

@@ -145,7 +145,21 @@ bool watches_memory() { return instrumented; }
   void __tsan_unaligned_volatile_read##bytes(void* p) { emulation::access(p, bytes, false, false, PC); }         \
   void __tsan_unaligned_volatile_write##bytes(void* p) { emulation::access(p, bytes, true, false, PC); }
 
+// Atomics: of host code beside the kernels (reference counts, guards of static objects). Kernels have none: no sum may depend on who comes first.
+#define MPIBERT_ATOMICS(bits, T)                                                                                                            \
+  T __tsan_atomic##bits##_load(const volatile T* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }                                   \
+  void __tsan_atomic##bits##_store(volatile T* p, T x, int) { __atomic_store_n(p, x, __ATOMIC_SEQ_CST); }                                   \
+  T __tsan_atomic##bits##_exchange(volatile T* p, T x, int) { return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST); }                         \
+  T __tsan_atomic##bits##_fetch_add(volatile T* p, T x, int) { return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST); }                         \
+  T __tsan_atomic##bits##_fetch_sub(volatile T* p, T x, int) { return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST); }                         \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected, T x, int, int) {                                            \
+    return __atomic_compare_exchange_n(p, expected, x, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                          \
+  }
+
 extern "C" {
+MPIBERT_ATOMICS(8, unsigned char)
+MPIBERT_ATOMICS(32, unsigned)
+MPIBERT_ATOMICS(64, unsigned long)
 void __tsan_init() { emulation::instrumented = true; }
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit(void*) {}

@@ -45,7 +45,11 @@ Numbers to_numbers(const Tensor& host) {
 }  // namespace
 
 std::vector<BackendCase> backend_cases() {
-  return {{Device{DeviceType::kCpu, 0}, DType::kFloat32}, {Device{DeviceType::kCpu, 0}, DType::kBFloat16}};
+  std::vector<BackendCase> cases;
+  for (const DeviceType type : {DeviceType::kCpu, DeviceType::kCuda})
+    if (device_count(type) > 0)
+      for (const DType precision : {DType::kFloat32, DType::kBFloat16}) cases.push_back({Device{type, 0}, precision});
+  return cases;
 }
 
 std::string case_name(const testing::TestParamInfo<BackendCase>& info) {

@@ -6,7 +6,7 @@
 //   MPIBERT_ON_EVERY_BACKEND(LayerNorm);
 //   TEST_P(LayerNorm, ForwardMatchesTheReference) { ... backend().layer_norm_forward({.input = compute(x, {rows, hidden}), ...}); ... }
 //
-// A new backend is one line in backend_cases().
+// CUDA is among them where this process has a card: a real one, or the emulated one of tests/emulation.
 
 #include <gtest/gtest.h>
 

@@ -18,7 +18,6 @@
 #define __grid_constant__
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
-#define __noinline__ __attribute__((noinline))
 #define __align__(n) __attribute__((aligned(n)))
 // A word that may stand behind `extern` and makes a local variable static. All threads of a block are fibers of one thread of the processor, so
 // they see one copy, and the program's thread-local segment is the range of addresses that is watched for races.
