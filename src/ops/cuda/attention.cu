@@ -1,5 +1,6 @@
 // Attention of packed sequences, tile by tile, without a matrix of scores in memory.
-// Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row online as in Milakov, Gimelshein 2018, arXiv:1805.02867.
+// Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row online as in Milakov, Gimelshein 2018,
+// arXiv:1805.02867.
 
 #include <algorithm>
 #include <cmath>
@@ -35,7 +36,8 @@ struct Operands {
   __device__ int64_t row(int64_t token) const { return blockIdx.y * tokens + token; }
 };
 
-// The block's own rows: from token begin + first on, of the sequence of tokens begin .. begin + length. Block x is one of `pieces` of its sequence.
+// The block's own rows: from token begin + first on, of the sequence of tokens begin .. begin + length. Block x is one of `pieces` of its
+// sequence.
 struct Piece {
   int64_t begin;
   int length, first;
@@ -53,9 +55,8 @@ struct Piece {
   __device__ int64_t token(int i) const { return begin + std::min(first + i, length - 1); }
 };
 
-__device__ inline int lane_of_warp() { return static_cast<int>(threadIdx.x) % kWarp; }
-
-// Bit r: is key `begin` + lane kept for the query of row `own` + r? A lane draws eight keys of one query, and the lanes exchange what they drew.
+// Bit r: is key `begin` + lane kept for the query of row `own` + r? A lane draws eight keys of one query, and the lanes exchange what they
+// drew.
 template <int kRows>
 __device__ inline uint32_t kept_keys(const DropoutMask& mask, const Piece& piece, int own, int begin) {
   if (!mask.active()) return kAllLanes;
@@ -114,13 +115,14 @@ __global__ void forward_kernel(Operands<T> x, unsigned pieces, T* context, float
   }
 }
 
-// The gradient of the scores is p (dp - delta), with p the probabilities, dp their gradient and delta = sum over the keys of p dp. That sum is the
-// dot product of gradient and context, but context has been rounded to the compute type, and delta with it would be as wrong as that. So the dot
-// product is only a first guess; the rest of delta is found on the way, and taken out at the end:
+// The gradient of the scores is p (dp - delta), with p the probabilities, dp their gradient and delta = sum over the keys of p dp. That sum
+// is the dot product of gradient and context, but context has been rounded to the compute type, and delta with it would be as wrong as
+// that. So the dot product is only a first guess; the rest of delta is found on the way, and taken out at the end:
 //   dQ = scale (sum p (dp - guess) K - rest sum p K),  rest = sum p (dp - guess)
 // A block has queries. deltas: of each query and head.
 template <class T, class Shape>
-__global__ void d_query_kernel(Operands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas, T* d_qkv) {
+__global__ void d_query_kernel(Operands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas,
+                               T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], gradients[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
   __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
@@ -177,7 +179,8 @@ __global__ void d_query_kernel(Operands<T> x, unsigned pieces, const T* gradient
 
 // A block has keys and their values, and passes over the queries. After d_query_kernel, which finds the deltas.
 template <class T, class Shape>
-__global__ void d_key_value_kernel(Operands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas, T* d_qkv) {
+__global__ void d_key_value_kernel(Operands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas,
+                                   T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   static_assert(kOctet % kRows == 0, "a warp's keys share one octet of the mask");
   __shared__ __align__(16) float keys[Shape::kOwn][Shape::kStride], values[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
@@ -196,7 +199,8 @@ __global__ void d_key_value_kernel(Operands<T> x, unsigned pieces, const T* grad
     const int64_t tile_token = piece.begin + begin, token = tile_token + std::min(lane, queries - 1);
     const float log_sum = log_sums[x.row(token)], delta = deltas[x.row(token)];
     uint32_t kept = kAllLanes;
-    if (mask.active()) kept = mask.keep_bits(mask.token_key(token), blockIdx.y * kOctetsOfHead + first_key / kOctet) >> (first_key % kOctet);
+    if (mask.active())
+      kept = mask.keep_bits(mask.token_key(token), blockIdx.y * kOctetsOfHead + first_key / kOctet) >> (first_key % kOctet);
     const auto load_queries = [&] {
       __syncthreads();
       load_tile<Shape>(x.qkv + x.offset(tile_token, 0), x.stride(), queries, kWarp, x.head_size, x.scale, tile);
@@ -243,7 +247,8 @@ Operands<T> operands(const Op& op) {
           .dropout = dropout_arguments(op.dropout)};
 }
 
-// How the blocks are laid over B sequences and A heads: each sequence gets as many as the longest one needs, and those beyond its end do nothing.
+// How the blocks are laid over B sequences and A heads: each sequence gets as many as the longest one needs, and those beyond its end do
+// nothing.
 struct Blocks {
   unsigned pieces;  // of a sequence
   LaunchShape launch;
@@ -260,7 +265,8 @@ Blocks blocks(const Op& op) {
 template <class F>
 void with_shape(const Tensor& qkv, const F& f) {
   const int64_t head_size = qkv.shape()[3];
-  MPIBERT_CHECK(head_size <= 4 * kWarp, kInvalidArgument, "attention: expected a head size of at most ", 4 * kWarp, " on CUDA, found ", head_size);
+  MPIBERT_CHECK(head_size <= 4 * kWarp, kInvalidArgument, "attention: expected a head size of at most ", 4 * kWarp, " on CUDA, found ",
+                head_size);
   with_element(qkv.dtype(), [&]<class T>(T type) {
     if (head_size <= kWarp) {
       f(type, TileShape<1>{});
@@ -275,7 +281,9 @@ void with_shape(const Tensor& qkv, const F& f) {
 }  // namespace
 
 // The logarithms of the sums: [A, T] fp32.
-size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) { return static_cast<size_t>(tokens * heads) * sizeof(float); }
+size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) {
+  return static_cast<size_t>(tokens * heads) * sizeof(float);
+}
 
 void attention_forward(const AttentionForward& op, const Context& context) {
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
@@ -290,8 +298,8 @@ void attention_backward(const AttentionBackward& op, const Context& context) {
     float* const deltas = context.workspace.get<float>(op.qkv.shape()[0] * op.qkv.shape()[2]);
     launch(b.launch, context.stream, d_query_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context),
            data<float>(op.saved), deltas, data<T>(op.d_qkv));
-    launch(b.launch, context.stream, d_key_value_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved), deltas,
-           data<T>(op.d_qkv));
+    launch(b.launch, context.stream, d_key_value_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved),
+           deltas, data<T>(op.d_qkv));
   });
 }
 

@@ -27,7 +27,9 @@ struct Softmax {
 
 struct Min {
   template <class T>
-  __device__ static T combine(T a, T b) { return a < b ? a : b; }
+  __device__ static T combine(T a, T b) {
+    return a < b ? a : b;
+  }
 };
 
 // One pass over memory; a new maximum scales the sum so far. Source: Milakov, Gimelshein 2018, arXiv:1805.02867.
@@ -67,10 +69,12 @@ __global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, co
   if (state != nullptr) {
     __syncthreads();  // every thread has read at_label, which one of them now overwrites
     const float scale = state->loss_scale[static_cast<size_t>(term)], factor = scale / softmax.sum;
-    for (int64_t i = threadIdx.x; i < columns; i += kThreads) store(x + i, expf(load(x + i) - softmax.largest) * factor - (i == label ? scale : 0.0f));
+    for (int64_t i = threadIdx.x; i < columns; i += kThreads)
+      store(x + i, expf(load(x + i) - softmax.largest) * factor - (i == label ? scale : 0.0f));
   }
   if (threadIdx.x == 0)
-    results[row] = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - static_cast<double>(at_label)), softmax.first == label};
+    results[row] = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - static_cast<double>(at_label)),
+                    softmax.first == label};
 }
 
 // One block: each thread adds neighbouring rows, then the threads are added in their order.
@@ -98,8 +102,8 @@ void cross_entropy(const CrossEntropy& op, const Context& context) {
   RowResult* const results = context.workspace.get<RowResult>(rows);
   const StepState* const state = op.backward ? data<const StepState>(op.state) : nullptr;
   with_element(op.logits.dtype(), [&]<class T>(T) {
-    launch({.grid = dim3(static_cast<unsigned>(rows)), .block = dim3(kThreads)}, context.stream, row_kernel<T>, data<T>(op.logits), data<int32_t>(op.labels),
-           columns, state, op.term, results);
+    launch({.grid = dim3(static_cast<unsigned>(rows)), .block = dim3(kThreads)}, context.stream, row_kernel<T>, data<T>(op.logits),
+           data<int32_t>(op.labels), columns, state, op.term, results);
   });
   launch({.block = dim3(kThreads)}, context.stream, sum_kernel, results, rows, data<float>(op.loss_sum), data<float>(op.correct));
 }

@@ -7,13 +7,14 @@ namespace mpibert::cuda {
 namespace {
 
 template <class T>
-__global__ void forward_kernel(const int32_t* input_ids, const int32_t* position_ids, const int32_t* token_type_ids, const T* word, const T* position,
-                               const T* token_type, const T* weight, const T* bias, float epsilon, int64_t tokens, int64_t hidden,
-                               DropoutArguments dropout, T* sum, T* output, float* mean, float* rstd) {
+__global__ void forward_kernel(const int32_t* input_ids, const int32_t* position_ids, const int32_t* token_type_ids, const T* word,
+                               const T* position, const T* token_type, const T* weight, const T* bias, float epsilon, int64_t tokens,
+                               int64_t hidden, DropoutArguments dropout, T* sum, T* output, float* mean, float* rstd) {
   const DropoutMask mask(dropout);
   const int64_t token = row_of_warp(), offset = token * hidden;
   if (token >= tokens) return;
-  const T *w = word + input_ids[token] * hidden, *p = position + position_ids[token] * hidden, *t = token_type + token_type_ids[token] * hidden;
+  const T *w = word + input_ids[token] * hidden, *p = position + position_ids[token] * hidden,
+          *t = token_type + token_type_ids[token] * hidden;
   for_octets(hidden, [&](int64_t begin, int n) {
     Octet x = load_octet(w + begin, n);
     const Octet y = load_octet(p + begin, n), z = load_octet(t + begin, n);
@@ -34,8 +35,8 @@ __global__ void forward_kernel(const int32_t* input_ids, const int32_t* position
 
 // The gradient of the sums.
 template <class T>
-__global__ void backward_kernel(const T* gradient, const T* sum, const float* mean, const float* rstd, const T* weight, int64_t tokens, int64_t hidden,
-                                DropoutArguments dropout, T* d_sum) {
+__global__ void backward_kernel(const T* gradient, const T* sum, const float* mean, const float* rstd, const T* weight, int64_t tokens,
+                                int64_t hidden, DropoutArguments dropout, T* d_sum) {
   const DropoutMask mask(dropout);
   const int64_t token = row_of_warp(), offset = token * hidden;
   if (token >= tokens) return;
@@ -48,14 +49,16 @@ __global__ void backward_kernel(const T* gradient, const T* sum, const float* me
                 [&](int64_t begin, int n, const Octet& dz) { store_octet(d_sum + offset + begin, dz, n); });
 }
 
-// Tokens in the order of their ids, those of one id in their own order: a radix sort from the lowest digit on, a byte a pass. A block has a thread
-// for each digit and works on a chunk of tokens; a thread goes through the whole chunk and picks out its digit, so that the sort is stable without
-// atomics. A pass costs 256 T reads of shared memory, and 256 T / kSortChunk^2 of the counts, twice each.
+// Tokens in the order of their ids, those of one id in their own order: a radix sort from the lowest digit on, a byte a pass. A block has a
+// thread for each digit and works on a chunk of tokens; a thread goes through the whole chunk and picks out its digit, so that the sort is
+// stable without atomics. A pass reads shared memory 2 * 256 T times and the counts 256 (T / kSortChunk)^2 times: 8 million and 0.3 million
+// for T = 16,384.
 constexpr int kDigits = 256;
 constexpr int kSortChunk = 512;
 
 // The chunk's tokens, in the order of the last pass (order is null in the first one), and their digits.
-__device__ inline int load_chunk(const int32_t* ids, const int32_t* order, int64_t tokens, int shift, int32_t* token_of, uint8_t* digit_of) {
+__device__ inline int load_chunk(const int32_t* ids, const int32_t* order, int64_t tokens, int shift, int32_t* token_of,
+                                 uint8_t* digit_of) {
   const int64_t first = static_cast<int64_t>(blockIdx.x) * kSortChunk;
   const int count = static_cast<int>(std::min<int64_t>(kSortChunk, tokens - first));
   for (int i = static_cast<int>(threadIdx.x); i < count; i += kDigits) {
@@ -77,7 +80,8 @@ __global__ void count_digits_kernel(const int32_t* ids, const int32_t* order, in
   counts[static_cast<int64_t>(blockIdx.x) * kDigits + digit] = count;
 }
 
-__global__ void order_by_digit_kernel(const int32_t* ids, const int32_t* order, int64_t tokens, int shift, const int32_t* counts, int32_t* sorted) {
+__global__ void order_by_digit_kernel(const int32_t* ids, const int32_t* order, int64_t tokens, int shift, const int32_t* counts,
+                                      int32_t* sorted) {
   __shared__ int32_t token_of[kSortChunk], totals[kDigits];
   __shared__ uint8_t digit_of[kSortChunk];
   const int size = load_chunk(ids, order, tokens, shift, token_of, digit_of), digit = static_cast<int>(threadIdx.x);
@@ -113,8 +117,8 @@ const int32_t* order_by_id(const int32_t* ids, int64_t tokens, int64_t table_row
 
 constexpr int kTableThreads = 256;
 
-// table[ids[t]] += rows[t]. Block x does nothing unless the token at place x of the order is the first one with its id; then it adds all those of
-// the id, one after another, a thread a column.
+// table[ids[t]] += rows[t]. Block x does nothing unless the token at place x of the order is the first one with its id; then it adds all
+// those of the id, one after another, a thread a column.
 template <class T>
 __global__ void add_by_id_kernel(const int32_t* ids, const int32_t* order, const T* rows, int64_t tokens, int64_t hidden, float* table) {
   __shared__ int32_t token_of[kTableThreads];
@@ -150,7 +154,8 @@ constexpr int64_t kFewRows = 8;
 
 // partials[chunk][table_rows][H] = the sums of the chunk's rows by id.
 template <class T>
-__global__ void table_partials_kernel(const int32_t* ids, const T* rows, int64_t tokens, int64_t hidden, int64_t table_rows, float* partials) {
+__global__ void table_partials_kernel(const int32_t* ids, const T* rows, int64_t tokens, int64_t hidden, int64_t table_rows,
+                                      float* partials) {
   __shared__ float sums[kFewRows][kTableThreads];
   const int64_t column = static_cast<int64_t>(blockIdx.y) * kTableThreads + threadIdx.x;
   if (column >= hidden) return;
@@ -176,8 +181,9 @@ void embedding_forward(const EmbeddingForward& op, const Context& context) {
   const int64_t tokens = op.output.shape()[0], hidden = op.output.shape()[1];
   with_element(op.output.dtype(), [&]<class T>(T) {
     launch(norm_rows(tokens), context.stream, forward_kernel<T>, data<int32_t>(op.input_ids), data<int32_t>(op.position_ids),
-           data<int32_t>(op.token_type_ids), data<T>(op.word), data<T>(op.position), data<T>(op.token_type), data<T>(op.weight), data<T>(op.bias),
-           op.epsilon, tokens, hidden, dropout_arguments(op.dropout), data<T>(op.sum), data<T>(op.output), data<float>(op.mean), data<float>(op.rstd));
+           data<int32_t>(op.token_type_ids), data<T>(op.word), data<T>(op.position), data<T>(op.token_type), data<T>(op.weight),
+           data<T>(op.bias), op.epsilon, tokens, hidden, dropout_arguments(op.dropout), data<T>(op.sum), data<T>(op.output),
+           data<float>(op.mean), data<float>(op.rstd));
   });
 }
 
@@ -186,8 +192,8 @@ void embedding_backward(const EmbeddingBackward& op, const Context& context) {
   const DropoutArguments dropout = dropout_arguments(op.dropout);
   with_element(op.gradient.dtype(), [&]<class T>(T) {
     norm_weight_gradients<T>(op, dropout, context);
-    launch(norm_rows(tokens), context.stream, backward_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean), data<float>(op.rstd),
-           data<T>(op.weight), tokens, hidden, dropout, data<T>(op.scratch));
+    launch(norm_rows(tokens), context.stream, backward_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean),
+           data<float>(op.rstd), data<T>(op.weight), tokens, hidden, dropout, data<T>(op.scratch));
     add_by_id<T>(op.input_ids, op.scratch, op.d_word, context);
     add_by_id<T>(op.position_ids, op.scratch, op.d_position, context);
     if (op.d_token_type.shape()[0] <= kFewRows) {

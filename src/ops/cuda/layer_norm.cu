@@ -6,8 +6,8 @@ namespace {
 
 // residual and sum may be null; without a sum z is the input.
 template <class T>
-__global__ void forward_kernel(const T* input, const T* residual, const T* weight, const T* bias, float epsilon, int64_t rows, int64_t hidden,
-                               DropoutArguments dropout, T* sum, T* output, float* mean, float* rstd) {
+__global__ void forward_kernel(const T* input, const T* residual, const T* weight, const T* bias, float epsilon, int64_t rows,
+                               int64_t hidden, DropoutArguments dropout, T* sum, T* output, float* mean, float* rstd) {
   const DropoutMask mask(dropout);
   const int64_t row = row_of_warp(), offset = row * hidden;
   if (row >= rows) return;
@@ -32,8 +32,8 @@ __global__ void forward_kernel(const T* input, const T* residual, const T* weigh
 
 // d_residual may be null; it or d_input may be the gradient itself.
 template <class T>
-__global__ void backward_kernel(const T* gradient, const T* z, const float* mean, const float* rstd, const T* weight, int64_t rows, int64_t hidden,
-                                DropoutArguments dropout, T* d_input, T* d_residual) {
+__global__ void backward_kernel(const T* gradient, const T* z, const float* mean, const float* rstd, const T* weight, int64_t rows,
+                                int64_t hidden, DropoutArguments dropout, T* d_input, T* d_residual) {
   const DropoutMask mask(dropout);
   const int64_t row = row_of_warp(), offset = row * hidden;
   if (row >= rows) return;
@@ -50,8 +50,9 @@ __global__ void backward_kernel(const T* gradient, const T* z, const float* mean
 void layer_norm_forward(const LayerNormForward& op, const Context& context) {
   const int64_t rows = op.input.shape()[0], hidden = op.input.shape()[1];
   with_element(op.input.dtype(), [&]<class T>(T) {
-    launch(norm_rows(rows), context.stream, forward_kernel<T>, data<T>(op.input), data<T>(op.residual), data<T>(op.weight), data<T>(op.bias), op.epsilon,
-           rows, hidden, dropout_arguments(op.dropout), data<T>(op.sum), data<T>(op.output), data<float>(op.mean), data<float>(op.rstd));
+    launch(norm_rows(rows), context.stream, forward_kernel<T>, data<T>(op.input), data<T>(op.residual), data<T>(op.weight),
+           data<T>(op.bias), op.epsilon, rows, hidden, dropout_arguments(op.dropout), data<T>(op.sum), data<T>(op.output),
+           data<float>(op.mean), data<float>(op.rstd));
   });
 }
 
@@ -59,8 +60,9 @@ void layer_norm_backward(const LayerNormBackward& op, const Context& context) {
   const int64_t rows = op.gradient.shape()[0], hidden = op.gradient.shape()[1];
   with_element(op.gradient.dtype(), [&]<class T>(T) {
     norm_weight_gradients<T>(op, {}, context);
-    launch(norm_rows(rows), context.stream, backward_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean), data<float>(op.rstd),
-           data<T>(op.weight), rows, hidden, dropout_arguments(op.dropout), data<T>(op.d_input), data<T>(op.d_residual));
+    launch(norm_rows(rows), context.stream, backward_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean),
+           data<float>(op.rstd), data<T>(op.weight), rows, hidden, dropout_arguments(op.dropout), data<T>(op.d_input),
+           data<T>(op.d_residual));
   });
 }
 

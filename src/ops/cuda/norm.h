@@ -12,11 +12,13 @@ namespace mpibert::cuda {
 namespace {
 
 // One warp a row.
-inline LaunchShape norm_rows(int64_t rows) { return {.grid = dim3(static_cast<unsigned>((rows + kRowsOfBlock - 1) / kRowsOfBlock)), .block = dim3(kRowsOfBlock * kWarp)}; }
+inline LaunchShape norm_rows(int64_t rows) {
+  return {.grid = dim3(static_cast<unsigned>((rows + kRowsOfBlock - 1) / kRowsOfBlock)), .block = dim3(kRowsOfBlock * kWarp)};
+}
 
 inline void add_partials(const float* partials, int64_t chunks, int64_t stride, int64_t width, float* output, cudaStream_t stream) {
-  launch({.grid = dim3(static_cast<unsigned>((width + kWarp - 1) / kWarp)), .block = dim3(kWarp, kPartialLanes)}, stream, add_partials_kernel, partials,
-         chunks, stride, width, output);
+  launch({.grid = dim3(static_cast<unsigned>((width + kWarp - 1) / kWarp)), .block = dim3(kWarp, kPartialLanes)}, stream,
+         add_partials_kernel, partials, chunks, stride, width, output);
 }
 
 // d_weight and d_bias of a norm whose output's gradient is dropout(op.gradient). Reads the gradient: what overwrites it comes after.
@@ -26,7 +28,8 @@ void norm_weight_gradients(const Op& op, const DropoutArguments& dropout, const 
   const int64_t chunks = (rows + kChunkRows - 1) / kChunkRows, strips = (hidden + kStripColumns - 1) / kStripColumns;
   float* const partials = context.workspace.get<float>(chunks * 2 * hidden);
   launch({.grid = dim3(static_cast<unsigned>(chunks), static_cast<unsigned>(strips)), .block = dim3(kWarp, kChunkLanes)}, context.stream,
-         norm_partials_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean), data<float>(op.rstd), rows, hidden, dropout, partials);
+         norm_partials_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean), data<float>(op.rstd), rows, hidden, dropout,
+         partials);
   add_partials(partials, chunks, 2 * hidden, hidden, data<float>(op.d_weight), context.stream);
   add_partials(partials + hidden, chunks, 2 * hidden, hidden, data<float>(op.d_bias), context.stream);
 }

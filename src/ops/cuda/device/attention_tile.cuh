@@ -1,8 +1,8 @@
 #pragma once
 
-// The products of attention in fp32, from shared memory. A block has some rows of one side (queries, or keys) of its own, kRows for each warp, and
-// passes over the other side a tile of kWarp rows at a time. Score products give lane j the warp's rows times row j of the tile; what comes of
-// them (weights) is then multiplied with a tile, and lane i gets columns i, i + 32, ... of the result.
+// The products of attention in fp32, from shared memory. A block has some rows of one side (queries, or keys) of its own, kRows for each
+// warp, and passes over the other side a tile of kWarp rows at a time. Score products give lane j the warp's rows times row j of the tile;
+// what comes of them (weights) is then multiplied with a tile, and lane i gets columns i, i + 32, ... of the result.
 
 #include <algorithm>
 
@@ -14,7 +14,10 @@ namespace {
 
 inline constexpr int kAttentionWarps = 4;
 
-// For D up to kWarp * columns. A row of shared memory is four numbers longer than its columns, so that the lanes' rows start in other banks.
+__device__ inline int lane_of_warp() { return static_cast<int>(threadIdx.x) % kWarp; }
+
+// For D up to kWarp * columns. A row of shared memory is four numbers longer than its columns, so that the lanes' rows start in other
+// banks.
 template <int columns>
 struct TileShape {
   static constexpr int kColumns = columns;  // of a lane
@@ -49,7 +52,7 @@ __device__ inline void load_tile(const T* from, int64_t stride, int rows, int ca
 // products[r] = own[r] . tile[lane]
 template <class Shape>
 __device__ inline void multiply_scores(const typename Shape::Row* own, const typename Shape::Row* tile, float (&products)[Shape::kRows]) {
-  const float* const mine = tile[threadIdx.x % kWarp];
+  const float* const mine = tile[lane_of_warp()];
   for (int r = 0; r < Shape::kRows; ++r) products[r] = 0;
   for (int k = 0; k < Shape::kDepth; k += 4) {
     const Quad y = load_quad(mine + k);
@@ -65,7 +68,7 @@ __device__ inline void multiply_scores(const typename Shape::Row* own, const typ
 template <class Shape>
 __device__ inline void add_weighted(const typename Shape::Weights& weights, const typename Shape::Row* tile, int rows,
                                     float (&sums)[Shape::kRows][Shape::kColumns]) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int lane = lane_of_warp();
   for (int j = 0; j < rows; ++j) {
     float y[Shape::kColumns];
 #pragma unroll
@@ -84,14 +87,14 @@ template <class Shape>
 __device__ inline void share_weights(const float (&mine)[Shape::kRows], typename Shape::Weights& weights) {
   __syncwarp();
 #pragma unroll
-  for (int r = 0; r < Shape::kRows; ++r) weights[threadIdx.x % kWarp][r] = mine[r];
+  for (int r = 0; r < Shape::kRows; ++r) weights[lane_of_warp()][r] = mine[r];
   __syncwarp();
 }
 
 // Row `to` of `columns` numbers gets factor * sums, spread over the lanes.
 template <class Shape, class T>
 __device__ inline void store_row(const float (&sums)[Shape::kColumns], float factor, int columns, T* to) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp;
+  const int lane = lane_of_warp();
 #pragma unroll
   for (int c = 0; c < Shape::kColumns; ++c)
     if (lane + kWarp * c < columns) store(to + lane + kWarp * c, factor * sums[c]);

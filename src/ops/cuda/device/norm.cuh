@@ -21,8 +21,7 @@ __device__ inline int64_t row_of_warp() { return static_cast<int64_t>(blockIdx.x
 // read what it has written.
 template <class F>
 __device__ inline void for_octets(int64_t hidden, const F& f) {
-  for (int64_t begin = lane_of_warp() * kOctet; begin < hidden; begin += kWarp * kOctet)
-    f(begin, octet_size(begin, hidden));
+  for (int64_t begin = lane_of_warp() * kOctet; begin < hidden; begin += kWarp * kOctet) f(begin, octet_size(begin, hidden));
 }
 
 // x[i] becomes dropout(x)[i], for the columns begin .. begin + 8 of the row.
@@ -75,7 +74,8 @@ __device__ inline void norm_backward(const Gradient& gradient, const T* z, Momen
       total_ux += u * ((x[i] - m.mean) * m.rstd);
     }
   });
-  const float mean_u = warp_reduce<Sum>(total_u) / static_cast<float>(hidden), mean_ux = warp_reduce<Sum>(total_ux) / static_cast<float>(hidden);
+  const float mean_u = warp_reduce<Sum>(total_u) / static_cast<float>(hidden),
+              mean_ux = warp_reduce<Sum>(total_ux) / static_cast<float>(hidden);
   for_octets(hidden, [&](int64_t begin, int n) {
     const Octet g = gradient(begin, n), x = load_octet(z + begin, n), w = load_octet(weight + begin, n);
     Octet dz;

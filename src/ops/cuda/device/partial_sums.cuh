@@ -9,8 +9,8 @@ namespace {
 
 inline constexpr int kPartialLanes = 8;
 
-// output[i] += sum over the chunks of partials[chunk * stride + i], i < width: lane y takes every eighth chunk, then the lanes are added in order.
-// Blocks of (kWarp, kPartialLanes), one for kWarp columns.
+// output[i] += sum over the chunks of partials[chunk * stride + i], i < width: lane y takes every eighth chunk, then the lanes are added in
+// order. Blocks of (kWarp, kPartialLanes), one for kWarp columns.
 __global__ void add_partials_kernel(const float* partials, int64_t chunks, int64_t stride, int64_t width, float* output) {
   __shared__ float sums[kPartialLanes][kWarp];
   const int64_t column = static_cast<int64_t>(blockIdx.x) * kWarp + threadIdx.x;
