@@ -108,7 +108,8 @@ TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
 }
 
 TEST(MakeBackend, RefusesWhatThisBuildHasNot) {
-  expect_error(ErrorKind::kDevice, "built without CUDA", [] { make_backend({DeviceType::kCuda, 0}); });
+  const int cards = device_count(DeviceType::kCuda);
+  expect_error(ErrorKind::kDevice, str_cat("there is no device cuda:", cards), [&] { make_backend({DeviceType::kCuda, cards}); });
   expect_error(ErrorKind::kDevice, "cpu device 0, found 1", [] { make_backend({DeviceType::kCpu, 1}); });
 }
 
