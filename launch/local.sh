@@ -38,6 +38,10 @@ cores=$(usable_cores) || cores=0
 
 threads=$((cores / ranks > 1 ? cores / ranks : 1))
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$threads}
+# More threads than cores: one that waits must leave its core to those that work.
+if [[ $OMP_NUM_THREADS =~ ^[0-9]+$ ]] && ((ranks * OMP_NUM_THREADS > cores)); then
+  export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+fi
 
 if ! "$mpirun" --version 2>&1 | grep -q "Open MPI\|OpenRTE"; then
   exec "$mpirun" -n "$ranks" "$@"  # MPICH and its relatives: their defaults are sensible
