@@ -243,7 +243,7 @@ __global__ void rotate(float* numbers, int forgets) {
   numbers[i] = there[i];
 }
 
-TEST(EmulationFinds, AWriteThatReadMayFollow) {
+TEST(EmulationFinds, AWriteBeforeOthersHaveRead) {
   const Numbers<float> numbers(counted(64));
   launch({.block = 64}, nullptr, rotate, numbers.get(), 0);
   EXPECT_EQ(numbers.read()[63], 1);

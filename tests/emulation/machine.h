@@ -61,8 +61,10 @@ struct Machine {
 };
 extern Machine machine;
 
-// Ends the kernel: launch throws Error with this text, where the running thread stands, and the source line of `pc` if there is one.
-[[noreturn]] void fail_at(const std::string& what, const void* pc, const void* other_pc = nullptr);
+// What launch will throw: this text, where the running thread stands, and the source line of `pc` if there is one.
+void report(const std::string& what, const void* pc = nullptr, const void* other_pc = nullptr);
+// Leaves the kernel for launch, after report(). Nothing of this fiber is destroyed: its frames may hold no memory of the heap.
+[[noreturn]] void abandon();
 
 std::string name_of_thread(int number);  // "thread (3, 0, 0)"
 

@@ -161,9 +161,26 @@ void run_threads(transfer_t from) {
 
 // ---- Barriers and meetings
 
+template <class... Parts>
+std::string str(const Parts&... parts) {
+  std::ostringstream text;
+  (text << ... << parts);
+  return text.str();
+}
+std::string hexadecimal(uint64_t x) {
+  std::ostringstream text;
+  text << "0x" << std::hex << x;
+  return text.str();
+}
+
 std::string text_of(const std::source_location& where) {
   const char* slash = std::strrchr(where.file_name(), '/');
-  return std::string(slash ? slash + 1 : where.file_name()) + ":" + std::to_string(where.line());
+  return str(slash ? slash + 1 : where.file_name(), ":", where.line());
+}
+
+template <class Vector>  // uint3, dim3
+std::string text_of(const Vector& v) {
+  return str("(", v.x, ", ", v.y, ", ", v.z, ")");
 }
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
@@ -186,8 +203,8 @@ const char* name_of(WarpOperation operation) {
 std::string doing(const Thread& thread) {
   switch (thread.state) {
     case ThreadState::kFinished: return "has returned";
-    case ThreadState::kAtBarrier: return "waits at __syncthreads() in " + text_of(thread.where);
-    case ThreadState::kInWarp: return std::string("waits at ") + name_of(thread.operation) + "() in " + text_of(thread.where);
+    case ThreadState::kAtBarrier: return str("waits at __syncthreads() in ", text_of(thread.where));
+    case ThreadState::kInWarp: return str("waits at ", name_of(thread.operation), "() in ", text_of(thread.where));
     case ThreadState::kReady: return "runs";
   }
   return "";
@@ -204,14 +221,14 @@ std::string deadlock() {
       if (!((waiting.mask >> lane) & 1)) continue;
       const Thread& missing = threads[static_cast<size_t>(first + lane)];
       if (missing.state == ThreadState::kInWarp && missing.mask == waiting.mask && missing.operation == waiting.operation) continue;
-      return name_of_thread(number) + " " + doing(waiting) + " for lane " + std::to_string(lane) + " of its mask, which never arrives: " +
-             name_of_thread(first + lane) + " " + doing(missing);
+      return str(name_of_thread(number), " ", doing(waiting), " for lane ", lane, " of its mask, which never arrives: ", name_of_thread(first + lane), " ",
+                 doing(missing));
     }
   }
   int waiting = -1, other = -1;
   for (int number = 0; number < machine.block_threads; ++number) (threads[static_cast<size_t>(number)].state == ThreadState::kAtBarrier ? waiting : other) = number;
-  return name_of_thread(waiting) + " " + doing(threads[static_cast<size_t>(waiting)]) + ", which not all threads of the block reach: " + name_of_thread(other) +
-         " " + doing(threads[static_cast<size_t>(other)]);
+  return str(name_of_thread(waiting), " ", doing(threads[static_cast<size_t>(waiting)]), ", which not all threads of the block reach: ", name_of_thread(other), " ",
+             doing(threads[static_cast<size_t>(other)]));
 }
 
 // The value that a lane of a completed meeting gets.
@@ -247,10 +264,9 @@ uint64_t result_of(const Meeting& meeting, int first, int lane) {
   }
   if (!inside || !((meeting.mask >> source) & 1)) {
     become(first + lane);
-    std::ostringstream text;
-    text << name_of(meeting.operation) << "() in " << text_of(self.where) << " reads lane " << source << " (operand " << self.operand << ", width " << meeting.width
-         << "), which is outside its " << (inside ? "mask" : "group of lanes") << "; the mask is 0x" << std::hex << meeting.mask;
-    fail_at(text.str(), nullptr);
+    report(str(name_of(meeting.operation), "() in ", text_of(self.where), " reads lane ", source, " (operand ", self.operand, ", width ", meeting.width,
+               "), which is outside its ", inside ? "mask" : "group of lanes", "; the mask is ", hexadecimal(meeting.mask)));
+    abandon();
   }
   return machine.threads[static_cast<size_t>(first + source)].value;
 }
@@ -293,26 +309,20 @@ void run_block() {
   switch_away(&scheduler.host, nullptr);
 #endif
   machine.running = false;
-  if (scheduler.error.empty() && machine.finished < machine.block_threads) {
-    std::ostringstream text;
-    text << deadlock() << "; block (" << blockIdx.x << ", " << blockIdx.y << ", " << blockIdx.z << ")";
-    scheduler.error = text.str();
-  }
+  if (scheduler.error.empty() && machine.finished < machine.block_threads) scheduler.error = str(deadlock(), "; block ", text_of(blockIdx));
 }
 
 // "; at name in file:line" of an address of this program, by addr2line; the offset in the file if there is no such program.
 std::string place_of(const void* pc) {
   if (!pc) return "";
   const uintptr_t offset = reinterpret_cast<uintptr_t>(pc) - program_begin() - 1;
-  std::ostringstream command, found;
-  command << "addr2line -Cfpi -e /proc/" << getpid() << "/exe 0x" << std::hex << offset << " 2>/dev/null";
-  if (FILE* pipe = popen(command.str().c_str(), "r")) {
+  std::string found;
+  if (FILE* pipe = popen(str("addr2line -Cfpi -e /proc/", getpid(), "/exe ", hexadecimal(offset), " 2>/dev/null").c_str(), "r")) {
     char line[4096];
-    while (std::fgets(line, sizeof line, pipe)) found << "\n    " << std::string(line, std::strcspn(line, "\n"));
+    while (std::fgets(line, sizeof line, pipe)) found += "\n    " + std::string(line, std::strcspn(line, "\n"));
     pclose(pipe);
   }
-  if (found.str().empty()) found << "\n    program offset 0x" << std::hex << offset;
-  return found.str();
+  return found.empty() ? str("\n    program offset ", hexadecimal(offset)) : found;
 }
 
 [[noreturn]] void raise_error() {
@@ -329,31 +339,33 @@ std::mutex one_kernel;
 
 }  // namespace
 
-std::string name_of_thread(int number) {
-  const uint3 index = machine.threads[static_cast<size_t>(number)].index;
-  std::ostringstream text;
-  text << "thread (" << index.x << ", " << index.y << ", " << index.z << ")";
-  return text.str();
-}
+std::string name_of_thread(int number) { return "thread " + text_of(machine.threads[static_cast<size_t>(number)].index); }
 
-void fail_at(const std::string& what, const void* pc, const void* other_pc) {
-  std::ostringstream text;
-  text << what << "; block (" << blockIdx.x << ", " << blockIdx.y << ", " << blockIdx.z << "), " << name_of_thread(machine.current);
-  scheduler.error = text.str();
+void report(const std::string& what, const void* pc, const void* other_pc) {
+  scheduler.error = str(what, "; block ", text_of(blockIdx), ", ", name_of_thread(machine.current));
   scheduler.error_pc = pc;
   scheduler.other_pc = other_pc;
+}
+
+void abandon() {
   switch_to(scheduler.host, -1, &scheduler.nobody, nullptr);
   std::abort();
 }
 
-void fail(const char* what, std::source_location where) { fail_at(std::string(what) + " in " + text_of(where), nullptr); }
+void fail(const char* what, std::source_location where) {
+  report(str(what, " in ", text_of(where)));
+  abandon();
+}
 
 uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, int operand, int width, const std::source_location& where) {
   const int number = machine.current, lane = number % kWarpLanes, first = number - lane, lanes = std::min(kWarpLanes, machine.block_threads - first);
-  const auto refuse = [&](const std::string& why) { fail_at(std::string(name_of(operation)) + "() in " + text_of(where) + ": " + why, nullptr); };
-  if (!((mask >> lane) & 1)) refuse("lane " + std::to_string(lane) + " calls it but is not in its mask");
-  if (lanes < kWarpLanes && (mask >> lanes) != 0) refuse("the mask names lanes that the block does not have: its last warp has " + std::to_string(lanes));
-  if (width < 1 || width > kWarpLanes || (width & (width - 1)) != 0) refuse("the width is no power of two up to 32: " + std::to_string(width));
+  const auto refuse = [&](const char* why, int n) {
+    report(str(name_of(operation), "() in ", text_of(where), ": ", why, n));
+    abandon();
+  };
+  if (!((mask >> lane) & 1)) refuse("it is called by a lane that is not in its mask, lane ", lane);
+  if (lanes < kWarpLanes && (mask >> lanes) != 0) refuse("the mask names lanes that the block does not have; lanes of its last warp: ", lanes);
+  if (width < 1 || width > kWarpLanes || (width & (width - 1)) != 0) refuse("the width is no power of two up to 32, but ", width);
   Thread& self = machine.threads[static_cast<size_t>(number)];
   self.operation = operation;
   self.mask = mask;
@@ -387,12 +399,11 @@ uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, in
 
 void run(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, void (*call)(const void*), const void* kernel, size_t kernel_bytes) {
   const std::scoped_lock lock(one_kernel);
-  const auto describe = [](dim3 d) { return "(" + std::to_string(d.x) + ", " + std::to_string(d.y) + ", " + std::to_string(d.z) + ")"; };
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
-  if (threads == 0 || threads > kMostThreads || block.z > 64) throw Error("launch: a block of " + describe(block) + " threads; the device takes 1 to 1024, 64 along z");
+  if (threads == 0 || threads > kMostThreads || block.z > 64) throw Error(str("launch: a block of ", text_of(block), " threads; the device takes 1 to 1024, 64 along z"));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
-    throw Error("launch: a grid of " + describe(grid) + " blocks; the device takes 1 to 2147483647 along x, 65535 along y and z");
-  if (shared_bytes > kMostSharedBytes) throw Error("launch: " + std::to_string(shared_bytes) + " bytes of dynamic shared memory; the device has 232448 a block");
+    throw Error(str("launch: a grid of ", text_of(grid), " blocks; the device takes 1 to 2147483647 along x, 65535 along y and z"));
+  if (shared_bytes > kMostSharedBytes) throw Error(str("launch: ", shared_bytes, " bytes of dynamic shared memory; the device has ", kMostSharedBytes, " a block"));
   reserve_stacks();
   begin_watching();
 #if defined(__SANITIZE_ADDRESS__)
@@ -429,7 +440,8 @@ void __syncthreads(std::source_location where) {
     scheduler.barrier = where;
     scheduler.first_at_barrier = number;
   } else if (!same_place(scheduler.barrier, where)) {
-    fail_at("__syncthreads() in " + text_of(where) + ", while " + name_of_thread(scheduler.first_at_barrier) + " waits at the one in " + text_of(scheduler.barrier), nullptr);
+    report(str("__syncthreads() in ", text_of(where), ", while ", name_of_thread(scheduler.first_at_barrier), " waits at the one in ", text_of(scheduler.barrier)));
+    abandon();
   }
   self.where = where;
   if (++machine.at_barrier < machine.block_threads) return wait_as(ThreadState::kAtBarrier);

@@ -54,16 +54,22 @@ int find_program(dl_phdr_info* info, size_t, void*) {  // the first entry is the
 const void* pc_of(const Access& access) { return reinterpret_cast<const void*>(image_begin + access.pc); }
 
 [[noreturn]] void refuse(const char* what, bool write, const void* p, size_t bytes, const void* pc) {
-  std::ostringstream text;
-  text << what << ": " << (write ? "writes " : "reads ") << bytes << " bytes at " << p;
-  fail_at(text.str(), pc);
+  {
+    std::ostringstream text;
+    text << what << ": " << (write ? "writes " : "reads ") << bytes << " bytes at " << p;
+    report(text.str(), pc);
+  }
+  abandon();
 }
 
 [[noreturn]] void race(bool write, bool other_write, const Access& other, uintptr_t offset, const void* pc) {
-  std::ostringstream text;
-  text << "race in shared memory, byte " << offset << " of it: " << name_of_thread(machine.current) << (write ? " writes" : " reads") << " what "
-       << name_of_thread(other.thread) << (other_write ? " wrote" : " read") << " with no barrier between";
-  fail_at(text.str(), pc, pc_of(other));
+  {
+    std::ostringstream text;
+    text << "race in shared memory, byte " << offset << " of it: " << name_of_thread(machine.current) << (write ? " writes" : " reads") << " what "
+         << name_of_thread(other.thread) << (other_write ? " wrote" : " read") << " with no barrier between";
+    report(text.str(), pc, pc_of(other));
+  }
+  abandon();
 }
 
 bool same_warp(int a, int b) { return a / kWarpLanes == b / kWarpLanes; }
