@@ -1,11 +1,10 @@
-#include "ops/cpu/attention.h"
-
 #include <gtest/gtest.h>
-#include <omp.h>
 
+#include <algorithm>
+#include <cmath>
 #include <numeric>
 
-#include "mpibert/base/error.h"
+#include "tests/support/backends.h"
 #include "tests/support/reference.h"
 
 namespace mpibert {
@@ -39,7 +38,7 @@ std::vector<AttentionCase> cases() {
   };
 }
 
-// Everything of one call, owned. Token keys are as of a batch that starts anywhere in a global one.
+// Everything of one call on the host, owned. Token keys are as of a batch that starts anywhere in a global one.
 struct Operands {
   Operands(const AttentionCase& c, DType dtype) {
     shape.cu_seqlens = {0};
@@ -54,7 +53,6 @@ struct Operands {
     d_qkv = Numbers(dtype, {t, 3, c.heads, c.head_size}, NAN);
     for (size_t b = 0; b < c.lengths.size(); ++b)
       for (int32_t i = 0; i < c.lengths[b]; ++i) token_keys.push_back(static_cast<int32_t>(b + 7) * 512 + i);
-    saved.resize(cpu::attention_saved_bytes(t, c.heads, c.head_size, max_seq_length));
     state.seed = 0x1234567890abcdef;
     state.step = 41;
     mask = {.rate = c.rate, .site = 5, .seed = state.seed, .step = state.step};
@@ -67,33 +65,50 @@ struct Operands {
             .token_keys = host_tensor(std::span(token_keys), {shape.tokens()})};
   }
   Tensor cu_seqlens() { return host_tensor(std::span(shape.cu_seqlens), {static_cast<int64_t>(shape.cu_seqlens.size())}); }
-  void forward(cpu::AttentionEngine& engine) {
-    engine.forward({.qkv = qkv.tensor(),
-                    .cu_seqlens = cu_seqlens(),
-                    .max_seq_length = max_seq_length,
-                    .dropout = dropout(),
-                    .context = context.tensor(),
-                    .saved = host_tensor(std::span(saved), {static_cast<int64_t>(saved.size())})});
-  }
-  void backward(cpu::AttentionEngine& engine) {
-    engine.backward({.gradient = gradient.tensor(),
-                     .qkv = qkv.tensor(),
-                     .context = context.tensor(),
-                     .cu_seqlens = cu_seqlens(),
-                     .saved = host_tensor(std::span(saved), {static_cast<int64_t>(saved.size())}),
-                     .max_seq_length = max_seq_length,
-                     .dropout = dropout(),
-                     .d_qkv = d_qkv.tensor()});
-  }
   static constexpr int64_t kStateBytes = sizeof(StepState);
   AttentionShape shape;
   int64_t max_seq_length = 0;
   Numbers qkv, gradient, context, d_qkv;
   std::vector<int32_t> token_keys;
-  std::vector<uint8_t> saved;
   StepState state;
   Mask mask;
 };
+
+class Attention : public test::OpTest {
+ protected:
+  // Forward and backward on the device; context and d_qkv come back.
+  void run(Operands& x) {
+    const AttentionForward forward = forward_of(x);
+    backend().attention_forward(forward);
+    const Tensor d_qkv = on_device(x.d_qkv.tensor());
+    backend().attention_backward({.gradient = on_device(x.gradient.tensor()),
+                                  .qkv = forward.qkv,
+                                  .context = forward.context,
+                                  .cu_seqlens = forward.cu_seqlens,
+                                  .saved = forward.saved,
+                                  .max_seq_length = x.max_seq_length,
+                                  .dropout = forward.dropout,
+                                  .d_qkv = d_qkv});
+    backend().download(forward.context, x.context.tensor());
+    backend().download(d_qkv, x.d_qkv.tensor());
+  }
+  AttentionForward forward_of(Operands& x) {
+    Dropout dropout = x.dropout();
+    if (dropout.rate > 0) dropout.state = on_device(dropout.state), dropout.token_keys = on_device(dropout.token_keys);
+    const size_t saved = backend().attention_saved_bytes(x.shape.tokens(), x.shape.heads, x.shape.head_size, x.max_seq_length);
+    return {.qkv = on_device(x.qkv.tensor()),
+            .cu_seqlens = on_device(x.cu_seqlens()),
+            .max_seq_length = x.max_seq_length,
+            .dropout = dropout,
+            .context = on_device(x.context.tensor()),
+            .saved = zeros(DType::kUInt8, {static_cast<int64_t>(saved)})};
+  }
+};
+MPIBERT_ON_EVERY_BACKEND(Attention);
+
+// What is said of threads is the CPU's alone.
+class CpuAttention : public Attention {};
+INSTANTIATE_TEST_SUITE_P(Backends, CpuAttention, testing::Values(test::BackendCase{{}, DType::kFloat32}, test::BackendCase{{}, DType::kBFloat16}), test::case_name);
 
 double largest(const std::vector<double>& values) {
   double most = 0;
@@ -110,23 +125,20 @@ void expect_near(const Numbers& got, const std::vector<double>& expected, int64_
         << "element " << i;
 }
 
-TEST(Attention, EqualsTheDoublePrecisionFormula) {
-  cpu::AttentionEngine engine;
-  for (const AttentionCase& c : cases())
-    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
-      SCOPED_TRACE(c.name + " " + std::string(name_of(dtype)));
-      Operands x(c, dtype);
-      x.forward(engine);
-      x.backward(engine);
-      const int64_t terms = x.max_seq_length + c.head_size;
-      expect_near(x.context, reference::attention_forward(x.shape, x.qkv.doubles(), x.mask, x.token_keys), terms, 4);
-      expect_near(x.d_qkv, reference::attention_backward(x.shape, x.qkv.doubles(), x.gradient.doubles(), x.mask, x.token_keys), terms, 16);
-      if (HasFatalFailure()) return;
-    }
+TEST_P(Attention, EqualsTheDoublePrecisionFormula) {
+  for (const AttentionCase& c : cases()) {
+    SCOPED_TRACE(c.name);
+    Operands x(c, precision());
+    run(x);
+    const int64_t terms = x.max_seq_length + c.head_size;
+    expect_near(x.context, reference::attention_forward(x.shape, x.qkv.doubles(), x.mask, x.token_keys), terms, 4);
+    expect_near(x.d_qkv, reference::attention_backward(x.shape, x.qkv.doubles(), x.gradient.doubles(), x.mask, x.token_keys), terms, 16);
+    if (HasFatalFailure()) return;
+  }
 }
 
 // The reference's own gradient, so that both are not wrong alike: central differences of sum(gradient * context), in double.
-TEST(Attention, ReferenceGradientIsTheDerivativeOfTheReference) {
+TEST(AttentionReference, GradientIsTheDerivative) {
   for (const double rate : {0.0, 0.25}) {
     Operands x({"small", {3, 1, 5}, 2, 4, rate}, DType::kFloat32);
     std::vector<double> qkv = x.qkv.doubles();
@@ -149,53 +161,42 @@ TEST(Attention, ReferenceGradientIsTheDerivativeOfTheReference) {
   }
 }
 
-TEST(Attention, HasTheSameBitsForAnyNumberOfThreads) {
-  const int before = omp_get_max_threads();
-  for (const AttentionCase& c : cases())
-    for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
-      std::vector<uint8_t> context, d_qkv, saved;
-      for (const int threads : {1, 2, 3, 8}) {
-        omp_set_num_threads(threads);
-        cpu::AttentionEngine engine;
-        Operands x(c, dtype);
-        x.forward(engine);
-        x.backward(engine);
-        if (threads == 1) context = x.context.bytes(), d_qkv = x.d_qkv.bytes(), saved = x.saved;
-        EXPECT_TRUE(context == x.context.bytes() && d_qkv == x.d_qkv.bytes() && saved == x.saved)
-            << c.name << ", " << threads << " threads";
-      }
-    }
-  omp_set_num_threads(before);
-}
-
-// Packing is a matter of speed: a sequence gets the same bits alone as between others.
-TEST(Attention, DoesNotDependOnTheOtherSequences) {
-  for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
-    cpu::AttentionEngine engine;
-    Operands all({"three", {90, 77, 5}, 2, 32, 0.1}, dtype);
-    all.forward(engine);
-    all.backward(engine);
-    Operands one({"the second", {77}, 2, 32, 0.1}, dtype);
-    const int64_t stride = 2 * 32;
-    for (int64_t i = 0; i < one.qkv.size(); ++i) one.qkv.set(i, all.qkv.at(90 * 3 * stride + i));
-    for (int64_t i = 0; i < one.gradient.size(); ++i) one.gradient.set(i, all.gradient.at(90 * stride + i));
-    one.token_keys.assign(all.token_keys.begin() + 90, all.token_keys.begin() + 167);
-    one.forward(engine);
-    one.backward(engine);
-    for (int64_t i = 0; i < one.context.size(); ++i) ASSERT_EQ(one.context.at(i), all.context.at(90 * stride + i));
-    for (int64_t i = 0; i < one.d_qkv.size(); ++i) ASSERT_EQ(one.d_qkv.at(i), all.d_qkv.at(90 * 3 * stride + i));
+TEST_P(CpuAttention, HasTheSameBitsForAnyNumberOfThreads) {
+  for (const AttentionCase& c : cases()) {
+    SCOPED_TRACE(c.name);
+    expect_same_on_any_threads([&] {
+      Operands x(c, precision());
+      run(x);
+      test::Numbers both = x.context.doubles();
+      const test::Numbers gradient = x.d_qkv.doubles();
+      both.insert(both.end(), gradient.begin(), gradient.end());
+      return both;
+    });
   }
 }
 
+// Packing is a matter of speed: a sequence gets the same bits alone as between others.
+TEST_P(Attention, DoesNotDependOnTheOtherSequences) {
+  Operands all({"three", {90, 77, 5}, 2, 32, 0.1}, precision());
+  run(all);
+  Operands one({"the second", {77}, 2, 32, 0.1}, precision());
+  const int64_t stride = 2 * 32;
+  for (int64_t i = 0; i < one.qkv.size(); ++i) one.qkv.set(i, all.qkv.at(90 * 3 * stride + i));
+  for (int64_t i = 0; i < one.gradient.size(); ++i) one.gradient.set(i, all.gradient.at(90 * stride + i));
+  one.token_keys.assign(all.token_keys.begin() + 90, all.token_keys.begin() + 167);
+  run(one);
+  for (int64_t i = 0; i < one.context.size(); ++i) ASSERT_EQ(one.context.at(i), all.context.at(90 * stride + i));
+  for (int64_t i = 0; i < one.d_qkv.size(); ++i) ASSERT_EQ(one.d_qkv.at(i), all.d_qkv.at(90 * 3 * stride + i));
+}
+
 // With V the unit matrix, context is the dropped-out probabilities themselves: zero exactly where the formula drops.
-TEST(Attention, DropsWhatTheFormulaOfOpsHSays) {
+TEST_P(Attention, DropsWhatTheFormulaOfOpsHSays) {
   constexpr int32_t kLength = 128;
-  Operands x({"mask", {kLength}, 2, kLength, 0.1}, DType::kFloat32);
+  Operands x({"mask", {kLength}, 2, kLength, 0.1}, precision());
   for (int64_t i = 0; i < kLength; ++i)
     for (int64_t head = 0; head < 2; ++head)
       for (int64_t d = 0; d < kLength; ++d) x.qkv.set(((i * 3 + 2) * 2 + head) * kLength + d, i == d ? 1 : 0);
-  cpu::AttentionEngine engine;
-  x.forward(engine);
+  run(x);
   int64_t kept = 0;
   for (int64_t i = 0; i < kLength; ++i)
     for (int64_t head = 0; head < 2; ++head)
@@ -208,32 +209,23 @@ TEST(Attention, DropsWhatTheFormulaOfOpsHSays) {
   EXPECT_NEAR(static_cast<double>(kept), 0.9 * kCount, 5 * std::sqrt(kCount * 0.1 * 0.9));  // five standard deviations
 }
 
-TEST(Attention, StaysFiniteForScoresBeyondExp) {
-  cpu::AttentionEngine engine;
-  Operands x({"large", {20}, 1, 16}, DType::kFloat32);
+TEST_P(Attention, StaysFiniteForScoresBeyondExp) {
+  Operands x({"large", {20}, 1, 16}, precision());
   for (int64_t i = 0; i < x.qkv.size(); ++i) x.qkv.set(i, 40 * x.qkv.at(i));
-  x.forward(engine);
-  x.backward(engine);
+  run(x);
   for (int64_t i = 0; i < x.context.size(); ++i) ASSERT_TRUE(std::isfinite(x.context.at(i)));
   for (int64_t i = 0; i < x.d_qkv.size(); ++i) ASSERT_TRUE(std::isfinite(x.d_qkv.at(i)));
 }
 
-TEST(Attention, RefusesSequencesOutsideTheBatch) {
-  cpu::AttentionEngine engine;
-  Operands x({"wrong", {4, 4}, 1, 16}, DType::kFloat32);
+TEST_P(Attention, RefusesSequencesOutsideTheBatch) {
+  Operands x({"wrong", {4, 4}, 1, 16}, precision());
+  x.max_seq_length = 5;
+  const AttentionForward right = forward_of(x);
   for (const std::vector<int32_t>& bounds : {std::vector<int32_t>{0, 5, 3}, {0, 9, 8}, {-1, 4, 8}, {0, 1, 8}}) {
     x.shape.cu_seqlens = bounds;
-    try {
-      engine.forward({.qkv = x.qkv.tensor(),
-                      .cu_seqlens = x.cu_seqlens(),
-                      .max_seq_length = 5,
-                      .context = x.context.tensor(),
-                      .saved = host_tensor(std::span(x.saved), {static_cast<int64_t>(x.saved.size())})});
-      ADD_FAILURE() << "accepted " << bounds[1];
-    } catch (const Error& error) {
-      EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
-      EXPECT_NE(std::string(error.what()).find("attention: sequence"), std::string::npos) << error.what();
-    }
+    AttentionForward wrong = right;
+    wrong.cu_seqlens = on_device(x.cu_seqlens());
+    expect_numbers_rejected([&] { backend().attention_forward(wrong); }, {"attention: sequence"});
   }
 }
 

@@ -61,6 +61,8 @@ class OpTest : public testing::TestWithParam<BackendCase> {
   Tensor empty(Shape shape) { return empty(precision(), shape); }
   Tensor zeros(DType dtype, Shape shape);
   Tensor state(const StepState& state);
+  // A copy of a host tensor on the device; of one that is left out, the same.
+  Tensor on_device(const Tensor& host);
   // A dropout with its state and the keys 1000, 1007, 1014, ... of so many rows.
   Dropout dropout(float rate, int64_t rows);
 
