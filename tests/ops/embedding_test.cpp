@@ -134,17 +134,18 @@ TEST_P(Embedding, BackwardAddsToTheGradientsAndTouchesNoOtherRow) {
 }
 
 TEST_P(Embedding, RowsOfOneIdAreAddedInTheOrderOfTheirTokens) {
-  const Case c = {200, 70, 2, 4, 0};
-  const Problem p = forward(c);
-  const EmbeddingBackward op = backward_operands(p, compute(random_numbers(c.tokens * c.hidden, 9), {c.tokens, c.hidden}));
-  backend().embedding_backward(op);
-  const Numbers rows = read(op.scratch);
-  std::vector<float> expected(static_cast<size_t>(c.vocabulary * c.hidden));
-  for (size_t k = 0; k < rows.size(); ++k) {
-    const size_t hidden = static_cast<size_t>(c.hidden), token = k / hidden;
-    expected[static_cast<size_t>(p.ids[token]) * hidden + k % hidden] += static_cast<float>(rows[k]);
+  for (const Case& c : {Case{200, 70, 2, 4, 0}, Case{1500, 5, 3000, 4, 0}}) {  // few ids; ids of more than one byte, in more than one chunk of tokens
+    const Problem p = forward(c);
+    const EmbeddingBackward op = backward_operands(p, compute(random_numbers(c.tokens * c.hidden, 9), {c.tokens, c.hidden}));
+    backend().embedding_backward(op);
+    const Numbers rows = read(op.scratch);
+    std::vector<float> expected(static_cast<size_t>(c.vocabulary * c.hidden));
+    for (size_t k = 0; k < rows.size(); ++k) {
+      const size_t hidden = static_cast<size_t>(c.hidden), token = k / hidden;
+      expected[static_cast<size_t>(p.ids[token]) * hidden + k % hidden] += static_cast<float>(rows[k]);
+    }
+    EXPECT_EQ(read(op.d_word), Numbers(expected.begin(), expected.end())) << c.vocabulary << " ids";
   }
-  EXPECT_EQ(read(op.d_word), Numbers(expected.begin(), expected.end()));
 }
 
 TEST_P(Embedding, DoesNotDependOnThreads) {
