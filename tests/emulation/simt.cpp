@@ -4,19 +4,17 @@
 #include "tests/emulation/simt.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <boost/context/detail/fcontext.hpp>
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <exception>
 #include <mutex>
-#include <sstream>
 
 #include "tests/emulation/machine.h"
 #include "tests/emulation/watch.h"
+#include "tests/emulation/words.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -161,53 +159,8 @@ void run_threads(transfer_t from) {
 
 // ---- Barriers and meetings
 
-template <class... Parts>
-std::string str(const Parts&... parts) {
-  std::ostringstream text;
-  (text << ... << parts);
-  return text.str();
-}
-std::string hexadecimal(uint64_t x) {
-  std::ostringstream text;
-  text << "0x" << std::hex << x;
-  return text.str();
-}
-
-std::string text_of(const std::source_location& where) {
-  const char* slash = std::strrchr(where.file_name(), '/');
-  return str(slash ? slash + 1 : where.file_name(), ":", where.line());
-}
-
-template <class Vector>  // uint3, dim3
-std::string text_of(const Vector& v) {
-  return str("(", v.x, ", ", v.y, ", ", v.z, ")");
-}
-
 bool same_place(const std::source_location& a, const std::source_location& b) {
   return a.line() == b.line() && a.column() == b.column() && (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
-}
-
-const char* name_of(WarpOperation operation) {
-  switch (operation) {
-    case WarpOperation::kSync: return "__syncwarp";
-    case WarpOperation::kShuffle: return "__shfl_sync";
-    case WarpOperation::kShuffleUp: return "__shfl_up_sync";
-    case WarpOperation::kShuffleDown: return "__shfl_down_sync";
-    case WarpOperation::kShuffleXor: return "__shfl_xor_sync";
-    case WarpOperation::kBallot: return "__ballot_sync";
-  }
-  return "?";
-}
-
-// What a thread does now: "has returned", "waits at __syncthreads() in rows.cu:12".
-std::string doing(const Thread& thread) {
-  switch (thread.state) {
-    case ThreadState::kFinished: return "has returned";
-    case ThreadState::kAtBarrier: return str("waits at __syncthreads() in ", text_of(thread.where));
-    case ThreadState::kInWarp: return str("waits at ", name_of(thread.operation), "() in ", text_of(thread.where));
-    case ThreadState::kReady: return "runs";
-  }
-  return "";
 }
 
 // Nobody can run, and not all have returned: why.
@@ -310,19 +263,6 @@ void run_block() {
 #endif
   machine.running = false;
   if (scheduler.error.empty() && machine.finished < machine.block_threads) scheduler.error = str(deadlock(), "; block ", text_of(blockIdx));
-}
-
-// "; at name in file:line" of an address of this program, by addr2line; the offset in the file if there is no such program.
-std::string place_of(const void* pc) {
-  if (!pc) return "";
-  const uintptr_t offset = reinterpret_cast<uintptr_t>(pc) - program_begin() - 1;
-  std::string found;
-  if (FILE* pipe = popen(str("addr2line -Cfpi -e /proc/", getpid(), "/exe ", hexadecimal(offset), " 2>/dev/null").c_str(), "r")) {
-    char line[4096];
-    while (std::fgets(line, sizeof line, pipe)) found += "\n    " + std::string(line, std::strcspn(line, "\n"));
-    pclose(pipe);
-  }
-  return found.empty() ? str("\n    program offset ", hexadecimal(offset)) : found;
 }
 
 [[noreturn]] void raise_error() {
