@@ -221,8 +221,8 @@ void MpiCommunicator::all_gather(const Tensor& piece, const Tensor& all, std::st
 }
 
 std::vector<std::vector<std::byte>> MpiCommunicator::exchange(const Announcement& mine, std::span<const std::byte> payload, int root) {
-  auto collective = std::make_unique<Exchange>(group_, mine, payload, root);
-  Exchange& exchange = *collective;
+  auto collective = std::make_unique<MpiExchange>(group_, mine, payload, root);
+  MpiExchange& exchange = *collective;
   const std::unique_ptr<MpiCollective> done = run(std::move(collective));
   return std::move(exchange.contributions());
 }
@@ -231,7 +231,7 @@ template <class Number>
 void MpiCommunicator::reduce_numbers(std::span<Number> numbers, ReduceOp op, std::string_view what) {
   guarded([&] {
     const auto mine = announcement(CollectiveKind::kAllReduce, numbers.size_bytes(), static_cast<int64_t>(op), what);
-    const auto contributions = exchange(mine, std::as_bytes(numbers), Exchange::kAll);
+    const auto contributions = exchange(mine, std::as_bytes(numbers), MpiExchange::kAll);
     for (size_t i = 0; i < numbers.size(); ++i) {
       for (size_t r = 0; r < contributions.size(); ++r) {
         Number number{};
@@ -256,7 +256,7 @@ void MpiCommunicator::broadcast(const Tensor& t, int root, std::string_view what
 }
 
 void MpiCommunicator::barrier(std::string_view what) {
-  guarded([&] { exchange(announcement(CollectiveKind::kBarrier, 0, 0, what), {}, Exchange::kAll); });
+  guarded([&] { exchange(announcement(CollectiveKind::kBarrier, 0, 0, what), {}, MpiExchange::kAll); });
 }
 
 std::vector<std::vector<std::byte>> MpiCommunicator::gather_bytes(std::span<const std::byte> mine, int root, std::string_view what) {
@@ -268,7 +268,7 @@ std::vector<std::vector<std::byte>> MpiCommunicator::gather_bytes(std::span<cons
 
 std::vector<std::vector<std::byte>> MpiCommunicator::all_gather_bytes(std::span<const std::byte> mine, std::string_view what) {
   std::vector<std::vector<std::byte>> gathered;
-  guarded([&] { gathered = exchange(announcement(CollectiveKind::kAllGatherBytes, mine.size(), 0, what), mine, Exchange::kAll); });
+  guarded([&] { gathered = exchange(announcement(CollectiveKind::kAllGatherBytes, mine.size(), 0, what), mine, MpiExchange::kAll); });
   return gathered;
 }
 

@@ -28,14 +28,14 @@ void AllGather::start() {
   if (const std::span<std::byte> own = part(group_.rank); own.data() != mine.data()) std::copy(mine.begin(), mine.end(), own.begin());
 }
 
-Exchange::Exchange(const MpiGroup& group, Announcement mine, std::span<const std::byte> payload, int root)
+MpiExchange::MpiExchange(const MpiGroup& group, Announcement mine, std::span<const std::byte> payload, int root)
     : WaitingCollective(group, with_payload(mine, payload)), payload_(payload), root_(root) {
   if (!receives(group_.rank)) return;
   contributions_.resize(static_cast<size_t>(group_.size));
   contributions_[static_cast<size_t>(group_.rank)].assign(payload.begin(), payload.end());
 }
 
-void Exchange::start() {
+void MpiExchange::start() {
   WaitingCollective::start();
   if (payload_.size() <= mine_.payload.size()) return;
   for (int distance = 1; distance < group_.size; ++distance) {
@@ -44,7 +44,7 @@ void Exchange::start() {
   }
 }
 
-void Exchange::heard_from(int peer) {
+void MpiExchange::heard_from(int peer) {
   if (!receives(group_.rank)) return;
   const Announcement& theirs = announcement_of(peer);
   std::vector<std::byte>& contribution = contributions_[static_cast<size_t>(peer)];

@@ -21,10 +21,10 @@ class AllGather : public StartedCollective {
 };
 
 // Every rank's bytes to all, or to one.
-class Exchange : public WaitingCollective {
+class MpiExchange : public WaitingCollective {
  public:
   static constexpr int kAll = -1;
-  Exchange(const MpiGroup& group, Announcement mine, std::span<const std::byte> payload, int root = kAll);
+  MpiExchange(const MpiGroup& group, Announcement mine, std::span<const std::byte> payload, int root = kAll);
   void start() override;
   std::vector<std::vector<std::byte>>& contributions() {
     return contributions_;
