@@ -116,6 +116,27 @@ TEST(Layers, ForbiddenArrowsAreSeen) {
             (std::vector<std::string>{"nn/linear.h", "ops/check.h"}));
 }
 
+// Two classes of one name break the one-definition rule: the linker keeps one of their std::vector functions, vtables and type_infos for both.
+TEST(Layers, NoTwoHeadersDefineAClassOfOneName) {
+  static const std::regex line(R"re((?:^|\n)(?:namespace ([a-z0-9_:]*) ?\{|(?:class|struct) (\w+)(?: final)?(?: :| \{)))re");
+  std::map<std::string, fs::path> found;
+  for (const char* top : {"src", "include"})
+    for (const fs::path& file : sources_below(root() / top)) {
+      if (file.extension() != ".h") continue;
+      const std::string text = read_text(file);
+      std::string space;  // empty inside an unnamed one
+      for (std::sregex_iterator i(text.begin(), text.end(), line), end; i != end; ++i) {
+        if (!(*i)[2].matched) {
+          space = (*i)[1];
+        } else if (!space.empty()) {
+          const auto [first, is_new] = found.emplace(space + "::" + (*i)[2].str(), file);
+          EXPECT_TRUE(is_new) << file << " and " << first->second << " both define " << first->first;
+        }
+      }
+    }
+  EXPECT_GT(found.size(), 100u);
+}
+
 // A row of src/README.md: | `data` | base, tensor, ops, text | ... |
 TEST(Layers, TheTableForPeopleSaysTheSame) {
   const std::string readme = read_text(root() / "src" / "README.md");

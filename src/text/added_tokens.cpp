@@ -70,8 +70,8 @@ const AddedTokens::Pattern* AddedTokens::Patterns::match(const Characters& text,
   return nullptr;
 }
 
-std::vector<Segment> AddedTokens::split(const Patterns& patterns, const Characters& text) const {
-  std::vector<Segment> segments;
+std::vector<TextSegment> AddedTokens::split(const Patterns& patterns, const Characters& text) const {
+  std::vector<TextSegment> segments;
   size_t done = 0;  // what lies before is in `segments`
   for (size_t at = 0; at < text.size();) {
     const Pattern* pattern = patterns.match(text, at);

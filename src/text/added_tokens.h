@@ -11,7 +11,7 @@
 namespace mpibert {
 
 // A part of a list of characters: an added token, or text between them (id -1).
-struct Segment {
+struct TextSegment {
   int32_t id = -1;
   Run run;
 };
@@ -32,8 +32,8 @@ class AddedTokens {
   bool occur_in(std::string_view text) const;
   bool any_normalized() const { return !normalized_.by_first.empty(); }
 
-  std::vector<Segment> split_raw(const Characters& text) const { return split(raw_, text); }
-  std::vector<Segment> split_normalized(const Characters& text) const { return split(normalized_, text); }
+  std::vector<TextSegment> split_raw(const Characters& text) const { return split(raw_, text); }
+  std::vector<TextSegment> split_normalized(const Characters& text) const { return split(normalized_, text); }
 
  private:
   struct Pattern {
@@ -46,7 +46,7 @@ class AddedTokens {
     void add(Pattern pattern);
     const Pattern* match(const Characters& text, size_t at) const;
   };
-  std::vector<Segment> split(const Patterns& patterns, const Characters& text) const;
+  std::vector<TextSegment> split(const Patterns& patterns, const Characters& text) const;
 
   Patterns raw_, normalized_;
   bool match_special_tokens_;

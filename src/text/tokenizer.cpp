@@ -96,7 +96,7 @@ void BertTokenizer::Data::encode_raw(const Characters& raw, Run run, Encoding& e
   Characters text(raw.begin() + static_cast<ptrdiff_t>(run.begin), raw.begin() + static_cast<ptrdiff_t>(run.end));
   basic.normalise(text);
   if (!added.any_normalized()) return encode_words(text, {0, text.size()}, encoding, word_id);
-  for (const Segment& segment : added.split_normalized(text)) {
+  for (const TextSegment& segment : added.split_normalized(text)) {
     if (segment.id >= 0) push_run(encoding, text, segment.run, segment.id, word_id++);
     else encode_words(text, segment.run, encoding, word_id);
   }
@@ -106,14 +106,14 @@ void BertTokenizer::Data::encode_words(const Characters& text, Run run, Encoding
   std::vector<Run> words;
   basic.split(text, run, words);
   std::string word;
-  std::vector<Piece> pieces;
+  std::vector<TokenPiece> pieces;
   for (const Run& place : words) {
     word.clear();
     pieces.clear();
     for (size_t i = place.begin; i < place.end; ++i) unicode::append_utf8(text[i].value, word);
     word_piece.split(word, pieces);
     size_t begin = place.begin;
-    for (const Piece& piece : pieces) {  // from bytes of the word back to its characters
+    for (const TokenPiece& piece : pieces) {  // from bytes of the word back to its characters
       const auto is_lead = [](char byte) { return (byte & 0xC0) != 0x80; };
       const size_t end = begin + static_cast<size_t>(std::count_if(word.begin() + piece.begin, word.begin() + piece.end, is_lead));
       push_run(encoding, text, {begin, end}, piece.id, word_id);
@@ -146,7 +146,7 @@ void BertTokenizer::append_ids(std::string_view text, std::vector<int32_t>& ids)
   if (!data_->added.occur_in(text)) return data_->scanner.append_ids(text, ids);
   Characters raw;
   decode_text(text, {}, raw);
-  for (const Segment& segment : data_->added.split_raw(raw)) {
+  for (const TextSegment& segment : data_->added.split_raw(raw)) {
     const auto begin = static_cast<size_t>(raw[segment.run.begin].bytes.begin), end = static_cast<size_t>(raw[segment.run.end - 1].bytes.end);
     if (segment.id >= 0) ids.push_back(segment.id);
     else data_->scanner.append_ids(text.substr(begin, end - begin), ids);
@@ -170,7 +170,7 @@ Encoding BertTokenizer::encode(std::string_view text) const {
     data_->encode_raw(raw, {0, raw.size()}, encoding, word_id);
     return encoding;
   }
-  for (const Segment& segment : data_->added.split_raw(raw)) {
+  for (const TextSegment& segment : data_->added.split_raw(raw)) {
     if (segment.id >= 0) push_run(encoding, raw, segment.run, segment.id, word_id++);
     else data_->encode_raw(raw, segment.run, encoding, word_id);
   }

@@ -94,22 +94,22 @@ bool WordPiece::match(std::string_view word, Sink&& sink) const {
     int32_t id = -1;
     const size_t length = longest(begin == 0 ? kWordRoot : kContinuationRoot, word.substr(begin), id);
     if (length == 0) return false;
-    sink(Piece{id, static_cast<int32_t>(begin), static_cast<int32_t>(begin + length)});
+    sink(TokenPiece{id, static_cast<int32_t>(begin), static_cast<int32_t>(begin + length)});
     begin += length;
   }
   return true;
 }
 
-void WordPiece::split(std::string_view word, std::vector<Piece>& pieces) const {
+void WordPiece::split(std::string_view word, std::vector<TokenPiece>& pieces) const {
   const size_t before = pieces.size();
-  if (match(word, [&](const Piece& piece) { pieces.push_back(piece); })) return;
+  if (match(word, [&](const TokenPiece& piece) { pieces.push_back(piece); })) return;
   pieces.resize(before);
   pieces.push_back({unk_id_, 0, static_cast<int32_t>(word.size())});
 }
 
 void WordPiece::append_ids(std::string_view word, std::vector<int32_t>& ids) const {
   const size_t before = ids.size();
-  if (match(word, [&](const Piece& piece) { ids.push_back(piece.id); })) return;
+  if (match(word, [&](const TokenPiece& piece) { ids.push_back(piece.id); })) return;
   ids.resize(before);
   ids.push_back(unk_id_);
 }

@@ -9,7 +9,7 @@
 namespace mpibert {
 
 // A token of a word, and which bytes of the word it covers.
-struct Piece {
+struct TokenPiece {
   int32_t id = 0;
   int32_t begin = 0, end = 0;
 };
@@ -23,7 +23,7 @@ class WordPiece {
   WordPiece(const Vocabulary& vocabulary, int64_t max_input_chars_per_word);
 
   // Both append.
-  void split(std::string_view word, std::vector<Piece>& pieces) const;
+  void split(std::string_view word, std::vector<TokenPiece>& pieces) const;
   void append_ids(std::string_view word, std::vector<int32_t>& ids) const;
 
  private:
