@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "mpibert/base/error.h"
+#include "mpibert/base/log.h"
 
 namespace mpibert::apps {
 
@@ -22,6 +23,9 @@ Session SessionFlags::open() const {
   Session session;
   session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()));
   session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds));
+  if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1 && session.comm->rank() == 0)
+    log_info("ranks exchange what is on their cards through the host's memory; ", session.comm->local_size(), " ranks share ", device_count(DeviceType::kCuda),
+             device_count(DeviceType::kCuda) == 1 ? " card here" : " cards here");
   return session;
 }
 

@@ -13,7 +13,7 @@ size_t place_of(const Tensor& field) { return (field.bytes() + kAlignment - 1) /
 }  // namespace
 
 const Batch& DeviceBatch::put(Backend& backend, const Batch& host) {
-  if (backend.device().type == DeviceType::kCpu) return *(current_ = &host);
+  if (backend.device().type == DeviceType::kCpu) return host;
   size_t bytes = kAlignment;
   for (const auto& [name, field] : host.fields()) bytes += place_of(field);
   if (bytes > memory_.bytes()) {
@@ -31,7 +31,7 @@ const Batch& DeviceBatch::put(Backend& backend, const Batch& host) {
     at += place_of(field);
   }
   backend.upload(staged, memory_.view(DType::kUInt8, {static_cast<int64_t>(bytes)}));
-  return *(current_ = &copy_);
+  return copy_;
 }
 
 }  // namespace mpibert

@@ -8,15 +8,14 @@ namespace mpibert {
 // The fields of a batch where the backend computes: a copy in device memory, made by one transfer. On the CPU a batch is there already.
 class DeviceBatch {
  public:
-  // The batch on the device; `host` must live until the next call. What the call before returned is lost.
+  // The batch on the device. What the call before returned is lost.
   const Batch& put(Backend& backend, const Batch& host);
-  // What put() returned last.
-  const Batch& get() const { return *current_; }
+  // The same again, without a transfer, of the batch last given to put().
+  const Batch& get(const Backend& backend, const Batch& host) const { return backend.device().type == DeviceType::kCpu ? host : copy_; }
 
  private:
   Buffer staging_, memory_;
   Batch copy_;
-  const Batch* current_ = &copy_;
 };
 
 }  // namespace mpibert

@@ -61,7 +61,7 @@ void Model::forward(Backend& backend, const Batch& batch, const Pass& pass) {
 void Model::backward(Backend& backend, const Batch& batch, const Pass& pass, const GradientReady& ready) {
   check_batch(batch, pass);
   const EncoderOutput gradient{.hidden = d_hidden_->rows(batch.tokens()), .pooled = d_pooled_->rows(batch.sequences())};
-  const Batch& inputs = inputs_->get();
+  const Batch& inputs = inputs_->get(backend, batch);
   backend.zero(gradient.hidden);
   head_->backward(backend, inputs, output_, pass, gradient);
   if (ready) ready(head_->first_offset());

@@ -1,4 +1,5 @@
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/device/partial_sums.cuh"
 #include "ops/cuda/device/reduce.cuh"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
@@ -42,14 +43,6 @@ __global__ void add_rows(const T* input, int64_t rows, int64_t piece, int64_t co
 }
 static_assert(kRowThreads * kWarp == kColumns, "one column a thread at the end");
 
-__global__ void add_partials(const float* partials, int64_t count, int64_t columns, float* output) {
-  const int64_t column = static_cast<int64_t>(blockIdx.x) * kColumns + threadIdx.x;
-  if (column >= columns) return;
-  float total = output[column];
-  for (int64_t i = 0; i < count; ++i) total += partials[i * columns + column];
-  output[column] = total;
-}
-
 }  // namespace
 
 void column_sum(const ColumnSum& op, const Context& context) {
@@ -61,8 +54,7 @@ void column_sum(const ColumnSum& op, const Context& context) {
   with_element(op.input.dtype(), [&]<class T>(T) {
     launch(shape, context.stream, add_rows<T>, data<const T>(op.input), rows, pieces.piece, columns, partials);
   });
-  launch({.grid = blocks, .block = kColumns}, context.stream, add_partials, static_cast<const float*>(partials), pieces.count, columns,
-         data<float>(op.output));
+  add_partials(partials, pieces.count, columns, columns, data<float>(op.output), context.stream);
 }
 
 }  // namespace mpibert::cuda

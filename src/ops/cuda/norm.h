@@ -16,11 +16,6 @@ inline LaunchShape norm_rows(int64_t rows) {
   return {.grid = dim3(static_cast<unsigned>((rows + kRowsOfBlock - 1) / kRowsOfBlock)), .block = dim3(kRowsOfBlock * kWarp)};
 }
 
-inline void add_partials(const float* partials, int64_t chunks, int64_t stride, int64_t width, float* output, cudaStream_t stream) {
-  launch({.grid = dim3(static_cast<unsigned>((width + kWarp - 1) / kWarp)), .block = dim3(kWarp, kPartialLanes)}, stream,
-         add_partials_kernel, partials, chunks, stride, width, output);
-}
-
 // d_weight and d_bias of a norm whose output's gradient is dropout(op.gradient). Reads the gradient: what overwrites it comes after.
 template <class T, class Op>
 void norm_weight_gradients(const Op& op, const DropoutArguments& dropout, const Context& context) {

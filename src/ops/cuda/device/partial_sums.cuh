@@ -3,6 +3,7 @@
 // The second stage of a sum over rows: chunks of rows, cut as the shape says, have left one row of partial sums each.
 
 #include "ops/cuda/device/reduce.cuh"
+#include "ops/cuda/launch.h"
 
 namespace mpibert::cuda {
 namespace {
@@ -22,6 +23,11 @@ __global__ void add_partials_kernel(const float* partials, int64_t chunks, int64
   if (threadIdx.y != 0 || column >= width) return;
   for (int lane = 1; lane < kPartialLanes; ++lane) sum += sums[lane][threadIdx.x];
   output[column] += sum;
+}
+
+inline void add_partials(const float* partials, int64_t chunks, int64_t stride, int64_t width, float* output, cudaStream_t stream) {
+  launch({.grid = dim3(static_cast<unsigned>((width + kWarp - 1) / kWarp)), .block = dim3(kWarp, kPartialLanes)}, stream,
+         add_partials_kernel, partials, chunks, stride, width, output);
 }
 
 }  // namespace
