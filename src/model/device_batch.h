@@ -1,5 +1,7 @@
 #pragma once
 
+#include <vector>
+
 #include "mpibert/data/batch.h"
 #include "mpibert/ops/backend.h"
 
@@ -14,7 +16,8 @@ class DeviceBatch {
   const Batch& get(const Backend& backend, const Batch& host) const { return backend.device().type == DeviceType::kCpu ? host : copy_; }
 
  private:
-  Buffer staging_, memory_;
+  std::vector<std::byte> fields_;  // one after another, as they lie on the device
+  Buffer memory_;
   Batch copy_;
 };
 

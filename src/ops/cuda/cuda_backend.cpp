@@ -46,7 +46,7 @@ Stream::Stream() { MPIBERT_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaSt
 Stream::~Stream() { cudaStreamDestroy(stream_); }
 
 CudaBackend::CudaBackend(int index)
-    : index_(selected(index)), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_) {}
+    : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_) {}
 
 Buffer CudaBackend::allocate(size_t bytes) {
   void* memory = nullptr;
@@ -82,12 +82,12 @@ void CudaBackend::copy(const Tensor& from, const Tensor& to) {
   if (from.data() != to.data() && from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
 }
 
-// From pageable memory the runtime copies the host's bytes away before it returns; from page-locked memory it does not, so this waits.
 void CudaBackend::upload(const Tensor& host, const Tensor& to) {
   check_transfer("upload", host, Device{}, to, device());
   if (host.bytes() == 0) return;
+  if (host.bytes() <= UploadRing::kMostBytes) return uploads_.put(host.data(), to.data(), host.bytes());
   MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), host.data(), host.bytes(), cudaMemcpyHostToDevice, stream_.get()));
-  synchronize();
+  synchronize();  // page-locked memory is still being read
 }
 
 void CudaBackend::download(const Tensor& from, const Tensor& host) {

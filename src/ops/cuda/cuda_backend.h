@@ -6,6 +6,7 @@
 #include "mpibert/ops/backend.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/matmul.h"
+#include "ops/cuda/upload_ring.h"
 
 namespace mpibert::cuda {
 
@@ -22,7 +23,7 @@ class Stream {
   cudaStream_t stream_ = nullptr;
 };
 
-// One card. Every operation is queued on one stream; only download() and synchronize() wait for the card.
+// One card. Every operation is queued on one stream; only download(), synchronize() and uploads of many megabytes wait for the card.
 class CudaBackend final : public Backend {
  public:
   // Throws kDevice, naming the cards there are, if there is none of this index.
@@ -65,6 +66,7 @@ class CudaBackend final : public Backend {
   int index_;
   Stream stream_;
   std::shared_ptr<std::atomic<size_t>> in_use_ = std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
+  UploadRing uploads_;
   Workspace workspace_;
   Context context_;
   MatmulEngine matmul_;
