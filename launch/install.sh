@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# usage: launch/install.sh [--check]
+# usage: launch/install.sh [--check] [--cuda]
 # Installs what mpibert is built from and run with, as Debian packages. Only what is missing is installed; nothing is printed when nothing is.
 #   --check   report only; exit 69 when something is missing
+#   --cuda    also the headers of cuDNN's front end, which are no Debian package, from the Python package index to /usr/local/include
 # MPIBERT_SKIP_INSTALL=1 makes it do nothing: for machines where the libraries come another way.
 set -euo pipefail
 
@@ -17,7 +18,7 @@ packages=(
   curl ca-certificates unzip                            # datasets/*/prepare.sh
 )
 
-usage() { sed -n '2,5s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; }
 
 missing_packages() {
   local package
@@ -28,14 +29,10 @@ missing_packages() {
   done
 }
 
-# apt-get with the rights it needs.
-apt() {
-  if [[ $EUID -eq 0 ]]; then
-    DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
-  else
-    sudo DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"
-  fi
+as_root() {
+  if [[ $EUID -eq 0 ]]; then "$@"; else sudo "$@"; fi
 }
+apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 "$@"; }
 
 # Package lists of a fresh container are empty, those of an old one name files that are gone: fetch them when the first try fails.
 install() {
@@ -45,13 +42,30 @@ install() {
   apt install -y --no-install-recommends "$@" >&2
 }
 
-check=false
-case "${1:-}" in
-  "") ;;
-  --check) check=true ;;
-  -h | --help) usage; exit 0 ;;
-  *) usage >&2; exit 2 ;;
-esac
+# The Toolkit, cuDNN and NCCL themselves come from NVIDIA's packages.
+cudnn_frontend=nvidia-cudnn-frontend==1.32.0
+
+install_cudnn_frontend() {
+  local folder
+  folder=$(mktemp -d)
+  python3 -m pip download --quiet --no-deps --only-binary :all: --dest "$folder" "$cudnn_frontend" >&2 &&
+    unzip -q "$folder"/*.whl 'include/*' -d "$folder" &&
+    as_root cp -r "$folder"/include/. /usr/local/include/
+  local status=$?
+  rm -rf "$folder"
+  return $status
+}
+
+check=false cuda=false
+for argument in "$@"; do
+  case $argument in
+    --check) check=true ;;
+    --cuda) cuda=true ;;
+    -h | --help) usage; exit 0 ;;
+    *) usage >&2; exit 2 ;;
+  esac
+done
+$cuda && packages+=(python3-pip)
 
 [[ "${MPIBERT_SKIP_INSTALL:-0}" == 1 ]] && exit 0
 
@@ -65,9 +79,12 @@ if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
 fi
 
 mapfile -t missing < <(missing_packages)
-[[ ${#missing[@]} -eq 0 ]] && exit 0
+frontend_is_missing=false
+if $cuda && [[ ! -f /usr/local/include/cudnn_frontend.h ]]; then frontend_is_missing=true; fi
+[[ ${#missing[@]} -eq 0 ]] && ! $frontend_is_missing && exit 0
 
 if $check; then
+  $frontend_is_missing && missing+=("$cudnn_frontend")
   echo "install: missing: ${missing[*]}" >&2
   exit 69
 fi
@@ -75,8 +92,17 @@ if [[ $EUID -ne 0 ]] && ! command -v sudo >/dev/null; then
   echo "install: neither root nor sudo. As root: apt-get install --no-install-recommends ${missing[*]}" >&2
   exit 69
 fi
-echo "install: ${missing[*]}" >&2
-if ! install "${missing[@]}"; then
-  echo "install: apt-get failed; see its message above" >&2
-  exit 69
+if [[ ${#missing[@]} -gt 0 ]]; then
+  echo "install: ${missing[*]}" >&2
+  if ! install "${missing[@]}"; then
+    echo "install: apt-get failed; see its message above" >&2
+    exit 69
+  fi
+fi
+if $frontend_is_missing; then
+  echo "install: $cudnn_frontend" >&2
+  if ! install_cudnn_frontend; then
+    echo "install: the Python package $cudnn_frontend could not be had; without it the CUDA build has no --attention cudnn" >&2
+    exit 69
+  fi
 fi

@@ -78,12 +78,23 @@ class Rules {
     that(weight_decay >= 0, "weight_decay: expected 0 or more, found ", weight_decay);
   }
 
+  // Ranges of one step are updated together.
+  template <class Op>
+  void of_one_step(const Op& op, const Op& first, bool alike) const {
+    that(alike && op.state.data() == first.state.data(), "ranges: expected tensors and weight decay to be all that differs between the ranges of a step");
+  }
+
  private:
   static std::string dimensions(int rank) { return rank == kAnyRank ? "" : str_cat(" of ", rank, rank == 1 ? " dimension" : " dimensions"); }
 
   std::string_view operation_;
   Device device_;
 };
+
+// Whether two values have one type, and are either both their masters or both not.
+bool alike(const Tensor& value, const Tensor& master, const Tensor& other_value, const Tensor& other_master) {
+  return value.dtype() == other_value.dtype() && (value.data() == master.data()) == (other_value.data() == other_master.data());
+}
 
 Shape columns_of(const Tensor& t) { return {t.shape()[-1]}; }
 Shape rows_of(const Tensor& t) { return {t.shape()[0]}; }
@@ -299,48 +310,59 @@ void Backend::column_sum(const ColumnSum& op) {
 void Backend::square_sums(const SquareSums& op) {
   const Rules rules("square_sums", device());
   rules.has_rows("input", op.input, DType::kFloat32, {1});
-  for (const Range& range : op.ranges)
-    rules.that(0 <= range.begin && range.begin <= range.end && range.end <= op.input.size(), "ranges: expected 0 <= begin <= end <= ",
-               op.input.size(), ", found ", range.begin, " to ", range.end);
-  rules.has("output", op.output, DType::kUInt8, {static_cast<int64_t>(op.ranges.size() * sizeof(double))});
+  rules.has_rows("ranges", op.ranges, DType::kUInt8, {1});
+  const auto bytes = static_cast<int64_t>(sizeof(Range));
+  rules.that(op.ranges.size() % bytes == 0, "ranges: expected a multiple of ", bytes, " bytes, found ", op.ranges.size());
+  rules.has("output", op.output, DType::kUInt8, {op.ranges.size() / bytes * static_cast<int64_t>(sizeof(double))});
   do_square_sums(op);
 }
 
-void Backend::adam_step(const AdamStep& op) {
+void Backend::adam_step(std::span<const AdamStep> ranges) {
   const Rules rules("adam_step", device());
-  rules.leads("value", op.value, Rules::kAnyRank);
-  const Shape& shape = op.value.shape();
-  rules.has("gradient", op.gradient, DType::kFloat32, shape);
-  rules.state(op.state);
-  rules.that(op.kind <= AdamKind::kAdamWHf, "kind: expected one of AdamKind, found ", static_cast<int>(op.kind));
-  rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
-  rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
-  rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
-  rules.has("master", op.master, DType::kFloat32, shape);
-  do_adam_step(op);
+  for (const AdamStep& op : ranges) {
+    rules.leads("value", op.value, Rules::kAnyRank);
+    const Shape& shape = op.value.shape();
+    rules.has("gradient", op.gradient, DType::kFloat32, shape);
+    rules.state(op.state);
+    rules.that(op.kind <= AdamKind::kAdamWHf, "kind: expected one of AdamKind, found ", static_cast<int>(op.kind));
+    rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
+    rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
+    rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
+    rules.has("master", op.master, DType::kFloat32, shape);
+    const AdamStep& first = ranges.front();
+    rules.of_one_step(op, first, op.kind == first.kind && op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon && alike(op.value, op.master, first.value, first.master));
+  }
+  if (!ranges.empty()) do_adam_step(ranges);
 }
 
-void Backend::lamb_direction(const LambDirection& op) {
+void Backend::lamb_direction(std::span<const LambDirection> ranges) {
   const Rules rules("lamb_direction", device());
-  rules.leads("gradient", op.gradient, Rules::kAnyRank);
-  const Shape& shape = op.gradient.shape();
-  rules.has("gradient", op.gradient, DType::kFloat32, shape);
-  rules.state(op.state);
-  rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
-  rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
-  rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
-  rules.has("master", op.master, DType::kFloat32, shape);
-  do_lamb_direction(op);
+  for (const LambDirection& op : ranges) {
+    rules.leads("gradient", op.gradient, Rules::kAnyRank);
+    const Shape& shape = op.gradient.shape();
+    rules.has("gradient", op.gradient, DType::kFloat32, shape);
+    rules.state(op.state);
+    rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
+    rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
+    rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
+    rules.has("master", op.master, DType::kFloat32, shape);
+    const LambDirection& first = ranges.front();
+    rules.of_one_step(op, first, op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon);
+  }
+  if (!ranges.empty()) do_lamb_direction(ranges);
 }
 
-void Backend::lamb_apply(const LambApply& op) {
+void Backend::lamb_apply(std::span<const LambApply> ranges) {
   const Rules rules("lamb_apply", device());
-  rules.leads("value", op.value, Rules::kAnyRank);
-  rules.has("direction", op.direction, DType::kFloat32, op.value.shape());
-  rules.state(op.state);
-  rules.has("trust_ratio", op.trust_ratio, DType::kFloat32, {1});
-  rules.has("master", op.master, DType::kFloat32, op.value.shape());
-  do_lamb_apply(op);
+  for (const LambApply& op : ranges) {
+    rules.leads("value", op.value, Rules::kAnyRank);
+    rules.has("direction", op.direction, DType::kFloat32, op.value.shape());
+    rules.state(op.state);
+    rules.has("trust_ratio", op.trust_ratio, DType::kFloat32, {1});
+    rules.has("master", op.master, DType::kFloat32, op.value.shape());
+    rules.of_one_step(op, ranges.front(), alike(op.value, op.master, ranges.front().value, ranges.front().master));
+  }
+  if (!ranges.empty()) do_lamb_apply(ranges);
 }
 
 void Backend::add(const Add& op) {

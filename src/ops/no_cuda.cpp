@@ -5,7 +5,7 @@
 
 namespace mpibert {
 
-std::unique_ptr<Backend> make_cuda_backend(int index) {
+std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions&) {
   throw Error(ErrorKind::kDevice, str_cat("built without CUDA: there is no device cuda:", index, "; run on the CPU (--device cpu)"));
 }
 

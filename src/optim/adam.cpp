@@ -10,18 +10,20 @@ class Adam final : public Optimizer {
       : Optimizer(options, backend, arena, std::move(pieces)), kind_(kind) {}
 
   void step(const Tensor& state, const Tensor& gradient, const SumOverRanks& /*sum*/) override {
+    std::vector<AdamStep> steps;
     for (const OwnedRange& range : ranges_)
-      backend_.adam_step({.gradient = gradient.elements(range.local.begin, range.local.end),
-                          .state = state,
-                          .kind = kind_,
-                          .beta1 = static_cast<float>(options_.beta1),
-                          .beta2 = static_cast<float>(options_.beta2),
-                          .epsilon = static_cast<float>(options_.epsilon),
-                          .weight_decay = range.weight_decay,
-                          .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),
-                          .exp_avg_sq = exp_avg_sq_.elements(range.local.begin, range.local.end),
-                          .master = master(range),
-                          .value = value(range)});
+      steps.push_back({.gradient = gradient.elements(range.local.begin, range.local.end),
+                       .state = state,
+                       .kind = kind_,
+                       .beta1 = static_cast<float>(options_.beta1),
+                       .beta2 = static_cast<float>(options_.beta2),
+                       .epsilon = static_cast<float>(options_.epsilon),
+                       .weight_decay = range.weight_decay,
+                       .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),
+                       .exp_avg_sq = exp_avg_sq_.elements(range.local.begin, range.local.end),
+                       .master = master(range),
+                       .value = value(range)});
+    backend_.adam_step(steps);
   }
 
  private:

@@ -23,23 +23,27 @@ class Lamb final : public Optimizer {
   }
 
   void step(const Tensor& state, const Tensor& gradient, const SumOverRanks& sum) override {
+    std::vector<LambDirection> directions;
     for (const OwnedRange& range : ranges_)
-      backend_.lamb_direction({.gradient = gradient.elements(range.local.begin, range.local.end),
-                               .state = state,
-                               .beta1 = static_cast<float>(options_.beta1),
-                               .beta2 = static_cast<float>(options_.beta2),
-                               .epsilon = static_cast<float>(options_.epsilon),
-                               .weight_decay = range.weight_decay,
-                               .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),
-                               .exp_avg_sq = exp_avg_sq_.elements(range.local.begin, range.local.end),
-                               .master = master(range)});
+      directions.push_back({.gradient = gradient.elements(range.local.begin, range.local.end),
+                            .state = state,
+                            .beta1 = static_cast<float>(options_.beta1),
+                            .beta2 = static_cast<float>(options_.beta2),
+                            .epsilon = static_cast<float>(options_.epsilon),
+                            .weight_decay = range.weight_decay,
+                            .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),
+                            .exp_avg_sq = exp_avg_sq_.elements(range.local.begin, range.local.end),
+                            .master = master(range)});
+    backend_.lamb_direction(directions);
     find_ratios(gradient, sum);
+    std::vector<LambApply> updates;
     for (const OwnedRange& range : ranges_)
-      backend_.lamb_apply({.direction = gradient.elements(range.local.begin, range.local.end),
-                           .state = state,
-                           .trust_ratio = ratios_.elements(static_cast<int64_t>(range.segment), static_cast<int64_t>(range.segment) + 1),
-                           .master = master(range),
-                           .value = value(range)});
+      updates.push_back({.direction = gradient.elements(range.local.begin, range.local.end),
+                         .state = state,
+                         .trust_ratio = ratios_.elements(static_cast<int64_t>(range.segment), static_cast<int64_t>(range.segment) + 1),
+                         .master = master(range),
+                         .value = value(range)});
+    backend_.lamb_apply(updates);
   }
 
  private:

@@ -44,29 +44,33 @@ int64_t owned_size(std::span<const Piece> pieces) {
 
 NormBlocks::NormBlocks(Backend& backend, std::vector<Segment> segments, std::span<const Piece> pieces) {
   check_pieces(pieces, segments.empty() ? 0 : segments.back().end);
+  std::vector<Range> owned;  // in the compact buffer
   for (const Segment& s : segments) {
     first_cell_.push_back(count_);
     for (const Piece& p : pieces) {
       const int64_t begin = std::max(s.begin, p.begin), end = std::min(s.end, p.end);
       int64_t cell = count_ + cells_before(s.begin, begin);
       for_each_cell(begin, end, [&](int64_t from, int64_t to) {
-        owned_.push_back({p.local + from - p.begin, p.local + to - p.begin});
+        owned.push_back({p.local + from - p.begin, p.local + to - p.begin});
         owned_index_.push_back(cell++);
       });
     }
     for_each_cell(s.begin, s.end, [&](int64_t, int64_t) { ++count_; });
   }
   first_cell_.push_back(count_);
-  sums_ = backend.allocate(std::max<size_t>(1, owned_.size()) * sizeof(double));
+  sums_ = backend.allocate(std::max<size_t>(1, owned.size()) * sizeof(double));
+  ranges_ = backend.allocate(std::max<size_t>(1, owned.size()) * sizeof(Range));
+  const Shape bytes{static_cast<int64_t>(owned.size() * sizeof(Range))};
+  if (!owned.empty()) backend.upload(Tensor(owned.data(), DType::kUInt8, bytes), ranges_.view(DType::kUInt8, bytes));
 }
 
 void NormBlocks::own_cells(Backend& backend, const Tensor& owned, std::span<double> all) const {
   MPIBERT_CHECK(static_cast<int64_t>(all.size()) == count_, kInvalidArgument, "room for ", all.size(), " cells of ", count_);
-  if (owned_.empty()) return;
-  const Shape bytes{static_cast<int64_t>(owned_.size() * sizeof(double))};
+  if (owned_index_.empty()) return;
+  const Shape bytes{static_cast<int64_t>(owned_index_.size() * sizeof(double))};
   const Tensor sums = sums_.view(DType::kUInt8, bytes);
-  backend.square_sums({.input = owned, .ranges = owned_, .output = sums});
-  std::vector<double> mine(owned_.size());
+  backend.square_sums({.input = owned, .ranges = ranges_.view(DType::kUInt8, {static_cast<int64_t>(owned_index_.size() * sizeof(Range))}), .output = sums});
+  std::vector<double> mine(owned_index_.size());
   backend.download(sums, Tensor(mine.data(), DType::kUInt8, bytes));
   for (size_t i = 0; i < mine.size(); ++i) all[static_cast<size_t>(owned_index_[i])] += mine[i];
 }

@@ -152,8 +152,9 @@ void column_sum(benchmark::State& state) {
 void square_sums(benchmark::State& state) {
   Bench bench(state);
   const Tensor input = bench.tensor(DType::kFloat32, {kParameters}), output = bench.tensor(DType::kUInt8, {8});
-  const Range all{0, kParameters};
-  bench.time({input}, [&](Backend& backend) { backend.square_sums({.input = input, .ranges = {&all, 1}, .output = output}); });
+  const Tensor all = bench.tensor(DType::kUInt8, {sizeof(Range)});
+  *static_cast<Range*>(all.data()) = {0, kParameters};
+  bench.time({input}, [&](Backend& backend) { backend.square_sums({.input = input, .ranges = all, .output = output}); });
 }
 
 void adam_step(benchmark::State& state) {
@@ -162,7 +163,7 @@ void adam_step(benchmark::State& state) {
   const Tensor gradient = flat(), m = flat(), v = flat(), master = flat(), value = bench.precision == DType::kFloat32 ? master : bench.compute({kParameters});
   const AdamStep op = {.gradient = gradient, .state = bench.state(), .weight_decay = 0.01f, .exp_avg = m, .exp_avg_sq = v, .master = master, .value = value};
   const Tensor value_moved = bench.precision == DType::kFloat32 ? Tensor{} : value;
-  bench.time({gradient, m, v, master, m, v, master, value_moved}, [&](Backend& backend) { backend.adam_step(op); });
+  bench.time({gradient, m, v, master, m, v, master, value_moved}, [&](Backend& backend) { backend.adam_step({&op, 1}); });
 }
 
 void lamb_direction(benchmark::State& state) {
@@ -170,7 +171,7 @@ void lamb_direction(benchmark::State& state) {
   const auto flat = [&] { return bench.tensor(DType::kFloat32, {kParameters}); };
   const Tensor gradient = flat(), m = flat(), v = flat(), master = flat();
   const LambDirection op = {.gradient = gradient, .state = bench.state(), .exp_avg = m, .exp_avg_sq = v, .master = master};
-  bench.time({gradient, m, v, master, m, v, gradient}, [&](Backend& backend) { backend.lamb_direction(op); });
+  bench.time({gradient, m, v, master, m, v, gradient}, [&](Backend& backend) { backend.lamb_direction({&op, 1}); });
 }
 
 void lamb_apply(benchmark::State& state) {
@@ -179,7 +180,7 @@ void lamb_apply(benchmark::State& state) {
   const Tensor value = bench.precision == DType::kFloat32 ? master : bench.compute({kParameters});
   const LambApply op = {.direction = direction, .state = bench.state(), .trust_ratio = bench.tensor(DType::kFloat32, {1}), .master = master, .value = value};
   const Tensor value_moved = bench.precision == DType::kFloat32 ? Tensor{} : value;
-  bench.time({direction, master, master, value_moved}, [&](Backend& backend) { backend.lamb_apply(op); });
+  bench.time({direction, master, master, value_moved}, [&](Backend& backend) { backend.lamb_apply({&op, 1}); });
 }
 
 void add(benchmark::State& state) {

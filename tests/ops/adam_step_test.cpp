@@ -56,7 +56,7 @@ class AdamStepOp : public OpTest {
     }
     o.op.gradient = fp32(gradient, o.op.master.shape());
     o.op.state = state(s);
-    backend().adam_step(o.op);
+    backend().adam_step({&o.op, 1});
   }
 };
 MPIBERT_ON_EVERY_BACKEND(AdamStepOp);
@@ -107,7 +107,7 @@ TEST_P(AdamStepOp, EveryKindMatchesItsFormula) {
   }
 }
 
-// Ranks own ranges that differ with their number: a weight's update must not depend on where its range begins.
+// Ranks own ranges that differ with their number: a weight's update must depend neither on where its range begins nor on the others.
 TEST_P(AdamStepOp, AnyPartitionGivesTheSameBits) {
   const int64_t n = 1000;
   const auto weights = random_numbers(n, 1), gradient = random_numbers(n, 2);
@@ -115,11 +115,13 @@ TEST_P(AdamStepOp, AnyPartitionGivesTheSameBits) {
   for (int t = 0; t < 3; ++t) {
     step(whole, gradient, 1e-3f);
     const AdamStep& op = whole.op;
-    for (int64_t begin = 0; begin < n; begin += 37) {
-      const auto part = [&](const Tensor& t_) { return t_.elements(begin, std::min<int64_t>(begin + 37, n)); };
-      backend().adam_step({.gradient = part(op.gradient), .state = op.state, .kind = op.kind, .weight_decay = op.weight_decay, .exp_avg = part(parts.op.exp_avg),
-                           .exp_avg_sq = part(parts.op.exp_avg_sq), .master = part(parts.op.master), .value = part(parts.op.value)});
+    std::vector<AdamStep> ranges;
+    for (int64_t begin = 0; begin < n; begin += 7) {  // more of them than one launch takes
+      const auto part = [&](const Tensor& t_) { return t_.elements(begin, std::min<int64_t>(begin + 7, n)); };
+      ranges.push_back({.gradient = part(op.gradient), .state = op.state, .kind = op.kind, .weight_decay = op.weight_decay, .exp_avg = part(parts.op.exp_avg),
+                        .exp_avg_sq = part(parts.op.exp_avg_sq), .master = part(parts.op.master), .value = part(parts.op.value)});
     }
+    backend().adam_step(ranges);
   }
   EXPECT_EQ(read(parts.op.master), read(whole.op.master));
   EXPECT_EQ(read(parts.op.exp_avg_sq), read(whole.op.exp_avg_sq));
@@ -130,19 +132,22 @@ TEST_P(AdamStepOp, RejectsWhatDoesNotFit) {
   step(o, Numbers(8, 1), 0.1f);
   AdamStep op = o.op;
   op.gradient = zeros(DType::kFloat32, {7});
-  expect_rejected([&] { backend().adam_step(op); }, {"adam_step: gradient: expected [8] fp32", "found [7] fp32"});
+  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"adam_step: gradient: expected [8] fp32", "found [7] fp32"});
   op = o.op;
   op.exp_avg = zeros(DType::kBFloat16, {8});
-  expect_rejected([&] { backend().adam_step(op); }, {"exp_avg: expected [8] fp32", "found [8] bf16"});
+  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"exp_avg: expected [8] fp32", "found [8] bf16"});
   op = o.op;
   op.state = zeros(DType::kUInt8, {40});
-  expect_rejected([&] { backend().adam_step(op); }, {"state: expected [48] uint8", "found [40] uint8"});
+  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"state: expected [48] uint8", "found [40] uint8"});
   op = o.op;
   op.beta2 = 1;
-  expect_rejected([&] { backend().adam_step(op); }, {"beta2: expected 0 <= beta2 < 1, found 1"});
+  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"beta2: expected 0 <= beta2 < 1, found 1"});
   op = o.op;
   op.weight_decay = -0.1f;
-  expect_rejected([&] { backend().adam_step(op); }, {"weight_decay: expected 0 or more, found -0.1"});
+  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"weight_decay: expected 0 or more, found -0.1"});
+  std::vector<AdamStep> two = {o.op, o.op};
+  two[1].beta1 = 0.8;
+  expect_rejected([&] { backend().adam_step(two); }, {"ranges: expected tensors and weight decay to be all that differs"});
 }
 
 }  // namespace

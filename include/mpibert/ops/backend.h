@@ -8,6 +8,14 @@
 
 namespace mpibert {
 
+// Which kernels attention runs on: mpibert's own, or cuDNN's for operations without dropout (its dropout is not keyed by the token).
+enum class AttentionKernel : uint8_t { kNative, kCudnn };
+
+struct BackendOptions {
+  bool tf32 = false;  // products of fp32 matrices on tensor cores, with operands rounded to 11 significant bits
+  AttentionKernel attention = AttentionKernel::kNative;
+};
+
 // A device and the operations a BERT needs of it. Calls come from one thread. The public functions check shapes, types and devices, once for
 // all backends (src/ops/check.cpp); the work is in the private virtual of the same name.
 class Backend {
@@ -44,9 +52,9 @@ class Backend {
   void squared_error(const SquaredError& op);
   void column_sum(const ColumnSum& op);
   void square_sums(const SquareSums& op);
-  void adam_step(const AdamStep& op);
-  void lamb_direction(const LambDirection& op);
-  void lamb_apply(const LambApply& op);
+  void adam_step(std::span<const AdamStep> ranges);
+  void lamb_direction(std::span<const LambDirection> ranges);
+  void lamb_apply(std::span<const LambApply> ranges);
   void add(const Add& op);
   void cast(const Cast& op);
 
@@ -66,15 +74,16 @@ class Backend {
   virtual void do_squared_error(const SquaredError& op) = 0;
   virtual void do_column_sum(const ColumnSum& op) = 0;
   virtual void do_square_sums(const SquareSums& op) = 0;
-  virtual void do_adam_step(const AdamStep& op) = 0;
-  virtual void do_lamb_direction(const LambDirection& op) = 0;
-  virtual void do_lamb_apply(const LambApply& op) = 0;
+  virtual void do_adam_step(std::span<const AdamStep> ranges) = 0;
+  virtual void do_lamb_direction(std::span<const LambDirection> ranges) = 0;
+  virtual void do_lamb_apply(std::span<const LambApply> ranges) = 0;
   virtual void do_add(const Add& op) = 0;
   virtual void do_cast(const Cast& op) = 0;
 };
 
 // Throws kDevice if this build has no such backend, or this machine no such device.
-std::unique_ptr<Backend> make_backend(Device device);
+// tf32, attention: of cards; the CPU backend refuses them with kUsage where they are not the default.
+std::unique_ptr<Backend> make_backend(Device device, const BackendOptions& options = {});
 
 // Devices of a type that this process can use: one CPU; no card in a build without CUDA, or where the driver finds none.
 int device_count(DeviceType type);

@@ -169,12 +169,11 @@ struct Range {
   int64_t begin = 0, end = 0;
 };
 
-// output[i] = sum of squares of input[ranges[i]], in double.   input [n] fp32   output [ranges] as bytes: [8 * ranges] uint8, doubles
+// output[i] = sum of squares of input[ranges[i]], in double; many ranges of some thousand elements are what it is made for.
+//   input [n] fp32   ranges [16 * count] uint8, Range as bytes, on the device; trusted to lie in input   output [8 * count] uint8, doubles
 // An infinity or NaN in a range makes its sum infinite or NaN; finite inputs never do.
 struct SquareSums {
-  Tensor input{};
-  std::span<const Range> ranges{};
-  Tensor output{};
+  Tensor input{}, ranges{}, output{};
 };
 
 // How Adam treats weight decay wd and epsilon, with m and v the corrected moments, b2 = bias_correction2:
@@ -184,7 +183,8 @@ struct SquareSums {
 // Sources: Kingma, Ba 2014, arXiv:1412.6980; Loshchilov, Hutter 2017, arXiv:1711.05101.
 enum class AdamKind : uint8_t { kAdam, kAdamW, kAdamWHf };
 
-// One range of the flat parameters with one weight decay: moments, update, new master and new value in one pass.
+// One range of the flat parameters with one weight decay: moments, update, new master and new value in one pass. A step takes all ranges at once:
+// they may differ in their tensors and weight decay only, and do not overlap.
 //   gradient, exp_avg, exp_avg_sq, master [n] fp32   value [n] compute, may alias master   state: StepState (rate, corrections, gradient_scale)
 struct AdamStep {
   Tensor gradient{}, state{};
@@ -194,7 +194,7 @@ struct AdamStep {
   Tensor exp_avg{}, exp_avg_sq{}, master{}, value{};
 };
 
-// LAMB's direction of one range: u = m / (sqrt(v) + epsilon) + wd * w, written over the gradient (m, v corrected).
+// LAMB's direction of one range (of many, as above): u = m / (sqrt(v) + epsilon) + wd * w, written over the gradient (m, v corrected).
 //   m' = beta1 m + beta3 g,  beta3 = 1 - beta1
 // Source: You et al. 2019, arXiv:1904.00962v5, algorithm 2.
 struct LambDirection {
@@ -204,7 +204,7 @@ struct LambDirection {
   Tensor exp_avg{}, exp_avg_sq{}, master{};
 };
 
-// w -= learning_rate * trust_ratio * direction; the second half of LAMB.   trust_ratio [1] fp32
+// w -= learning_rate * trust_ratio * direction; the second half of LAMB, of many ranges as above.   trust_ratio [1] fp32
 struct LambApply {
   Tensor direction{}, state{}, trust_ratio{};
   Tensor master{}, value{};

@@ -42,11 +42,10 @@ class NormBlocks {
   static double total(std::span<const double> cells);
 
  private:
-  std::vector<Range> owned_;           // in the compact buffer
-  std::vector<int64_t> owned_index_;   // the cell of each
+  std::vector<int64_t> owned_index_;   // the cell of each owned range
   std::vector<int64_t> first_cell_;    // of each segment; one more at the end
   int64_t count_ = 0;
-  Buffer sums_;
+  Buffer ranges_, sums_;  // of the owned cells, in the compact buffer
 };
 
 // What gradients are multiplied with so that their norm is at most max_norm: min(1, max_norm / norm). 1 where max_norm <= 0: no clipping.

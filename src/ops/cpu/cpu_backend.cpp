@@ -86,9 +86,9 @@ void CpuBackend::do_cross_entropy(const CrossEntropy& op) { cpu::cross_entropy(o
 void CpuBackend::do_squared_error(const SquaredError& op) { cpu::squared_error(op); }
 void CpuBackend::do_column_sum(const ColumnSum& op) { cpu::column_sum(op, workspace_); }
 void CpuBackend::do_square_sums(const SquareSums& op) { cpu::square_sums(op, workspace_); }
-void CpuBackend::do_adam_step(const AdamStep& op) { cpu::adam_step(op); }
-void CpuBackend::do_lamb_direction(const LambDirection& op) { cpu::lamb_direction(op); }
-void CpuBackend::do_lamb_apply(const LambApply& op) { cpu::lamb_apply(op); }
+void CpuBackend::do_adam_step(std::span<const AdamStep> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::adam_step); }
+void CpuBackend::do_lamb_direction(std::span<const LambDirection> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::lamb_direction); }
+void CpuBackend::do_lamb_apply(std::span<const LambApply> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::lamb_apply); }
 void CpuBackend::do_add(const Add& op) { cpu::add(op); }
 void CpuBackend::do_cast(const Cast& op) { cpu::cast(op); }
 

@@ -42,9 +42,9 @@ class CpuBackend final : public Backend {
   void do_squared_error(const SquaredError& op) override;
   void do_column_sum(const ColumnSum& op) override;
   void do_square_sums(const SquareSums& op) override;
-  void do_adam_step(const AdamStep& op) override;
-  void do_lamb_direction(const LambDirection& op) override;
-  void do_lamb_apply(const LambApply& op) override;
+  void do_adam_step(std::span<const AdamStep> ranges) override;
+  void do_lamb_direction(std::span<const LambDirection> ranges) override;
+  void do_lamb_apply(std::span<const LambApply> ranges) override;
   void do_add(const Add& op) override;
   void do_cast(const Cast& op) override;
 

@@ -1,4 +1,4 @@
-#include <vector>
+#include <span>
 
 #include "ops/cpu/element.h"
 #include "ops/cpu/kernels.h"
@@ -22,18 +22,19 @@ double square_sum(const float* x, int64_t n) {
 }  // namespace
 
 void square_sums(const SquareSums& op, Workspace& workspace) {
+  const std::span ranges(data<Range>(op.ranges), static_cast<size_t>(op.ranges.size()) / sizeof(Range));
   struct Block {
     int64_t begin, end;
     double sum;
   };
   int64_t count = 0, elements = 0;
-  for (const Range& range : op.ranges) {
+  for (const Range& range : ranges) {
     count += blocks_of(range);
     elements += range.end - range.begin;
   }
   auto* blocks = workspace.get<Block>(count);
   int64_t next = 0;
-  for (const Range& range : op.ranges)
+  for (const Range& range : ranges)
     for (int64_t begin = range.begin; begin < range.end; begin += kBlock) blocks[next++] = {begin, std::min(begin + kBlock, range.end), 0};
 
   const float* input = data<float>(op.input);
@@ -43,7 +44,7 @@ void square_sums(const SquareSums& op, Workspace& workspace) {
 
   auto* output = data<double>(op.output);
   const Block* block = blocks;
-  for (const Range& range : op.ranges) {
+  for (const Range& range : ranges) {
     double sum = 0;
     for (int64_t i = 0; i < blocks_of(range); ++i) sum += (block++)->sum;
     *output++ = sum;

@@ -1,4 +1,4 @@
-#include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/device/ranges.cuh"
 #include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
@@ -8,7 +8,17 @@ namespace {
 
 struct Settings {
   double beta1, beta2;
-  float epsilon, weight_decay;
+  float epsilon;
+};
+
+// `value` is null where it is the master itself.
+template <class T>
+struct Entry {
+  const float* gradient;
+  float *exp_avg, *exp_avg_sq, *master;
+  T* value;
+  int64_t n;
+  float weight_decay;
 };
 
 // The scalars of one step, worked out in double and rounded once, as in ops/cpu/adam_step.cpp:
@@ -20,13 +30,13 @@ struct Scalars {
 };
 
 template <AdamKind kind>
-__device__ Scalars scalars_of(const Settings& settings, const StepState& state) {
+__device__ Scalars scalars_of(const Settings& settings, float weight_decay, const StepState& state) {
   const double rate = state.learning_rate, corrected_root = sqrt(static_cast<double>(state.bias_correction2));
   const bool hf = kind == AdamKind::kAdamWHf;
   Scalars s;
   s.gradient_scale = state.gradient_scale;
-  s.decay = settings.weight_decay;
-  s.keep = static_cast<float>(kind == AdamKind::kAdam ? 1 : 1 - rate * settings.weight_decay);
+  s.decay = weight_decay;
+  s.keep = static_cast<float>(kind == AdamKind::kAdam ? 1 : 1 - rate * weight_decay);
   s.beta2 = static_cast<float>(settings.beta2);
   s.one_minus_beta1 = static_cast<float>(1 - settings.beta1);
   s.one_minus_beta2 = static_cast<float>(1 - settings.beta2);
@@ -36,55 +46,61 @@ __device__ Scalars scalars_of(const Settings& settings, const StepState& state) 
   return s;
 }
 
-// `value` is null where it is the master itself. The order of the operations is that of ops/cpu/adam_step.cpp, and CMakeLists.txt forbids
-// the compiler to contract them, so that the weights agree to the bit.
+// The order of the operations is that of ops/cpu/adam_step.cpp, and CMakeLists.txt forbids the compiler to contract them, so that the weights agree to
+// the bit.
 template <AdamKind kind, class T>
-__global__ void update(const float* gradient, const StepState* state, Settings settings, float* exp_avg, float* exp_avg_sq, float* master, T* value,
-                       int64_t n) {
+__global__ void update(Ranges<Entry<T>> ranges, const StepState* state, Settings settings) {
   __shared__ Scalars shared;
-  if (threadIdx.x == 0) shared = scalars_of<kind>(settings, *state);
+  const int mine = ranges.mine();
+  const Entry<T>& x = ranges.entry[mine];
+  if (threadIdx.x == 0) shared = scalars_of<kind>(settings, x.weight_decay, *state);
   __syncthreads();
   const Scalars s = shared;
-  const int64_t at = my_octet();
-  const int size = octet_size(at, n);
-  if (size < 1) return;
-  const Octet gradients = load_octet(gradient + at, size);
-  Octet ms = load_octet(exp_avg + at, size), vs = load_octet(exp_avg_sq + at, size), ws = load_octet(master + at, size);
-  for (int i = 0; i < kOctet; ++i) {
-    float w = ws[i], g = gradients[i] * s.gradient_scale;
-    if constexpr (kind == AdamKind::kAdam) g += s.decay * w;
-    if constexpr (kind == AdamKind::kAdamW) w *= s.keep;
-    const float m = ms[i] + s.one_minus_beta1 * (g - ms[i]);
-    const float v = s.beta2 * vs[i] + s.one_minus_beta2 * g * g;
-    w -= s.step_size * m / (sqrtf(v) / s.root2 + s.epsilon);
-    if constexpr (kind == AdamKind::kAdamWHf) w *= s.keep;
-    ms[i] = m;
-    vs[i] = v;
-    ws[i] = w;
-  }
-  store_octet(exp_avg + at, ms, size);
-  store_octet(exp_avg_sq + at, vs, size);
-  store_octet(master + at, ws, size);
-  if (value) store_octet(value + at, ws, size);
+  ranges.for_each_octet(mine, [&](int64_t at, int size) {
+    const Octet gradients = load_octet(x.gradient + at, size);
+    Octet ms = load_octet(x.exp_avg + at, size), vs = load_octet(x.exp_avg_sq + at, size), ws = load_octet(x.master + at, size);
+    for (int i = 0; i < kOctet; ++i) {
+      float w = ws[i], g = gradients[i] * s.gradient_scale;
+      if constexpr (kind == AdamKind::kAdam) g += s.decay * w;
+      if constexpr (kind == AdamKind::kAdamW) w *= s.keep;
+      const float m = ms[i] + s.one_minus_beta1 * (g - ms[i]);
+      const float v = s.beta2 * vs[i] + s.one_minus_beta2 * g * g;
+      w -= s.step_size * m / (sqrtf(v) / s.root2 + s.epsilon);
+      if constexpr (kind == AdamKind::kAdamWHf) w *= s.keep;
+      ms[i] = m;
+      vs[i] = v;
+      ws[i] = w;
+    }
+    store_octet(x.exp_avg + at, ms, size);
+    store_octet(x.exp_avg_sq + at, vs, size);
+    store_octet(x.master + at, ws, size);
+    if (x.value) store_octet(x.value + at, ws, size);
+  });
 }
 
 template <AdamKind kind, class T>
-void run(const AdamStep& op, const Context& context) {
-  const int64_t n = op.value.size();
-  T* value = op.value.data() == op.master.data() ? nullptr : data<T>(op.value);
-  const Settings settings = {.beta1 = op.beta1, .beta2 = op.beta2, .epsilon = op.epsilon, .weight_decay = op.weight_decay};
-  launch(octet_a_thread(n), context.stream, update<kind, T>, data<const float>(op.gradient), data<const StepState>(op.state), settings,
-         data<float>(op.exp_avg), data<float>(op.exp_avg_sq), data<float>(op.master), value, n);
+void run(std::span<const AdamStep> ops, const Context& context) {
+  const AdamStep& first = ops.front();
+  const auto entry_of = [](const AdamStep& op) {
+    return Entry<T>{.gradient = data<const float>(op.gradient),
+                    .exp_avg = data<float>(op.exp_avg),
+                    .exp_avg_sq = data<float>(op.exp_avg_sq),
+                    .master = data<float>(op.master),
+                    .value = op.value.data() == op.master.data() ? nullptr : data<T>(op.value),
+                    .n = op.value.size(),
+                    .weight_decay = op.weight_decay};
+  };
+  launch_ranges(ops, entry_of, context.stream, update<kind, T>, data<const StepState>(first.state), {.beta1 = first.beta1, .beta2 = first.beta2, .epsilon = first.epsilon});
 }
 
 }  // namespace
 
-void adam_step(const AdamStep& op, const Context& context) {
-  with_element(op.value.dtype(), [&]<class T>(T) {
-    switch (op.kind) {
-      case AdamKind::kAdam: return run<AdamKind::kAdam, T>(op, context);
-      case AdamKind::kAdamW: return run<AdamKind::kAdamW, T>(op, context);
-      case AdamKind::kAdamWHf: return run<AdamKind::kAdamWHf, T>(op, context);
+void adam_step(std::span<const AdamStep> ranges, const Context& context) {
+  with_element(ranges.front().value.dtype(), [&]<class T>(T) {
+    switch (ranges.front().kind) {
+      case AdamKind::kAdam: return run<AdamKind::kAdam, T>(ranges, context);
+      case AdamKind::kAdamW: return run<AdamKind::kAdamW, T>(ranges, context);
+      case AdamKind::kAdamWHf: return run<AdamKind::kAdamWHf, T>(ranges, context);
     }
   });
 }

@@ -8,7 +8,7 @@
 
 namespace mpibert {
 
-std::unique_ptr<Backend> make_cuda_backend(int index) { return std::make_unique<cuda::CudaBackend>(index); }
+std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions& options) { return std::make_unique<cuda::CudaBackend>(index, options); }
 
 int cuda_device_count() {
   int count = 0;
@@ -45,8 +45,10 @@ int multiprocessors(int index) {
 Stream::Stream() { MPIBERT_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
 Stream::~Stream() { cudaStreamDestroy(stream_); }
 
-CudaBackend::CudaBackend(int index)
-    : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_) {}
+CudaBackend::CudaBackend(int index, const BackendOptions& options)
+    : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, options.tf32) {
+  if (options.attention == AttentionKernel::kCudnn) cudnn_ = make_cudnn_attention(context_);
+}
 
 Buffer CudaBackend::allocate(size_t bytes) {
   void* memory = nullptr;
@@ -108,8 +110,14 @@ void CudaBackend::do_embedding_forward(const EmbeddingForward& op) { cuda::embed
 void CudaBackend::do_embedding_backward(const EmbeddingBackward& op) { cuda::embedding_backward(op, context_); }
 void CudaBackend::do_layer_norm_forward(const LayerNormForward& op) { cuda::layer_norm_forward(op, context_); }
 void CudaBackend::do_layer_norm_backward(const LayerNormBackward& op) { cuda::layer_norm_backward(op, context_); }
-void CudaBackend::do_attention_forward(const AttentionForward& op) { cuda::attention_forward(op, context_); }
-void CudaBackend::do_attention_backward(const AttentionBackward& op) { cuda::attention_backward(op, context_); }
+void CudaBackend::do_attention_forward(const AttentionForward& op) {
+  if (cudnn_ && cudnn_->serves(op.qkv, op.dropout)) return cudnn_->forward(op);
+  cuda::attention_forward(op, context_);
+}
+void CudaBackend::do_attention_backward(const AttentionBackward& op) {
+  if (cudnn_ && cudnn_->serves(op.qkv, op.dropout)) return cudnn_->backward(op);
+  cuda::attention_backward(op, context_);
+}
 void CudaBackend::do_dropout(const DropoutApply& op) { cuda::dropout(op, context_); }
 void CudaBackend::do_gather_rows(const GatherRows& op) { cuda::gather_rows(op, context_); }
 void CudaBackend::do_scatter_rows(const ScatterRows& op) { cuda::scatter_rows(op, context_); }
@@ -117,9 +125,9 @@ void CudaBackend::do_cross_entropy(const CrossEntropy& op) { cuda::cross_entropy
 void CudaBackend::do_squared_error(const SquaredError& op) { cuda::squared_error(op, context_); }
 void CudaBackend::do_column_sum(const ColumnSum& op) { cuda::column_sum(op, context_); }
 void CudaBackend::do_square_sums(const SquareSums& op) { cuda::square_sums(op, context_); }
-void CudaBackend::do_adam_step(const AdamStep& op) { cuda::adam_step(op, context_); }
-void CudaBackend::do_lamb_direction(const LambDirection& op) { cuda::lamb_direction(op, context_); }
-void CudaBackend::do_lamb_apply(const LambApply& op) { cuda::lamb_apply(op, context_); }
+void CudaBackend::do_adam_step(std::span<const AdamStep> ranges) { cuda::adam_step(ranges, context_); }
+void CudaBackend::do_lamb_direction(std::span<const LambDirection> ranges) { cuda::lamb_direction(ranges, context_); }
+void CudaBackend::do_lamb_apply(std::span<const LambApply> ranges) { cuda::lamb_apply(ranges, context_); }
 void CudaBackend::do_add(const Add& op) { cuda::add(op, context_); }
 void CudaBackend::do_cast(const Cast& op) { cuda::cast(op, context_); }
 

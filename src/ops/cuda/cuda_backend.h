@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "mpibert/ops/backend.h"
+#include "ops/cuda/cudnn_attention.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/matmul.h"
 #include "ops/cuda/upload_ring.h"
@@ -27,7 +28,7 @@ class Stream {
 class CudaBackend final : public Backend {
  public:
   // Throws kDevice, naming the cards there are, if there is none of this index.
-  explicit CudaBackend(int index);
+  CudaBackend(int index, const BackendOptions& options);
 
   Device device() const override { return {DeviceType::kCuda, index_}; }
   Buffer allocate(size_t bytes) override;
@@ -57,9 +58,9 @@ class CudaBackend final : public Backend {
   void do_squared_error(const SquaredError& op) override;
   void do_column_sum(const ColumnSum& op) override;
   void do_square_sums(const SquareSums& op) override;
-  void do_adam_step(const AdamStep& op) override;
-  void do_lamb_direction(const LambDirection& op) override;
-  void do_lamb_apply(const LambApply& op) override;
+  void do_adam_step(std::span<const AdamStep> ranges) override;
+  void do_lamb_direction(std::span<const LambDirection> ranges) override;
+  void do_lamb_apply(std::span<const LambApply> ranges) override;
   void do_add(const Add& op) override;
   void do_cast(const Cast& op) override;
 
@@ -70,6 +71,7 @@ class CudaBackend final : public Backend {
   Workspace workspace_;
   Context context_;
   MatmulEngine matmul_;
+  std::unique_ptr<CudnnAttention> cudnn_;  // where --attention cudnn asks for it
 };
 
 }  // namespace mpibert::cuda

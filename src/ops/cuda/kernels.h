@@ -30,9 +30,9 @@ void cross_entropy(const CrossEntropy& op, const Context& context);
 void squared_error(const SquaredError& op, const Context& context);
 void column_sum(const ColumnSum& op, const Context& context);
 void square_sums(const SquareSums& op, const Context& context);
-void adam_step(const AdamStep& op, const Context& context);
-void lamb_direction(const LambDirection& op, const Context& context);
-void lamb_apply(const LambApply& op, const Context& context);
+void adam_step(std::span<const AdamStep> ranges, const Context& context);
+void lamb_direction(std::span<const LambDirection> ranges, const Context& context);
+void lamb_apply(std::span<const LambApply> ranges, const Context& context);
 void add(const Add& op, const Context& context);
 void cast(const Cast& op, const Context& context);
 

@@ -60,9 +60,10 @@ void describe(Layout& layout, DType dtype, int64_t rows, int64_t columns) {
 }  // namespace
 
 struct MatmulEngine::Impl {
-  explicit Impl(const Context& context_) : context(context_), workspace(context_.stream) { MPIBERT_CUBLAS_CHECK(cublasLtCreate(library.out())); }
+  Impl(const Context& context_, bool tf32_) : context(context_), tf32(tf32_), workspace(context_.stream) { MPIBERT_CUBLAS_CHECK(cublasLtCreate(library.out())); }
 
   const Context& context;
+  bool tf32;
   Owned<cublasLtHandle_t, cublasLtDestroy> library;
   Workspace workspace;
   std::map<Kind, Plan> plans;
@@ -75,7 +76,8 @@ const Plan& MatmulEngine::Impl::plan_of(const Kind& kind) {
   if (plans.size() >= kMostPlans) plans.clear();
   Plan& plan = plans[kind];
   try {
-    MPIBERT_CUBLAS_CHECK(cublasLtMatmulDescCreate(plan.product.out(), CUBLAS_COMPUTE_32F, CUDA_R_32F));
+    const bool rounds = tf32 && kind.compute == DType::kFloat32;
+    MPIBERT_CUBLAS_CHECK(cublasLtMatmulDescCreate(plan.product.out(), rounds ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUDA_R_32F));
     set(plan.product, CUBLASLT_MATMUL_DESC_TRANSA, kind.transpose_b ? CUBLAS_OP_T : CUBLAS_OP_N);
     set(plan.product, CUBLASLT_MATMUL_DESC_TRANSB, kind.transpose_a ? CUBLAS_OP_T : CUBLAS_OP_N);
     if (kind.bias) set(plan.product, CUBLASLT_MATMUL_DESC_EPILOGUE, CUBLASLT_EPILOGUE_BIAS);
@@ -98,7 +100,7 @@ const Plan& MatmulEngine::Impl::plan_of(const Kind& kind) {
   return plan;
 }
 
-MatmulEngine::MatmulEngine(const Context& context) : impl_(std::make_unique<Impl>(context)) {}
+MatmulEngine::MatmulEngine(const Context& context, bool tf32) : impl_(std::make_unique<Impl>(context, tf32)) {}
 MatmulEngine::~MatmulEngine() = default;
 
 void MatmulEngine::matmul(const Matmul& op) {

@@ -13,7 +13,8 @@ namespace mpibert::cuda {
 // Owned by one backend; calls come from one thread.
 class MatmulEngine {
  public:
-  explicit MatmulEngine(const Context& context);
+  // tf32: products of fp32 matrices on tensor cores.
+  MatmulEngine(const Context& context, bool tf32);
   ~MatmulEngine();
   MatmulEngine(const MatmulEngine&) = delete;
   MatmulEngine& operator=(const MatmulEngine&) = delete;

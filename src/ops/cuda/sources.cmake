@@ -1,5 +1,5 @@
 # Sources of the CUDA backend, for the build with the toolkit (CMakeLists.txt) and for the emulation (tests/emulation).
-# .cu: kernels and what starts them, one file an operation; .cpp: what calls the runtime and the libraries only.
+# cudnn_attention.cpp or no_cudnn.cpp is for each to add. .cu: kernels and what starts them, one file an operation; .cpp: what calls the runtime and the libraries only.
 set(MPIBERT_CUDA_KERNELS
   activation_backward.cu
   adam_step.cu
@@ -13,6 +13,7 @@ set(MPIBERT_CUDA_KERNELS
   lamb.cu
   layer_norm.cu
   matmul_epilogue.cu
+  ragged_layout.cu
   rows.cu
   square_sums.cu
   squared_error.cu)
