@@ -11,6 +11,10 @@ namespace mpibert::apps {
 void SessionFlags::declare(Options& options) {
   options.add({.name = "config", .target = &config, .help = "TOML file of these options"});
   options.add({.name = "device", .target = &device, .help = "where to compute", .choices = {"cpu", "cuda"}});
+  options.add({.name = "comm",
+               .target = &comm,
+               .help = "how cards exchange tensors; auto: over NCCL where it is built in and every rank has a card of its own, else through the host's memory (mpi)",
+               .choices = {"auto", "nccl", "mpi"}});
   options.add({.name = "timeout-seconds", .target = &timeout_seconds, .help = "how long ranks wait for each other before the job ends", .minimum = 1});
 }
 
@@ -22,10 +26,9 @@ Device device_of_rank(const std::string& name, int local_rank) {
 Session SessionFlags::open() const {
   Session session;
   session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()));
-  session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds));
-  if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1 && session.comm->rank() == 0)
-    log_info("ranks exchange what is on their cards through the host's memory; ", session.comm->local_size(), " ranks share ", device_count(DeviceType::kCuda),
-             device_count(DeviceType::kCuda) == 1 ? " card here" : " cards here");
+  const Transport transport = comm == "nccl" ? Transport::kNccl : comm == "mpi" ? Transport::kMpi : Transport::kAuto;
+  session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds), transport);
+  if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1) log_info("cards exchange tensors over ", session.comm->transport());
   return session;
 }
 

@@ -17,7 +17,7 @@ struct Session {
 };
 
 struct SessionFlags {
-  std::string device = "cpu", config;
+  std::string device = "cpu", comm = "auto", config;
   int64_t timeout_seconds = 600;
 
   void declare(Options& options);

@@ -10,6 +10,7 @@
 
 #include "apps/declarations.h"
 #include "mpibert/base/error.h"
+#include "mpibert/comm/communicator.h"
 #include "mpibert/ops/backend.h"
 
 namespace mpibert::apps {
@@ -27,7 +28,8 @@ std::vector<std::pair<std::string, std::string>> versions() {
           {"mpi", mpi_text.substr(0, mpi_text.find(','))},
           {"hdf5", str_cat(major, ".", minor, ".", release)},
           {"onednn", str_cat(dnnl->major, ".", dnnl->minor, ".", dnnl->patch)},
-          {"cuda", cuda_version()}};
+          {"cuda", cuda_version()},
+          {"nccl", nccl_version()}};
 }
 
 std::function<int()> declare_version(Options& options) {

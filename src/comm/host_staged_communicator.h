@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -12,7 +13,9 @@ namespace mpibert {
 // tensor goes through page-locked memory and the host waits for it: right everywhere, fast nowhere. Tensors of the host are passed on.
 class HostStagedCommunicator : public Communicator {
  public:
-  HostStagedCommunicator(Backend& backend, std::unique_ptr<Communicator> host) : backend_(backend), host_(std::move(host)) {}
+  // why: no other way serves; for the log.
+  HostStagedCommunicator(Backend& backend, std::unique_ptr<Communicator> host, std::string why)
+      : backend_(backend), host_(std::move(host)), why_(std::move(why)) {}
 
   int rank() const override { return host_->rank(); }
   int size() const override { return host_->size(); }
@@ -32,6 +35,7 @@ class HostStagedCommunicator : public Communicator {
   }
   std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> mine, std::string_view what) override { return host_->all_gather_bytes(mine, what); }
   void set_slots(int64_t slots) override { host_->set_slots(slots); }
+  std::string transport() const override { return "the host's memory and MPI: " + why_; }
 
  private:
   // What must come to the device when the collectives that were started have ended.
@@ -44,6 +48,7 @@ class HostStagedCommunicator : public Communicator {
 
   Backend& backend_;
   std::unique_ptr<Communicator> host_;
+  std::string why_;
   std::vector<Buffer> used_, free_;  // staging memory; until wait() a started collective uses it
   std::vector<Arrival> arrivals_;
 };

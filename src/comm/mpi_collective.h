@@ -108,6 +108,13 @@ class StartedCollective : public MpiCollective {
   void announce();
 };
 
+// One whose data goes another way: only its announcements travel.
+class AnnouncedCollective : public StartedCollective {
+ public:
+  using StartedCollective::StartedCollective;
+  void start() override { started_ = true; }
+};
+
 // One that its ranks wait for. Each hears from every other, so that it can name those that are missing.
 class WaitingCollective : public MpiCollective {
  public:

@@ -6,7 +6,6 @@
 #include <thread>
 #include <utility>
 
-#include "comm/host_staged_communicator.h"
 #include "comm/mpi_check.h"
 #include "comm/mpi_exchange.h"
 
@@ -15,14 +14,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::string list_of(const std::vector<int>& ranks) {
-  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
-  for (size_t i = 0; i < ranks.size(); ++i) text += (i ? ", " : "") + std::to_string(ranks[i]);
-  return text;
-}
-
-void check_host(const Tensor& tensor, std::string_view what) {
-  MPIBERT_CHECK(tensor.device().type == DeviceType::kCpu, kInvalidArgument, "collective '", what, "': MPI takes tensors of the host only");
+void check_device(const Tensor& tensor, Device device, std::string_view what) {
+  MPIBERT_CHECK(tensor.device() == device, kInvalidArgument, "collective '", what, "': ",
+                device.type == DeviceType::kCpu ? std::string("MPI takes tensors of the host only") : str_cat("expected tensors of cuda:", device.index, " only"));
 }
 
 int64_t reduced(int64_t a, int64_t b, ReduceOp op) {
@@ -79,6 +73,7 @@ void MpiCommunicator::find_local_ranks() {
   MPIBERT_MPI_CHECK(MPI_Comm_split_type(group_.comm, MPI_COMM_TYPE_SHARED, group_.rank, MPI_INFO_NULL, &host));
   MPIBERT_MPI_CHECK(MPI_Comm_rank(host, &local_rank_));
   MPIBERT_MPI_CHECK(MPI_Comm_size(host, &local_size_));
+  MPIBERT_MPI_CHECK(MPI_Allreduce(&group_.rank, &host_, 1, MPI_INT, MPI_MIN, host));
   MPIBERT_MPI_CHECK(MPI_Comm_free(&host));
 }
 
@@ -179,23 +174,33 @@ void MpiCommunicator::set_slots(int64_t slots) {
   operands_ = std::make_shared<const SlotOperands>(slots, size());
 }
 
-void MpiCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) {
+size_t MpiCommunicator::subtrees_of_this_rank() const {
+  const auto r = static_cast<size_t>(rank());
+  return static_cast<size_t>(operands_->first[r + 1] - operands_->first[r]);
+}
+
+void MpiCommunicator::check_reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, Device device,
+                                           std::string_view what) const {
   const bool exact = reduction == Reduction::kExact;
   MPIBERT_CHECK(!exact || operands_, kInvalidArgument, "collective '", what,
                 "': the number of slots must be set before an exact reduction");
-  const auto r = static_cast<size_t>(rank());
-  const size_t expected = exact ? static_cast<size_t>(operands_->first[r + 1] - operands_->first[r]) : 1;
+  const size_t expected = exact ? subtrees_of_this_rank() : 1;
   MPIBERT_CHECK(subtrees.size() == expected, kInvalidArgument, "collective '", what, "': ", subtrees.size(), " subtrees given, ", expected,
                 " expected of rank ", rank(), " of ", size());
-  check_host(piece, what);
+  check_device(piece, device, what);
   MPIBERT_CHECK(piece.dtype() == DType::kFloat32, kInvalidArgument, "collective '", what, "': sums are fp32, not ", name_of(piece.dtype()));
   for (const Tensor& subtree : subtrees) {
-    check_host(subtree, what);
+    check_device(subtree, device, what);
     MPIBERT_CHECK(subtree.dtype() == DType::kFloat32 && subtree.size() == piece.size() * size(), kInvalidArgument, "collective '", what,
                   "': a piece of ", piece.size(), " fp32 needs subtrees of ", piece.size() * size(), ", not ", subtree.size(), " ",
                   name_of(subtree.dtype()));
   }
+}
+
+void MpiCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) {
+  check_reduce_scatter(subtrees, piece, reduction, Device{}, what);
   guarded([&] {
+    const bool exact = reduction == Reduction::kExact;
     const Announcement mine =
         announcement(CollectiveKind::kReduceScatter, piece.bytes() * static_cast<size_t>(size()), exact ? slots_ : -1, what);
     if (exact) {
@@ -208,17 +213,33 @@ void MpiCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Ten
   });
 }
 
-void MpiCommunicator::all_gather(const Tensor& piece, const Tensor& all, std::string_view what) {
-  check_host(piece, what);
-  check_host(all, what);
+void MpiCommunicator::check_all_gather(const Tensor& piece, const Tensor& all, Device device, std::string_view what) const {
+  check_device(piece, device, what);
+  check_device(all, device, what);
   MPIBERT_CHECK(piece.dtype() == all.dtype() && piece.size() * size() == all.size(), kInvalidArgument, "collective '", what, "': ", size(),
                 " pieces of ", piece.size(), " ", name_of(piece.dtype()), " do not make ", all.size(), " ", name_of(all.dtype()));
+}
+
+void MpiCommunicator::all_gather(const Tensor& piece, const Tensor& all, std::string_view what) {
+  check_all_gather(piece, all, Device{}, what);
   guarded([&] {
     auto collective = std::make_unique<AllGather>(group_, announcement(CollectiveKind::kAllGather, piece.bytes(), 0, what), piece, all);
     collective->start();
     begin(std::move(collective));
   });
 }
+
+Announcement MpiCommunicator::announce(CollectiveKind kind, size_t bytes, int64_t detail, std::string_view what) {
+  const Announcement mine = announcement(kind, bytes, detail, what);
+  guarded([&] {
+    auto collective = std::make_unique<AnnouncedCollective>(group_, mine);
+    collective->start();
+    begin(std::move(collective));
+  });
+  return mine;
+}
+
+std::vector<int> MpiCommunicator::missing() const { return started_.empty() ? std::vector<int>{} : started_.front()->missing(); }
 
 std::vector<std::vector<std::byte>> MpiCommunicator::exchange(const Announcement& mine, std::span<const std::byte> payload, int root) {
   auto collective = std::make_unique<MpiExchange>(group_, mine, payload, root);
@@ -249,9 +270,13 @@ void MpiCommunicator::check_root(int root, std::string_view what) const {
   MPIBERT_CHECK(root >= 0 && root < size(), kInvalidArgument, "collective '", what, "': root ", root, " is not one of ", size(), " ranks");
 }
 
-void MpiCommunicator::broadcast(const Tensor& t, int root, std::string_view what) {
+void MpiCommunicator::check_broadcast(const Tensor& t, int root, Device device, std::string_view what) const {
   check_root(root, what);
-  check_host(t, what);
+  check_device(t, device, what);
+}
+
+void MpiCommunicator::broadcast(const Tensor& t, int root, std::string_view what) {
+  check_broadcast(t, root, Device{}, what);
   guarded([&] { run(std::make_unique<Broadcast>(group_, announcement(CollectiveKind::kBroadcast, t.bytes(), root, what), t, root)); });
 }
 
@@ -270,15 +295,6 @@ std::vector<std::vector<std::byte>> MpiCommunicator::all_gather_bytes(std::span<
   std::vector<std::vector<std::byte>> gathered;
   guarded([&] { gathered = exchange(announcement(CollectiveKind::kAllGatherBytes, mine.size(), 0, what), mine, MpiExchange::kAll); });
   return gathered;
-}
-
-std::unique_ptr<Communicator> make_communicator(Backend& backend, std::chrono::milliseconds timeout) {
-  int initialized = 0;
-  MPI_Initialized(&initialized);
-  MPIBERT_CHECK(initialized, kInvalidArgument, "MPI must be started before the communicator is made");
-  auto host = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout});
-  if (backend.device().type == DeviceType::kCpu) return host;
-  return std::make_unique<HostStagedCommunicator>(backend, std::move(host));
 }
 
 int local_rank_of_this_process() {

@@ -44,6 +44,20 @@ class MpiCommunicator : public Communicator {
   std::vector<std::vector<std::byte>> gather_bytes(std::span<const std::byte> mine, int root, std::string_view what) override;
   std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> mine, std::string_view what) override;
   void set_slots(int64_t slots) override;
+  std::string transport() const override { return "MPI"; }
+
+  // For a communicator that carries tensors of a device another way.
+
+  // Throw kInvalidArgument unless these are this rank's arguments of the collective, on `device`.
+  void check_reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, Device device, std::string_view what) const;
+  void check_all_gather(const Tensor& piece, const Tensor& all, Device device, std::string_view what) const;
+  void check_broadcast(const Tensor& t, int root, Device device, std::string_view what) const;
+  // Tells the others of a collective that goes another way: ranks that are in different ones notice, as everywhere. Started only.
+  Announcement announce(CollectiveKind kind, size_t bytes, int64_t detail, std::string_view what);
+  std::vector<int> missing() const;  // neighbours whose word of a started collective has not come
+  int host() const { return host_; }  // the first rank of this host: a number for the host
+  int64_t slots() const { return slots_; }
+  const SlotOperands& operands() const { return *operands_; }  // after set_slots()
 
  private:
   template <class Number>
@@ -52,6 +66,7 @@ class MpiCommunicator : public Communicator {
 
   Announcement announcement(CollectiveKind kind, size_t bytes, int64_t detail, std::string_view what);
   void check_root(int root, std::string_view what) const;
+  size_t subtrees_of_this_rank() const;
   void begin(std::unique_ptr<MpiCollective> collective);
   std::unique_ptr<MpiCollective> run(std::unique_ptr<MpiCollective> collective);  // waits
   void keep_unfinished();
@@ -63,7 +78,7 @@ class MpiCommunicator : public Communicator {
 
   MpiOptions options_;
   MpiGroup group_;
-  int local_rank_ = 0, local_size_ = 1;
+  int host_ = 0, local_rank_ = 0, local_size_ = 1;
   int64_t number_ = 0;
   int64_t slots_ = 0;
   std::shared_ptr<const SlotOperands> operands_;

@@ -6,6 +6,12 @@
 
 namespace mpibert {
 
+std::string list_of(const std::vector<int>& ranks) {
+  std::string text = ranks.size() == 1 ? "rank " : "ranks ";
+  for (size_t i = 0; i < ranks.size(); ++i) text += (i ? ", " : "") + std::to_string(ranks[i]);
+  return text;
+}
+
 void MpiRequests::push(MPI_Request request, int peer, int id) {
   requests_.push_back(request);
   entries_.push_back({peer, id});

@@ -5,9 +5,12 @@
 #include <cstddef>
 #include <functional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace mpibert {
+
+std::string list_of(const std::vector<int>& ranks);  // "rank 2", "ranks 0, 2"
 
 // Open point-to-point and collective requests of one collective. The memory they name must stay until empty() or abandon().
 class MpiRequests {

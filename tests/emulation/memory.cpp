@@ -1,16 +1,18 @@
 #include "tests/emulation/memory.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <map>
 #include <mutex>
-#include <set>
 #include <utility>
+#include <vector>
 
-#include "cuda_runtime_api.h"
+#include "tests/emulation/streams.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -20,9 +22,6 @@
 #define POISON(p, bytes) ((void)(p), (void)(bytes))
 #define UNPOISON(p, bytes) ((void)(p), (void)(bytes))
 #endif
-
-struct CUstream_st {};
-struct CUevent_st {};
 
 namespace emulation {
 
@@ -38,19 +37,12 @@ struct Device {
   size_t in_use = 0;
   std::map<uintptr_t, size_t> allocations;
   std::map<uintptr_t, size_t> pinned;
-  std::set<cudaStream_t> streams;
-  std::set<cudaEvent_t> events;
   cudaError_t last_error = cudaSuccess;
 };
 // Never destroyed: static objects of tests free device memory after main.
 Device& device() {
   static Device& it = *new Device;
   return it;
-}
-
-cudaError_t returned(cudaError_t error) {
-  if (error != cudaSuccess) device().last_error = error;
-  return error;
 }
 
 void* reserve(size_t bytes, int protection) {
@@ -60,8 +52,6 @@ void* reserve(size_t bytes, int protection) {
 }
 
 uintptr_t pages_of(size_t bytes) { return (bytes + kPageBytes - 1) / kPageBytes; }
-
-bool is_live(cudaStream_t stream) { return stream == nullptr || device().streams.contains(stream); }
 
 cudaError_t check_transfer(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
   const bool to_device = in_arena(to), from_device = in_arena(from);
@@ -75,6 +65,11 @@ cudaError_t check_transfer(void* to, const void* from, size_t bytes, cudaMemcpyK
 }
 
 }  // namespace
+
+cudaError_t returned(cudaError_t error) {
+  if (error != cudaSuccess) device().last_error = error;
+  return error;
+}
 
 bool is_pinned(const void* p, size_t bytes) {
   const std::scoped_lock lock(device().mutex);
@@ -118,6 +113,7 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
 }
 
 cudaError_t cudaFree(void* pointer) {
+  finish_all_work();
   Device& d = device();
   const std::scoped_lock lock(d.mutex);
   if (!pointer) return cudaSuccess;
@@ -158,29 +154,36 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 
+// To pageable memory the runtime returns when it has arrived; from there it takes a copy along.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
-  const std::scoped_lock lock(device().mutex);
-  if (!is_live(stream)) return returned(cudaErrorInvalidResourceHandle);
-  if (bytes == 0) return cudaSuccess;
-  if (const cudaError_t error = check_transfer(to, from, bytes, kind); error != cudaSuccess) return returned(error);
-  std::memmove(to, from, bytes);
-  return cudaSuccess;
+  if (bytes > 0) {
+    const std::scoped_lock lock(device().mutex);
+    if (const cudaError_t error = check_transfer(to, from, bytes, kind); error != cudaSuccess) return returned(error);
+  }
+  if (in_arena(from) || is_pinned(from, bytes)) {
+    const cudaError_t error = enqueue(stream, [=] { return std::memmove(to, from, bytes), true; });
+    return error != cudaSuccess || in_arena(to) || is_pinned(to, bytes) ? error : cudaStreamSynchronize(stream);
+  }
+  const auto* begin = static_cast<const std::byte*>(from);
+  return enqueue(stream, [to, copy = std::vector<std::byte>(begin, begin + bytes)] { return std::copy(copy.begin(), copy.end(), static_cast<std::byte*>(to)), true; });
 }
 
-cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) { return cudaMemcpyAsync(to, from, bytes, kind, nullptr); }
+cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
+  return error == cudaSuccess ? cudaStreamSynchronize(nullptr) : error;
+}
 
 cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stream) {
-  const std::scoped_lock lock(device().mutex);
-  if (!is_live(stream)) return returned(cudaErrorInvalidResourceHandle);
-  if (bytes == 0) return cudaSuccess;
-  if (!in_arena(to) || !is_allocated(to, bytes)) return returned(cudaErrorInvalidValue);
-  std::memset(to, value, bytes);
-  return cudaSuccess;
+  if (bytes > 0) {
+    const std::scoped_lock lock(device().mutex);
+    if (!in_arena(to) || !is_allocated(to, bytes)) return returned(cudaErrorInvalidValue);
+  }
+  return enqueue(stream, [=] { return std::memset(to, value, bytes), true; });
 }
 
 cudaError_t cudaMemset(void* to, int value, size_t bytes) { return cudaMemsetAsync(to, value, bytes, nullptr); }
 
-// ---- Devices, streams, events
+// ---- Devices
 
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
@@ -202,47 +205,14 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int ind
   }
   return returned(cudaErrorInvalidValue);
 }
-cudaError_t cudaDeviceSynchronize() { return cudaSuccess; }
-
-cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
-  const std::scoped_lock lock(device().mutex);
-  device().streams.insert(*stream = new CUstream_st);
-  return cudaSuccess;
+cudaError_t cudaDeviceGetPCIBusId(char* text, int bytes, int index) {
+  if (index != 0) return returned(cudaErrorInvalidDevice);
+  const char* given = std::getenv("EMULATED_CARD");
+  const auto id = static_cast<unsigned>(getpid());
+  const int length = given ? std::snprintf(text, static_cast<size_t>(bytes), "%s", given)
+                           : std::snprintf(text, static_cast<size_t>(bytes), "%04x:%02x:%02x.0", id >> 16, id >> 8 & 0xff, id & 0xff);
+  return length < bytes ? cudaSuccess : returned(cudaErrorInvalidValue);
 }
-cudaError_t cudaStreamCreate(cudaStream_t* stream) { return cudaStreamCreateWithFlags(stream, cudaStreamDefault); }
-cudaError_t cudaStreamDestroy(cudaStream_t stream) {
-  const std::scoped_lock lock(device().mutex);
-  if (device().streams.erase(stream) == 0) return returned(cudaErrorInvalidResourceHandle);
-  delete stream;
-  return cudaSuccess;
-}
-cudaError_t cudaStreamSynchronize(cudaStream_t stream) {
-  const std::scoped_lock lock(device().mutex);
-  return is_live(stream) ? cudaSuccess : returned(cudaErrorInvalidResourceHandle);
-}
-cudaError_t cudaStreamQuery(cudaStream_t stream) { return cudaStreamSynchronize(stream); }
-
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
-  const std::scoped_lock lock(device().mutex);
-  device().events.insert(*event = new CUevent_st);
-  return cudaSuccess;
-}
-cudaError_t cudaEventDestroy(cudaEvent_t event) {
-  const std::scoped_lock lock(device().mutex);
-  if (device().events.erase(event) == 0) return returned(cudaErrorInvalidResourceHandle);
-  delete event;
-  return cudaSuccess;
-}
-cudaError_t cudaEventSynchronize(cudaEvent_t event) {
-  const std::scoped_lock lock(device().mutex);
-  return device().events.contains(event) ? cudaSuccess : returned(cudaErrorInvalidResourceHandle);
-}
-cudaError_t cudaEventQuery(cudaEvent_t event) { return cudaEventSynchronize(event); }
-cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  const cudaError_t error = cudaEventSynchronize(event);
-  return error == cudaSuccess ? cudaStreamSynchronize(stream) : error;
-}
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) { return cudaEventRecord(event, stream); }
 
 cudaError_t cudaFuncSetAttribute(const void*, cudaFuncAttribute attribute, int value) {
   return attribute == cudaFuncAttributeMaxDynamicSharedMemorySize && value > 227 * 1024 ? returned(cudaErrorInvalidValue) : cudaSuccess;

@@ -6,6 +6,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cuda_runtime_api.h"
+
 namespace emulation {
 
 inline constexpr uintptr_t kPageBytes = 4096;
@@ -29,5 +31,7 @@ inline bool is_allocated(const void* p, size_t bytes) {
 }
 
 bool is_pinned(const void* p, size_t bytes);  // memory of cudaMallocHost
+
+cudaError_t returned(cudaError_t error);  // what a call of the runtime returns; an error is kept for cudaGetLastError
 
 }  // namespace emulation

@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "tests/emulation/machine.h"
+#include "tests/emulation/streams.h"
 #include "tests/emulation/watch.h"
 #include "tests/emulation/words.h"
 
@@ -337,7 +338,9 @@ uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, in
   return self.result;
 }
 
-void run(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, void (*call)(const void*), const void* kernel, size_t kernel_bytes) {
+namespace {
+
+void run(dim3 grid, dim3 block, size_t shared_bytes, void (*call)(const void*), const void* kernel, size_t kernel_bytes) {
   const std::scoped_lock lock(one_kernel);
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
   if (threads == 0 || threads > kMostThreads || block.z > 64) throw Error(str("launch: a block of ", text_of(block), " threads; the device takes 1 to 1024, 64 along z"));
@@ -368,6 +371,13 @@ void run(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t, void (*call)(
       }
     }
   }
+}
+
+}  // namespace
+
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel, size_t kernel_bytes) {
+  const auto* begin = static_cast<const std::byte*>(kernel);
+  enqueue(stream, [=, copy = std::vector<std::byte>(begin, begin + kernel_bytes)] { return run(grid, block, shared_bytes, call, copy.data(), copy.size()), true; });
 }
 
 }  // namespace emulation

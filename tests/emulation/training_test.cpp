@@ -3,9 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <sstream>
 
+#include "mpibert/base/error.h"
 #include "tests/support/files.h"
 #include "tests/support/runs.h"
 
@@ -50,7 +52,85 @@ TEST_P(EmulatedTraining, TwoRanksAndARestartGiveTheBitsOfOne) {
   EXPECT_EQ(digest(folder_ / "two"), digest(folder_ / "one"));
 }
 
+TEST_P(EmulatedTraining, NcclGivesTheBitsOfTheHostsMemory) {
+  const auto run = [this](const std::string& name, int ranks, const std::string& comm) {
+    std::vector<std::string> words = command(name, "cuda", 2);
+    words.insert(words.end(), {"--comm", comm});
+    const Finished finished = expect_code(0, words, emulated(ranks));
+    EXPECT_EQ(finished.err.find("cards exchange tensors over NCCL") != std::string::npos, comm == "nccl") << finished.err;
+    return digest(folder_ / name);
+  };
+  const std::string expected = run("host", 2, "mpi");
+  for (const int ranks : {2, 3, 4}) EXPECT_EQ(run(str_cat("nccl", ranks), ranks, "nccl"), expected) << ranks << " ranks";
+}
+
 INSTANTIATE_TEST_SUITE_P(Precision, EmulatedTraining, testing::Values("fp32", "bf16"), [](const auto& each) { return std::string(each.param); });
+
+// What the program does when the cards cannot be joined, or no longer.
+class EmulatedNccl : public testing::Test {
+ protected:
+  static void SetUpTestSuite() {
+    folder_ = new TemporaryFolder;
+    expect_code(0, prepare_sample(*folder_ / "shards"));
+  }
+  static void TearDownTestSuite() {
+    delete folder_;
+    folder_ = nullptr;
+  }
+  std::vector<std::string> command(const std::vector<std::string>& more) {
+    std::vector<std::string> words = {"--device", "cuda", "--global-batch-size", "8", "--slots", "4", "--bucket-mib", "1"};
+    words.insert(words.end(), more.begin(), more.end());
+    return pretrain_sample(*folder_ / "shards", run_ / "run", 1000, words);
+  }
+  Launch emulated(int ranks, std::vector<std::string> environment = {}) { return {.ranks = ranks, .environment = std::move(environment), .program = MPIBERT_EMULATED_PROGRAM}; }
+  static TemporaryFolder* folder_;
+  TemporaryFolder run_;
+};
+TemporaryFolder* EmulatedNccl::folder_ = nullptr;
+
+TEST_F(EmulatedNccl, RanksOnOneCardAreRefusedByNameOrGoThroughTheHost) {
+  const std::string card = "EMULATED_CARD=0000:3b:00.0";
+  const Finished refused = expect_code(69, command({"--comm", "nccl"}), emulated(2, {card}));
+  EXPECT_THAT(refused.err, testing::HasSubstr("NCCL (--comm nccl) cannot serve: ranks 0 and 1 share the card 0000:3b:00.0"));
+  EXPECT_THAT(expect_code(69, command({"--comm", "nccl", "--device", "cpu"}), emulated(1)).err, testing::HasSubstr("this run computes on the CPU"));
+  Program program(command({}), emulated(2, {card}));
+  EXPECT_TRUE(program.wait_for("cards exchange tensors over the host's memory and MPI: ranks 0 and 1 share the card 0000:3b:00.0"));
+}
+
+struct Fault {
+  std::string where, words;
+  std::vector<std::string> options{};
+};
+
+// Within five seconds of the fault all ranks have ended, with one message.
+TEST_F(EmulatedNccl, AFaultOfAnyCallEndsTheJobWithOneMessage) {
+  const std::string late = "asynchronously (a fault that showed later)";
+  const Fault faults[] = {{"0 ncclGetUniqueId 1 fails", "from ncclGetUniqueId"},
+                          {"2 ncclCommInitRankConfig 1 fails", "from ncclCommInitRankConfig"},
+                          {"2 ncclCommInitRankConfig 1 never", "the start of the communicator (ncclCommInitRankConfig) did not finish within 1000 ms", {"--timeout-seconds", "1"}},
+                          {"2 ncclCommGetAsyncError 20 fails", "from ncclCommGetAsyncError"},
+                          {"2 ncclGroupStart 2 fails", "from ncclGroupStart"},
+                          {"2 ncclSend 3 fails", "from ncclSend"},
+                          {"2 ncclRecv 3 fails", "from ncclRecv"},
+                          {"2 ncclGroupEnd 2 fails", "from ncclGroupEnd"},
+                          {"2 ncclGroupEnd 2 later", late},
+                          {"2 ncclRecv 3 never", "did not finish within 1000 ms", {"--timeout-seconds", "1"}},
+                          {"2 ncclAllGather 2 fails", "from ncclAllGather"},
+                          {"2 ncclReduceScatter 2 fails", "from ncclReduceScatter", {"--reduction", "fast"}},
+                          {"2 ncclReduceScatter 2 later", late, {"--reduction", "fast"}}};
+  for (const Fault& fault : faults) {
+    Program program(command(fault.options), emulated(3, {"EMULATED_NCCL_FAULT=" + fault.where}));
+    EXPECT_TRUE(program.wait_for("emulated NCCL: the fault")) << fault.where;
+    const auto start = std::chrono::steady_clock::now();
+    const Finished f = program.wait();
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(5)) << fault.where;
+    EXPECT_EQ(f.code, 76) << fault.where << "\n" << f.err;
+    EXPECT_THAT(f.err, testing::HasSubstr(fault.words)) << fault.where;
+    const size_t first = f.err.find("error: ");
+    EXPECT_NE(first, std::string::npos) << f.err;
+    EXPECT_EQ(f.err.find("error: ", first + 1), std::string::npos) << fault.where << "\n" << f.err;
+  }
+}
 
 }  // namespace
 }  // namespace mpibert::test

@@ -54,12 +54,14 @@ T shuffle(WarpOperation operation, unsigned mask, T value, int operand, int widt
   return value;
 }
 
-void run(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel, size_t kernel_bytes);
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel, size_t kernel_bytes);
 
-// Runs the kernel to its end: all blocks, one after another. Throws Error (simt.h) when a thread does what the device forbids.
+// Queues the kernel; when its turn comes it runs to its end, all blocks, one after another. Throws Error (simt.h) when a thread does what the device
+// forbids; if it had to wait, whoever asks about the stream gets it.
 template <class Kernel>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Kernel& kernel) {
-  run(grid, block, shared_bytes, stream, [](const void* k) { (*static_cast<const Kernel*>(k))(); }, &kernel, sizeof kernel);
+  static_assert(std::is_trivially_copyable_v<Kernel>, "the arguments of a kernel are copied as bytes");
+  launch(grid, block, shared_bytes, stream, [](const void* k) { (*static_cast<const Kernel*>(k))(); }, &kernel, sizeof kernel);
 }
 
 }  // namespace emulation

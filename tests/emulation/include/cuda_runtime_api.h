@@ -1,7 +1,7 @@
 #pragma once
 
 // What src/ops/cuda uses of the CUDA runtime, declared by this project for the emulation (see ../README.md). It shadows the toolkit's header.
-// Streams run at once: everything that is queued has happened when the call returns. Errors of calls are codes, as the runtime's are.
+// What is queued on a stream runs at once where it need not wait (see ../streams.h). Errors of calls are codes, as the runtime's are.
 
 #include <cstddef>
 #include <cstdint>
@@ -47,6 +47,8 @@ cudaError_t cudaGetDevice(int* device);
 cudaError_t cudaSetDevice(int device);
 cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int device);
 cudaError_t cudaDeviceSynchronize();
+// "0000:3b:00.0". Every process has a card of its own, unless the environment variable EMULATED_CARD names the one it has.
+cudaError_t cudaDeviceGetPCIBusId(char* text, int bytes, int device);
 
 // Memory. Device memory is filled with NaN when it is allocated. Host code of a .cu file that touches it ends the program.
 enum cudaMemcpyKind { cudaMemcpyHostToHost, cudaMemcpyHostToDevice, cudaMemcpyDeviceToHost, cudaMemcpyDeviceToDevice, cudaMemcpyDefault };
