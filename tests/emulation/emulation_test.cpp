@@ -5,7 +5,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
 #include <numeric>
 #include <vector>
 
@@ -13,49 +12,15 @@
 #include "cuda_runtime.h"
 #include "ops/cuda/device/reduce.cuh"
 #include "ops/cuda/launch.h"
+#include "tests/emulation/device_numbers.h"
 
 namespace mpibert::cuda {
 namespace {
-
-using testing::HasSubstr;
-
-// Numbers in device memory.
-template <class T>
-class Numbers {
- public:
-  explicit Numbers(const std::vector<T>& host) : size_(host.size()) {
-    EXPECT_EQ(cudaMalloc(&data_, size_ * sizeof(T)), cudaSuccess);
-    EXPECT_EQ(cudaMemcpyAsync(data_, host.data(), size_ * sizeof(T), cudaMemcpyHostToDevice), cudaSuccess);
-  }
-  explicit Numbers(size_t n) : Numbers(std::vector<T>(n)) {}
-  ~Numbers() { cudaFree(data_); }
-  Numbers(const Numbers&) = delete;
-  Numbers& operator=(const Numbers&) = delete;
-  T* get() const { return data_; }
-  std::vector<T> read() const {
-    std::vector<T> host(size_);
-    EXPECT_EQ(cudaMemcpyAsync(host.data(), data_, size_ * sizeof(T), cudaMemcpyDeviceToHost), cudaSuccess);
-    return host;
-  }
-
- private:
-  T* data_ = nullptr;
-  size_t size_;
-};
 
 std::vector<float> counted(size_t n) {
   std::vector<float> numbers(n);
   std::iota(numbers.begin(), numbers.end(), 1.0f);
   return numbers;
-}
-
-void expect_fault(const std::function<void()>& call, const std::vector<std::string>& words) {
-  try {
-    call();
-    ADD_FAILURE() << "expected an error that says " << testing::PrintToString(words);
-  } catch (const emulation::Error& error) {
-    for (const std::string& word : words) EXPECT_THAT(error.what(), HasSubstr(word));
-  }
 }
 
 // ---- Kernels that are right
@@ -69,7 +34,7 @@ __global__ void sum_blocks(const float* input, float* output, int n) {
 }
 
 TEST(Emulation, SumsABlock) {
-  const Numbers<float> input(counted(1000)), output(4);
+  const DeviceNumbers<float> input(counted(1000)), output(4);
   launch({.grid = 4, .block = 256}, nullptr, sum_blocks, input.get(), output.get(), 1000);
   EXPECT_THAT(output.read(), testing::ElementsAre(32896, 98432, 163968, 205204));
 }
@@ -90,7 +55,7 @@ void expect_transposed(int rows, int columns) {
   std::vector<T> numbers(static_cast<size_t>(rows * columns)), expected(numbers.size());
   for (int i = 0; i < rows; ++i)
     for (int j = 0; j < columns; ++j) numbers[static_cast<size_t>(i * columns + j)] = expected[static_cast<size_t>(j * rows + i)] = static_cast<T>(1000 * i + j);
-  const Numbers<T> input(numbers), output(numbers.size());
+  const DeviceNumbers<T> input(numbers), output(numbers.size());
   launch({.grid = dim3(static_cast<unsigned>(columns + 31) / 32, static_cast<unsigned>(rows + 31) / 32), .block = dim3(32, 8)}, nullptr, transpose<T>, input.get(),
          output.get(), rows, columns);
   EXPECT_EQ(output.read(), expected);
@@ -114,7 +79,7 @@ __global__ void scan_warps(const T* input, T* output) {
 
 TEST(Emulation, ScansAWarp) {
   std::vector<double> numbers(96, 0.5);
-  const Numbers<double> input(numbers), output(96);
+  const DeviceNumbers<double> input(numbers), output(96);
   launch({.block = 96}, nullptr, scan_warps<double>, input.get(), output.get());
   for (size_t i = 0; i < 96; ++i) numbers[i] = 0.5 * static_cast<double>(i % 32 + 1);
   EXPECT_EQ(output.read(), numbers);
@@ -131,7 +96,7 @@ __global__ void vote(unsigned* output) {
 }
 
 TEST(Emulation, HalvesOfAWarpMeetApart) {
-  const Numbers<unsigned> output(32);
+  const DeviceNumbers<unsigned> output(32);
   launch({.block = 32}, nullptr, vote, output.get());
   const std::vector<unsigned> found = output.read();
   EXPECT_EQ(found[3], 0xaaaau);
@@ -148,7 +113,7 @@ __global__ void reverse_dynamic(float* numbers) {
 }
 
 TEST(Emulation, DynamicSharedMemoryIsAsLargeAsAskedFor) {
-  const Numbers<float> numbers(counted(256));
+  const DeviceNumbers<float> numbers(counted(256));
   launch({.block = 256, .shared_bytes = 1024}, nullptr, reverse_dynamic, numbers.get());
   EXPECT_EQ(numbers.read()[0], 256);
   if (emulation::watches_memory())
@@ -164,7 +129,7 @@ __global__ void exchange(float* numbers, int ordered) {
 }
 
 TEST(Emulation, SyncwarpOrdersAWarp) {
-  const Numbers<float> numbers(counted(64));
+  const DeviceNumbers<float> numbers(counted(64));
   launch({.block = 64}, nullptr, exchange, numbers.get(), 1);
   EXPECT_EQ(numbers.read()[62], 64);
   if (!emulation::watches_memory()) return;
@@ -172,7 +137,7 @@ TEST(Emulation, SyncwarpOrdersAWarp) {
 }
 
 TEST(Emulation, ManyBlocksAreQuick) {
-  const Numbers<float> input(counted(1)), output(20000);
+  const DeviceNumbers<float> input(counted(1)), output(20000);
   launch({.grid = 20000, .block = 128}, nullptr, sum_blocks, input.get(), output.get(), 1);
 }
 
@@ -184,7 +149,7 @@ __global__ void fill(float* numbers, int n) {
 }
 
 TEST(EmulationFinds, AWriteOutOfBounds) {
-  const Numbers<float> numbers(100);
+  const DeviceNumbers<float> numbers(100);
   launch({.grid = 2, .block = 64}, nullptr, fill, numbers.get(), 100);
   if (emulation::watches_memory()) {
     expect_fault([&] { launch({.grid = 2, .block = 64}, nullptr, fill, numbers.get(), 101); },
@@ -204,7 +169,7 @@ TEST(EmulationFinds, MemoryThatIsNotTheDevices) {
   cudaMalloc(&freed, 16);
   cudaFree(freed);
   expect_fault([&] { launch({.block = 4}, nullptr, fill, freed, 4); }, {"out of bounds", "not allocated"});
-  const Numbers<float> numbers(4);
+  const DeviceNumbers<float> numbers(4);
   expect_fault([&] { launch({.block = 1}, nullptr, fill, reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(numbers.get()) + 2), 1); }, {"misaligned"});
   EXPECT_DEATH(fill(numbers.get(), 1), "host code writes 4 bytes of device memory");
 }
@@ -223,7 +188,7 @@ __global__ void sum_rows(const float* input, float* output, int rows, int forget
 }
 
 TEST(EmulationFinds, AMissingBarrier) {
-  const Numbers<float> input(counted(128)), output(2);
+  const DeviceNumbers<float> input(counted(128)), output(2);
   launch({.block = 64}, nullptr, sum_rows, input.get(), output.get(), 2, 0);
   EXPECT_THAT(output.read(), testing::ElementsAre(2080, 6176));
   launch({.block = 64}, nullptr, sum_rows, input.get(), output.get(), 1, 1);  // of one row nothing is overwritten
@@ -244,7 +209,7 @@ __global__ void rotate(float* numbers, int forgets) {
 }
 
 TEST(EmulationFinds, AWriteBeforeOthersHaveRead) {
-  const Numbers<float> numbers(counted(64));
+  const DeviceNumbers<float> numbers(counted(64));
   launch({.block = 64}, nullptr, rotate, numbers.get(), 0);
   EXPECT_EQ(numbers.read()[63], 1);
   if (!emulation::watches_memory()) return;
@@ -259,7 +224,7 @@ __global__ void read_unwritten(float* output, int writes) {
 }
 
 TEST(EmulationFinds, SharedMemoryThatTheBlockHasNotWritten) {
-  const Numbers<float> output(32);
+  const DeviceNumbers<float> output(32);
   launch({.block = 32}, nullptr, read_unwritten, output.get(), 1);
   if (!emulation::watches_memory()) return;
   expect_fault([&] { launch({.block = 32}, nullptr, read_unwritten, output.get(), 0); }, {"shared memory that this block has not written"});
@@ -270,7 +235,7 @@ __global__ void read_lane(int* output, unsigned mask, int lane, int width) {
 }
 
 TEST(EmulationFinds, AWrongLane) {
-  const Numbers<int> output(32);
+  const DeviceNumbers<int> output(32);
   launch({.block = 32}, nullptr, read_lane, output.get(), 0xffu, 7, 32);
   EXPECT_EQ(output.read()[0], 7);
   expect_fault([&] { launch({.block = 32}, nullptr, read_lane, output.get(), 0xffu, 8, 32); }, {"__shfl_sync() in emulation_test.cpp:", "reads lane 8", "outside its mask", "0xff"});
@@ -285,7 +250,7 @@ __global__ void leave_lanes(int* output, int n) {
 }
 
 TEST(EmulationFinds, ALaneThatNeverArrives) {
-  const Numbers<int> output(64);
+  const DeviceNumbers<int> output(64);
   launch({.block = 64}, nullptr, leave_lanes, output.get(), 32);  // whole warps may leave
   expect_fault([&] { launch({.block = 64}, nullptr, leave_lanes, output.get(), 40); },
                {"thread (32, 0, 0) waits at __shfl_xor_sync() in emulation_test.cpp:", "for lane 8 of its mask, which never arrives: thread (40, 0, 0) has returned"});
@@ -348,7 +313,7 @@ TEST(Emulation, MultipliesColumnMajor) {
   cublasLtMatrixLayoutCreate(&a, CUDA_R_32F, 2, 3, 2);
   cublasLtMatrixLayoutCreate(&b, CUDA_R_32F, 1, 3, 1);
   cublasLtMatrixLayoutCreate(&c, CUDA_R_32F, 2, 1, 2);
-  const Numbers<float> x(std::vector<float>{1, 2, 3, 4, 5, 6}), y(std::vector<float>{1, 10, 100}), z(std::vector<float>{1000, 2000});
+  const DeviceNumbers<float> x(std::vector<float>{1, 2, 3, 4, 5, 6}), y(std::vector<float>{1, 10, 100}), z(std::vector<float>{1000, 2000});
   const float alpha = 2, beta = 1, zero = 0;
   EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, x.get(), a, y.get(), b, &beta, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr), CUBLAS_STATUS_SUCCESS);
   EXPECT_THAT(z.read(), testing::ElementsAre(1000 + 2 * 531, 2000 + 2 * 642));

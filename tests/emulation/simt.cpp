@@ -34,6 +34,11 @@ namespace emulation {
 Machine machine;
 uintptr_t stacks_begin = 0, stacks_bytes = 0;
 
+void become(int number) {
+  machine.current = number;
+  threadIdx = machine.threads[static_cast<size_t>(number)].index;
+}
+
 namespace {
 
 using boost::context::detail::fcontext_t;
@@ -92,11 +97,6 @@ void switch_to(fcontext_t to, int fiber, fcontext_t* self, [[maybe_unused]] void
 #else
   (void)fiber;
 #endif
-}
-
-void become(int number) {
-  machine.current = number;
-  threadIdx = machine.threads[static_cast<size_t>(number)].index;
 }
 
 void make_ready(int number) {
@@ -192,7 +192,9 @@ uint64_t result_of(const Meeting& meeting, int first, int lane) {
   int source = lane;
   bool inside = true;
   switch (meeting.operation) {
-    case WarpOperation::kSync: return 0;
+    case WarpOperation::kSync:
+    case WarpOperation::kMma:
+    case WarpOperation::kLoadMatrix: return 0;
     case WarpOperation::kBallot: {
       uint64_t bits = 0;
       for (int l = 0; l < kWarpLanes; ++l)
@@ -252,6 +254,7 @@ void run_block() {
   scheduler.head = scheduler.tail = 0;
   scheduler.fibers = 0;
   for (size_t warp = 0; warp < machine.orders.size(); ++warp) scheduler.meetings[warp].clear();
+  forget_copies();
   begin_interval();
   machine.first_interval_of_block = machine.interval;
   std::memset(mpibert::cuda::dynamic_shared, 0xff, machine.shared_bytes);
@@ -264,6 +267,7 @@ void run_block() {
 #endif
   machine.running = false;
   if (scheduler.error.empty() && machine.finished < machine.block_threads) scheduler.error = str(deadlock(), "; block ", text_of(blockIdx));
+  if (const std::string lost = scheduler.error.empty() ? lost_copies() : ""; !lost.empty()) scheduler.error = str(lost, "; block ", text_of(blockIdx));
 }
 
 [[noreturn]] void raise_error() {
@@ -324,7 +328,10 @@ uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, in
   }
   const Meeting meeting = meetings[m];
   meetings.erase(meetings.begin() + static_cast<std::ptrdiff_t>(m));
-  if (operation == WarpOperation::kBallot) {
+  if (operation == WarpOperation::kMma || operation == WarpOperation::kLoadMatrix) {
+    matrix_work(operation, first);
+    become(number);
+  } else if (operation == WarpOperation::kBallot) {
     const uint64_t bits = result_of(meeting, first, lane);
     for (int l = 0; l < lanes; ++l)
       if ((mask >> l) & 1) machine.threads[static_cast<size_t>(first + l)].result = bits;

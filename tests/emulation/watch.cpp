@@ -133,6 +133,18 @@ inline void access(const void* p, size_t bytes, bool write, bool aligned, const 
 
 }  // namespace
 
+void access_shared(const void* p, size_t bytes, bool write, const void* pc) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(p);
+  if (address % bytes != 0) refuse("misaligned address", write, p, bytes, pc);
+  if (address - shared.begin >= shared.size) refuse("expected an address in shared memory", write, p, bytes, pc);
+  if (instrumented) shared_access(address - shared.begin, bytes, write, pc, p);
+}
+
+void access_global(const void* p, size_t bytes, const void* pc) {
+  if (reinterpret_cast<uintptr_t>(p) - shared.begin < shared.size) refuse("expected an address in device memory", false, p, bytes, pc);
+  access(p, bytes, false, true, pc);
+}
+
 void begin_watching() { dl_iterate_phdr(find_program, nullptr); }
 uintptr_t program_begin() { return image_begin; }
 bool watches_memory() { return instrumented; }

@@ -28,6 +28,8 @@ const char* name_of(WarpOperation operation) {
     case WarpOperation::kShuffleDown: return "__shfl_down_sync";
     case WarpOperation::kShuffleXor: return "__shfl_xor_sync";
     case WarpOperation::kBallot: return "__ballot_sync";
+    case WarpOperation::kMma: return "mma";
+    case WarpOperation::kLoadMatrix: return "ldmatrix";
   }
   return "?";
 }

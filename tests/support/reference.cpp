@@ -207,33 +207,74 @@ std::vector<double> attention_forward(const AttentionShape& shape, const std::ve
   return context;
 }
 
+namespace {
+
+// Of one query: probabilities, and the gradient of its scores before they are scaled.
+struct Row {
+  std::vector<double> p, d_scores;
+};
+Row row_of(const Head& h, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask, const std::vector<int32_t>& token_keys,
+           int64_t i) {
+  Row row{h.probabilities(qkv, i), std::vector<double>(static_cast<size_t>(h.length))};
+  double mean = 0;  // of the probabilities' gradient: the softmax's own part
+  for (int64_t j = 0; j < h.length; ++j) {
+    double& d_p = row.d_scores[static_cast<size_t>(j)];
+    for (int64_t d = 0; d < h.shape.head_size; ++d) d_p += h.factor(mask, token_keys, i, j) * gradient[h.context(i, d)] * qkv[h.qkv(j, 2, d)];
+    mean += row.p[static_cast<size_t>(j)] * d_p;
+  }
+  for (size_t j = 0; j < row.p.size(); ++j) row.d_scores[j] = row.p[j] * (row.d_scores[j] - mean);
+  return row;
+}
+
+}  // namespace
+
 std::vector<double> attention_backward(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
                                        const Mask& mask, const std::vector<int32_t>& token_keys) {
   std::vector<double> d_qkv(qkv.size());
   const double scale = 1 / std::sqrt(static_cast<double>(shape.head_size));
   each_head(shape, [&](const Head& h) {
     for (int64_t i = 0; i < h.length; ++i) {
-      const std::vector<double> p = h.probabilities(qkv, i);
-      std::vector<double> d_p(p.size());
-      double mean = 0;  // of d_p under p: the softmax's own part of the gradient
+      const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
       for (int64_t j = 0; j < h.length; ++j) {
-        const double factor = h.factor(mask, token_keys, i, j);
-        for (int64_t d = 0; d < shape.head_size; ++d) {
-          d_p[static_cast<size_t>(j)] += factor * gradient[h.context(i, d)] * qkv[h.qkv(j, 2, d)];
-          d_qkv[h.qkv(j, 2, d)] += factor * p[static_cast<size_t>(j)] * gradient[h.context(i, d)];
-        }
-        mean += p[static_cast<size_t>(j)] * d_p[static_cast<size_t>(j)];
-      }
-      for (int64_t j = 0; j < h.length; ++j) {
-        const double d_score = scale * p[static_cast<size_t>(j)] * (d_p[static_cast<size_t>(j)] - mean);
+        const double dropped = row.p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j), d_score = scale * row.d_scores[static_cast<size_t>(j)];
         for (int64_t d = 0; d < shape.head_size; ++d) {
           d_qkv[h.qkv(i, 0, d)] += d_score * qkv[h.qkv(j, 1, d)];
           d_qkv[h.qkv(j, 1, d)] += d_score * qkv[h.qkv(i, 0, d)];
+          d_qkv[h.qkv(j, 2, d)] += dropped * gradient[h.context(i, d)];
         }
       }
     }
   });
   return d_qkv;
+}
+
+// dQ is computed from d_scores - p e and taken right by + p e, where e is what the rounding of context does to gradient . context.
+AttentionRounding attention_rounding(DType dtype, const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
+                                     const Mask& mask, const std::vector<int32_t>& token_keys) {
+  AttentionRounding bound{std::vector<double>(qkv.size() / 3), std::vector<double>(qkv.size())};
+  const std::vector<double> context = attention_forward(shape, qkv, mask, token_keys);
+  const double scale = 1 / std::sqrt(static_cast<double>(shape.head_size)), u = unit_roundoff(dtype);
+  const double least = dtype == DType::kFloat16 ? 0x1p-25 : 0;  // half the distance of subnormals
+  const auto rounding = [&](double x) { return u * std::abs(x) + least; };
+  each_head(shape, [&](const Head& h) {
+    for (int64_t i = 0; i < h.length; ++i) {
+      const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
+      double e = 0;
+      for (int64_t d = 0; d < shape.head_size; ++d) e += u * std::abs(gradient[h.context(i, d)] * context[h.context(i, d)]);
+      for (int64_t j = 0; j < h.length; ++j) {
+        const double p = row.p[static_cast<size_t>(j)], factor = h.factor(mask, token_keys, i, j);
+        const double of_p = factor == 0 ? 0 : factor * rounding(p), of_key = scale * rounding(row.d_scores[static_cast<size_t>(j)]);
+        const double of_query = of_key + 2 * scale * e * rounding(p);
+        for (int64_t d = 0; d < shape.head_size; ++d) {
+          bound.context[h.context(i, d)] += of_p * std::abs(qkv[h.qkv(j, 2, d)]);
+          bound.d_qkv[h.qkv(i, 0, d)] += of_query * std::abs(qkv[h.qkv(j, 1, d)]);
+          bound.d_qkv[h.qkv(j, 1, d)] += of_key * std::abs(qkv[h.qkv(i, 0, d)]);
+          bound.d_qkv[h.qkv(j, 2, d)] += of_p * std::abs(gradient[h.context(i, d)]);
+        }
+      }
+    }
+  });
+  return bound;
 }
 
 }  // namespace mpibert::reference

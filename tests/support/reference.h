@@ -68,4 +68,12 @@ std::vector<double> attention_forward(const AttentionShape& shape, const std::ve
 std::vector<double> attention_backward(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
                                        const Mask& mask, const std::vector<int32_t>& token_keys);
 
+// How far products on tensor cores may take context and d_qkv from those, for each element, because the left factors of the products that come
+// after the scores (probabilities, gradients of the scores) are rounded to `dtype`: the sum over the terms of (rounding of the left factor) * |right factor|.
+struct AttentionRounding {
+  std::vector<double> context, d_qkv;
+};
+AttentionRounding attention_rounding(DType dtype, const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
+                                     const Mask& mask, const std::vector<int32_t>& token_keys);
+
 }  // namespace mpibert::reference

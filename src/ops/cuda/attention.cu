@@ -1,4 +1,5 @@
-// Attention of packed sequences, tile by tile, without a matrix of scores in memory.
+// Attention of packed sequences, tile by tile, without a matrix of scores in memory: in fp32, and of 16-bit heads that tensor cores do not take
+// (attention_mma.h).
 // Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row online as in Milakov, Gimelshein 2018,
 // arXiv:1805.02867.
 
@@ -6,54 +7,13 @@
 #include <cmath>
 
 #include "mpibert/base/error.h"
+#include "ops/cuda/attention_mma.h"
+#include "ops/cuda/device/attention.cuh"
 #include "ops/cuda/device/attention_tile.cuh"
-#include "ops/cuda/device/dropout_mask.cuh"
-#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
-#include "ops/cuda/launch.h"
 
 namespace mpibert::cuda {
 namespace {
-
-constexpr uint32_t kOctetsOfHead = 65536 / 8;  // dropout columns of a head
-
-template <class T>
-struct Operands {
-  const T* qkv;
-  const int32_t* cu_seqlens;
-  int64_t tokens;
-  int heads, head_size;
-  float scale;  // 1 / sqrt(D)
-  DropoutArguments dropout;
-
-  // From token to token, in qkv and in context.
-  __device__ int64_t stride() const { return 3 * context_stride(); }
-  __device__ int64_t context_stride() const { return static_cast<int64_t>(heads) * head_size; }
-  // Where the query (part 0), key (1) or value (2) of a token starts in qkv, and its context.
-  __device__ int64_t offset(int64_t token, int part) const { return ((token * 3 + part) * heads + blockIdx.y) * head_size; }
-  __device__ int64_t context_offset(int64_t token) const { return (token * heads + blockIdx.y) * head_size; }
-  // Where a number of each token and head is: [A, T].
-  __device__ int64_t row(int64_t token) const { return blockIdx.y * tokens + token; }
-};
-
-// The block's own rows: from token begin + first on, of the sequence of tokens begin .. begin + length. Block x is one of `pieces` of its
-// sequence.
-struct Piece {
-  int64_t begin;
-  int length, first;
-
-  template <class T>
-  __device__ Piece(const Operands<T>& x, unsigned pieces, int rows) {
-    const unsigned sequence = blockIdx.x / pieces;
-    begin = x.cu_seqlens[sequence];
-    length = static_cast<int>(x.cu_seqlens[sequence + 1] - begin);
-    first = static_cast<int>(blockIdx.x % pieces) * rows;
-  }
-  __device__ bool empty() const { return first >= length; }
-  __device__ int rows() const { return length - first; }
-  // The token of row `first` + i, or the last one of the sequence.
-  __device__ int64_t token(int i) const { return begin + std::min(first + i, length - 1); }
-};
 
 // Bit r: is key `begin` + lane kept for the query of row `own` + r? A lane draws eight keys of one query, and the lanes exchange what they
 // drew.
@@ -71,7 +31,7 @@ __device__ inline uint32_t kept_keys(const DropoutMask& mask, const Piece& piece
 
 // A block has queries. log_sums: of each query and head, the logarithm of the sum of e^score.
 template <class T, class Shape>
-__global__ void forward_kernel(Operands<T> x, unsigned pieces, T* context, float* log_sums) {
+__global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* context, float* log_sums) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride], weights[kAttentionWarps][kWarp][kRows];
   const Piece piece(x, pieces, Shape::kOwn);
@@ -121,7 +81,7 @@ __global__ void forward_kernel(Operands<T> x, unsigned pieces, T* context, float
 //   dQ = scale (sum p (dp - guess) K - rest sum p K),  rest = sum p (dp - guess)
 // A block has queries. deltas: of each query and head.
 template <class T, class Shape>
-__global__ void d_query_kernel(Operands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas,
+__global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas,
                                T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], gradients[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
@@ -179,7 +139,7 @@ __global__ void d_query_kernel(Operands<T> x, unsigned pieces, const T* gradient
 
 // A block has keys and their values, and passes over the queries. After d_query_kernel, which finds the deltas.
 template <class T, class Shape>
-__global__ void d_key_value_kernel(Operands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas,
+__global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas,
                                    T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   static_assert(kOctet % kRows == 0, "a warp's keys share one octet of the mask");
@@ -235,32 +195,6 @@ __global__ void d_key_value_kernel(Operands<T> x, unsigned pieces, const T* grad
   }
 }
 
-template <class T, class Op>
-Operands<T> operands(const Op& op) {
-  const Shape& shape = op.qkv.shape();  // [T, 3, A, D]
-  return {.qkv = data<T>(op.qkv),
-          .cu_seqlens = data<int32_t>(op.cu_seqlens),
-          .tokens = shape[0],
-          .heads = static_cast<int>(shape[2]),
-          .head_size = static_cast<int>(shape[3]),
-          .scale = 1 / std::sqrt(static_cast<float>(shape[3])),
-          .dropout = dropout_arguments(op.dropout)};
-}
-
-// How the blocks are laid over B sequences and A heads: each sequence gets as many as the longest one needs, and those beyond its end do
-// nothing.
-struct Blocks {
-  unsigned pieces;  // of a sequence
-  LaunchShape launch;
-};
-template <class Shape, class Op>
-Blocks blocks(const Op& op) {
-  const int64_t pieces = (op.max_seq_length + Shape::kOwn - 1) / Shape::kOwn, sequences = op.cu_seqlens.size() - 1;
-  return {.pieces = static_cast<unsigned>(pieces),
-          .launch = {.grid = dim3(static_cast<unsigned>(pieces * sequences), static_cast<unsigned>(op.qkv.shape()[2])),
-                     .block = dim3(kAttentionWarps * kWarp)}};
-}
-
 // Calls f(T{}, TileShape<..>{}) for the tensor's type and head size.
 template <class F>
 void with_shape(const Tensor& qkv, const F& f) {
@@ -280,25 +214,27 @@ void with_shape(const Tensor& qkv, const F& f) {
 
 }  // namespace
 
-// The logarithms of the sums: [A, T] fp32.
+// The logarithms of the sums: [A, T] fp32, to base 2 on tensor cores.
 size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) {
   return static_cast<size_t>(tokens * heads) * sizeof(float);
 }
 
 void attention_forward(const AttentionForward& op, const Context& context) {
+  if (takes_tensor_cores(op.qkv)) return attention_forward_mma(op, context);
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
-    const Blocks b = blocks<Tile>(op);
-    launch(b.launch, context.stream, forward_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.context), data<float>(op.saved));
+    const AttentionBlocks b = attention_blocks(op, Tile::kOwn, kAttentionWarps * kWarp);
+    launch(b.launch, context.stream, forward_kernel<T, Tile>, attention_operands<T>(op), b.pieces, data<T>(op.context), data<float>(op.saved));
   });
 }
 
 void attention_backward(const AttentionBackward& op, const Context& context) {
+  if (takes_tensor_cores(op.qkv)) return attention_backward_mma(op, context);
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
-    const Blocks b = blocks<Tile>(op);
+    const AttentionBlocks b = attention_blocks(op, Tile::kOwn, kAttentionWarps * kWarp);
     float* const deltas = context.workspace.get<float>(op.qkv.shape()[0] * op.qkv.shape()[2]);
-    launch(b.launch, context.stream, d_query_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context),
+    launch(b.launch, context.stream, d_query_kernel<T, Tile>, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context),
            data<float>(op.saved), deltas, data<T>(op.d_qkv));
-    launch(b.launch, context.stream, d_key_value_kernel<T, Tile>, operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved),
+    launch(b.launch, context.stream, d_key_value_kernel<T, Tile>, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved),
            deltas, data<T>(op.d_qkv));
   });
 }

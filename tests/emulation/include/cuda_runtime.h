@@ -40,7 +40,7 @@ namespace emulation {
 // A fault of a kernel: message with the block, the thread and the place.
 [[noreturn]] void fail(const char* what, std::source_location where = std::source_location::current());
 
-enum class WarpOperation : uint8_t { kSync, kShuffle, kShuffleUp, kShuffleDown, kShuffleXor, kBallot };
+enum class WarpOperation : uint8_t { kSync, kShuffle, kShuffleUp, kShuffleDown, kShuffleXor, kBallot, kMma, kLoadMatrix };
 // All lanes of `mask` meet; each gets the value of its source lane (shuffles) or the bits of those with a value other than 0 (ballot).
 uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, int operand, int width, const std::source_location& where);
 
@@ -53,6 +53,17 @@ T shuffle(WarpOperation operation, unsigned mask, T value, int operand, int widt
   std::memcpy(&value, &bits, sizeof value);
   return value;
 }
+
+// What the kernels' inline PTX does (src/ops/cuda/device/mma.cuh), with the fragments of the PTX ISA. All 32 lanes of a warp take part in
+// mma and ldmatrix. number(bits) is the value of a 16-bit number.
+void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], float (*number)(uint16_t),
+                  std::source_location where = std::source_location::current());
+// 1, 2 or 4 matrices (`count`) to matrices[0 .. count - 1]; `row` of the first 8 * count lanes is used, as on the device.
+void ldmatrix(uint32_t* matrices, int count, bool transposed, const void* row, std::source_location where = std::source_location::current());
+// Copies of 4, 8 or 16 bytes, or zeros, that happen when they are waited for; until then NaN are there.
+void copy_async(void* to, const void* from, int bytes, bool valid, std::source_location where = std::source_location::current());
+void commit_copies();
+void wait_for_copies(int pending);
 
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel, size_t kernel_bytes);
 
