@@ -49,7 +49,7 @@ __device__ Scalars scalars_of(const Settings& settings, float weight_decay, cons
 // The order of the operations is that of ops/cpu/adam_step.cpp, and CMakeLists.txt forbids the compiler to contract them, so that the weights agree to
 // the bit.
 template <AdamKind kind, class T>
-__global__ void update(Ranges<Entry<T>> ranges, const StepState* state, Settings settings) {
+__global__ void update(const __grid_constant__ Ranges<Entry<T>> ranges, const StepState* state, Settings settings) {
   __shared__ Scalars shared;
   const int mine = ranges.mine();
   const Entry<T>& x = ranges.entry[mine];

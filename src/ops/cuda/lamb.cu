@@ -20,7 +20,7 @@ struct DirectionEntry {
   float weight_decay;
 };
 
-__global__ void direction_of(Ranges<DirectionEntry> ranges, const StepState* state, Settings s) {
+__global__ void direction_of(const __grid_constant__ Ranges<DirectionEntry> ranges, const StepState* state, Settings s) {
   const int mine = ranges.mine();
   const DirectionEntry& x = ranges.entry[mine];
   const float scale = state->gradient_scale, correction1 = state->bias_correction1, root2 = sqrtf(state->bias_correction2);
@@ -51,7 +51,7 @@ struct ApplyEntry {
 };
 
 template <class T>
-__global__ void step_along(Ranges<ApplyEntry<T>> ranges, const StepState* state) {
+__global__ void step_along(const __grid_constant__ Ranges<ApplyEntry<T>> ranges, const StepState* state) {
   const int mine = ranges.mine();
   const ApplyEntry<T>& x = ranges.entry[mine];
   const float step_size = state->learning_rate * *x.trust_ratio;
