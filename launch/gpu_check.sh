@@ -11,7 +11,7 @@
 set -euo pipefail
 
 all_steps=(parity golden training exactness sanitizer benchmark)
-declare -A limits=([parity]=60 [golden]=30 [training]=120 [exactness]=60 [sanitizer]=120 [benchmark]=200)  # seconds on a card; together less than 10 minutes
+declare -A limits=([parity]=45 [golden]=30 [training]=175 [exactness]=55 [sanitizer]=120 [benchmark]=170)  # seconds on a card; together less than 10 minutes
 
 usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 fail() {
@@ -56,7 +56,8 @@ if [[ -n $data && ! -e $data/dev.tsv ]]; then fail 66 "$data has neither dev.tsv
 if [[ -z $model && -d $root/runs/models/minilm ]]; then model=$root/runs/models/minilm; fi
 doctor=$("$CHECK_PROGRAM" doctor --json) || fail 69 "$CHECK_PROGRAM does not run here; see its message above"
 versions=$("$CHECK_PROGRAM" --version --json)
-if ! ((dry)) && [[ $doctor != *'"cuda:0"'* ]]; then
+usable='"cuda:[0-9]+":\{"value":"[^"]*","problem":""'
+if ! ((dry)) && [[ ! $doctor =~ $usable ]]; then
   fail 69 "mpibert finds no card that it can use ('$CHECK_PROGRAM doctor' says why); --dry-run tries the script on the CPU"
 fi
 
@@ -74,7 +75,7 @@ done
 
 # record STEP STATE CHECK DETAIL: a row of the results, shown at once
 record() {
-  printf '%s\t%s\t%s\t%s\n' "$@" >>"$output/results.tsv"
+  printf '%s\t%s\t%s\t%s\n' "${@//$'\t'/ }" >>"$output/results.tsv"
   printf '%-10s %-8s %-18s %s\n' "$@"
 }
 # run STEP: its results, each as it comes
@@ -86,7 +87,7 @@ run() {
   if [[ $status -eq 124 || $status -eq 137 ]]; then
     record "$step" FAIL "$step" "not done after $limit s; see $output/$step"
   elif [[ $status -ne 0 ]]; then
-    record "$step" FAIL "$step" "ended with $status; see $output/$step/log: $(tail -n 1 "$output/$step/log" | tr '\t' ' ')"
+    record "$step" FAIL "$step" "ended with $status; see $output/$step/log: $(tail -n 1 "$output/$step/log")"
   elif [[ ! -s $output/$step/results ]]; then
     record "$step" FAIL "$step" "checked nothing"
   fi
@@ -97,7 +98,8 @@ for step in $steps; do run "$step"; done
 
 # text STRING: as JSON
 text() {
-  local escaped=${1//\\/\\\\}
+  local escaped=${1//[[:cntrl:]]/ }
+  escaped=${escaped//\\/\\\\}
   printf '"%s"' "${escaped//\"/\\\"}"
 }
 count() { awk -F '\t' -v state="$1" '$2 == state {n++} END {print n + 0}' "$output/results.tsv"; }

@@ -15,13 +15,13 @@ if tiny; then
   options+=(--cases toy-bf16 --repeats 1 --steps 1)
 else
   peers=eager,compile
-  options+=(--cases "large-s128-bf16,large-mix512-bf16,base-mrpc-bf16" --repeats 2 --steps 10 --threads 8 --peer-seconds 60)
+  options+=(--cases "large-s128-bf16,large-mix512-bf16,base-mrpc-bf16" --repeats 1 --steps 20 --threads "$(($(nproc) < 8 ? $(nproc) : 8))" --peer-seconds 60)
 fi
 if ! python3 -c 'import torch, transformers' 2>/dev/null; then
   peers=none
   result SKIPPED peers "python3 has no torch and transformers"
 fi
+# Each case is a result as soon as it is measured.
 status=0
-python3 "$root/tests/benchmark/training_step.py" "${options[@]}" --peers "$peers" >"$CHECK_OUTPUT/benchmark.txt" || status=$?
-while read -r case rest; do result PASS "$case" "$rest"; done <"$CHECK_OUTPUT/benchmark.txt"
+python3 "$root/tests/benchmark/training_step.py" "${options[@]}" --peers "$peers" | while read -r case rest; do result PASS "$case" "$rest"; done || status=$?
 if [[ $status -ne 0 ]]; then result FAIL benchmark "training_step.py ended with $status"; fi
