@@ -51,7 +51,7 @@ for script in launch/*.sh datasets/*/prepare.sh datasets/models/minilm.sh; do
   expect "$script --help" 0 "$(code "$script" --help)"
   expect "$script --help says usage" yes "$(grep -q "^usage: $script" "$work/out" && echo yes)"
 done
-for script in launch/install.sh launch/build.sh launch/local.sh launch/hosts.sh launch/quickstart.sh datasets/mrpc/prepare.sh datasets/models/minilm.sh; do
+for script in launch/install.sh launch/build.sh launch/local.sh launch/hosts.sh launch/quickstart.sh launch/bundle.sh launch/gpu_check.sh datasets/mrpc/prepare.sh datasets/models/minilm.sh; do
   expect "$script refuses an unknown option" 2 "$(code "$script" --no-such-option)"
 done
 
@@ -90,6 +90,46 @@ expect "test.sh says how many" yes "$(grep -q '^tests    5$' "$work/out" && echo
 expect "test.sh fails without tests" 1 "$(report 0 0 0)"
 expect "test.sh fails with a failure" 1 "$(report 5 1 0)"
 expect "test.sh fails when tests did not run" 1 "$(report 5 0 1)"
+
+# gpu_check.sh: what becomes of what the steps say, with steps that do as they are told.
+check=$work/check
+mkdir -p "$check"/{launch,tests/device,built}
+cp launch/gpu_check.sh "$check/launch/"
+step() { # NAME BODY
+  printf '#!/usr/bin/env bash\n%s\n' "$2" >"$check/tests/device/$1.sh"
+  chmod +x "$check/tests/device/$1.sh"
+}
+card() { # PROBLEM: an mpibert that finds a card
+  stand_in mpibert "if [[ \$1 == doctor ]]; then echo '{\"cuda:0\":{\"value\":\"a card\",\"problem\":\"$1\",\"remedy\":\"\"}}'; else echo '{}'; fi"
+  mv "$work/bin/mpibert" "$check/built/mpibert"
+}
+run_check() { code "$check/launch/gpu_check.sh" --build "$check/built" --output "$work/checked" "$@"; }
+card ""
+# shellcheck disable=SC2016
+step parity 'echo "PASS adds on $CHECK_DEVICE"'
+step golden 'echo "PASS good"; echo "FAIL bad \"quoted\" words"'
+step training 'echo "PASS begun"; echo "its last words" >&2; exit 3'
+step exactness ':'
+step sanitizer 'echo "SKIPPED tool none here"'
+step benchmark 'echo "PASS fast"'
+expect "gpu_check.sh passes" 0 "$(run_check --steps parity,sanitizer)"
+expect "gpu_check.sh computes on the card" yes "$(grep -q 'PASS *adds *on cuda$' "$work/out" && echo yes)"
+expect "gpu_check.sh counts" yes "$(grep -q '^1 passed, 0 failed, 1 skipped' "$work/out" && echo yes)"
+expect "gpu_check.sh fails" 1 "$(run_check)"
+expect "gpu_check.sh goes on" yes "$(grep -q 'PASS *fast' "$work/out" && echo yes)"
+expect "gpu_check.sh says what a step died of" yes "$(grep -q '^training *FAIL.*ended with 3.*its last words' "$work/out" && echo yes)"
+expect "gpu_check.sh wants results" yes "$(grep -q '^exactness *FAIL.*checked nothing' "$work/out" && echo yes)"
+expect "gpu_check.sh counts failures" yes "$(grep -q '"passed": 4, "failed": 3, "skipped": 1' "$work/checked/results.json" && echo yes)"
+if command -v python3 >/dev/null; then expect "results.json" 0 "$(code python3 -m json.tool "$work/checked/results.json")"; fi
+expect "only skipped is not passed" 1 "$(run_check --steps sanitizer)"
+expect "gpu_check.sh knows its steps" 2 "$(run_check --steps parity,speed)"
+card "taken"
+expect "gpu_check.sh wants a card" 69 "$(run_check)"
+# shellcheck disable=SC2016
+step parity 'echo "PASS adds on $CHECK_DEVICE"'
+expect "gpu_check.sh --dry-run wants none" 0 "$(run_check --dry-run --steps parity)"
+expect "gpu_check.sh --dry-run computes on the CPU" yes "$(grep -q 'on cpu$' "$work/out" && echo yes)"
+expect "gpu_check.sh misses its program" 66 "$(code launch/gpu_check.sh --build "$work/none")"
 
 # slurm: which codes put the job back.
 # shellcheck disable=SC2016

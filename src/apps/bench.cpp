@@ -137,6 +137,7 @@ int bench_step(const Settings& settings) {
                                     {"median_ms", step * 1e3},
                                     {"sequences_per_s", static_cast<double>(outcome.sequences) / step},
                                     {"gflops", outcome.flops / step / 1e9},
+                                    {"device_bytes", session.backend->allocated_bytes()},
                                     {"samples_ms", seconds}}
                  .dump());
   return 0;

@@ -13,6 +13,7 @@ const std::vector<Command>& commands() {
       {.name = "checkpoint", .help = "ls, verify, digest or diff of checkpoints", .positional = "arguments", .declare = declare_checkpoint},
       {.name = "config", .help = "show or check the settings that a command would run with", .declare = declare_config},
       {.name = "doctor", .help = "what this machine has, and what is wrong with it", .declare = declare_doctor},
+      {.name = "plan", .help = "memory and work of a training before it is started", .declare = declare_plan},
       {.name = "bench", .help = "step or matmul: how fast this machine is", .positional = "arguments", .uses_mpi = true, .declare = declare_bench},
       {.name = "version", .help = "versions of this program and its libraries", .declare = declare_version},
   };

@@ -14,6 +14,7 @@ std::function<int()> declare_tokenize(Options& options);
 std::function<int()> declare_checkpoint(Options& options);
 std::function<int()> declare_config(Options& options);
 std::function<int()> declare_doctor(Options& options);
+std::function<int()> declare_plan(Options& options);
 std::function<int()> declare_bench(Options& options);
 std::function<int()> declare_version(Options& options);
 

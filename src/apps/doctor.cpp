@@ -8,9 +8,11 @@
 #include <nlohmann/json.hpp>
 
 #include "apps/declarations.h"
+#include "apps/session.h"
 #include "apps/version.h"
 #include "mpibert/base/error.h"
 #include "mpibert/ops/backend.h"
+#include "mpibert/ops/cards.h"
 
 namespace mpibert::apps {
 
@@ -77,6 +79,36 @@ Finding devices() {
   return finding;
 }
 
+// The file that the driver's kernel module keeps; the runtime knows only which CUDA the driver serves.
+std::string driver_version() {
+  std::ifstream in("/sys/module/nvidia/version");
+  std::string version;
+  std::getline(in, version);
+  return version;
+}
+
+// One for each card, the driver, and which of them the ranks of this host take.
+std::vector<Finding> cards() {
+  const auto gib = [](size_t bytes) { return static_cast<double>(bytes >> 20) / 1024; };
+  std::vector<Finding> findings;
+  for (const CardDescription& card : describe_cards()) {
+    Finding finding{.what = str_cat("cuda:", findings.size()), .value = card.name};
+    if (card.memory_bytes > 0)
+      finding.value += str_cat(", compute capability ", card.capability_major, ".", card.capability_minor, ", ", card.multiprocessors, " multiprocessors, ", number_text(gib(card.free_bytes)), " of ",
+                               number_text(gib(card.memory_bytes)), " GiB free");
+    finding.problem = card.problem;
+    if (!card.problem.empty()) finding.remedy = "hide it with CUDA_VISIBLE_DEVICES, or see nvidia-smi for what holds it";
+    findings.push_back(finding);
+  }
+  const auto count = static_cast<int>(findings.size());
+  if (count == 0) return findings;
+  if (const std::string version = driver_version(); !version.empty()) findings.push_back({.what = "driver", .value = version});
+  std::string map;
+  for (int rank = 0; rank <= count; ++rank) map += str_cat(rank, " -> cuda:", device_of_rank("cuda", rank).index, ", ");
+  findings.push_back({.what = "ranks of this host", .value = map + "..."});
+  return findings;
+}
+
 Finding memory() { return {.what = "memory", .value = str_cat(proc_value("/proc/meminfo", "MemTotal"), " in all, ", proc_value("/proc/meminfo", "MemAvailable"), " free")}; }
 
 Finding disk() {
@@ -101,6 +133,7 @@ std::function<int()> declare_doctor(Options& options) {
   options.add({.name = "json", .target = &settings->json, .help = "one JSON object"});
   return [settings] {
     std::vector<Finding> findings = {processor(), threads(), devices(), memory(), disk()};
+    for (const Finding& card : cards()) findings.push_back(card);
     for (const auto& [name, version] : versions()) findings.push_back({.what = name, .value = version});
     nlohmann::ordered_json object;
     int problems = 0;

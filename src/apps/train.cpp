@@ -88,6 +88,8 @@ BatchLimits limits_of(int64_t tokens, int64_t max_seq_length) {
   return {.tokens = tokens, .sequences = tokens / 2 + 1, .predictions = tokens / 4 + 1, .max_seq_length = max_seq_length};
 }
 
+int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t max_seq_length) { return std::max(std::min(flag, batch_tokens), max_seq_length); }
+
 int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session) {
   Communicator& comm = *session.comm;
   Dataset dataset(job.data, "train", comm.rank() == 0);
@@ -119,7 +121,7 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
   } else {
     plan.slots = flags.slots > 0 ? flags.slots : chosen_slots(flags.global_batch_size, dataset, comm.size());
   }
-  plan.micro_tokens = std::max(std::min(flags.micro_tokens, flags.global_batch_size * dataset.longest()), manifest.max_seq_length);
+  plan.micro_tokens = micro_tokens_of(flags.micro_tokens, flags.global_batch_size * dataset.longest(), manifest.max_seq_length);
 
   ParameterArena arena;
   Model model(source.config, arena, head_maker(job.task));

@@ -11,4 +11,8 @@ std::unique_ptr<Backend> make_cpu_backend();
 std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions& options);
 int cuda_device_count();
 
+// What Backend::attention_saved_bytes says on each, without a device of the kind.
+size_t cpu_attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length);
+size_t cuda_attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length);
+
 }  // namespace mpibert

@@ -1,6 +1,7 @@
 // What a build without CUDA has in the place of src/ops/cuda/.
 
 #include "mpibert/base/error.h"
+#include "mpibert/ops/cards.h"
 #include "ops/make.h"
 
 namespace mpibert {
@@ -10,6 +11,12 @@ std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions&) {
 }
 
 int cuda_device_count() { return 0; }
+
+size_t cuda_attention_saved_bytes(int64_t, int64_t, int64_t, int64_t) {
+  throw Error(ErrorKind::kDevice, "built without CUDA: this program does not know what a card would need; plan for the CPU (--device cpu)");
+}
+
+std::vector<CardDescription> describe_cards() { return {}; }
 
 std::string cuda_version() { return "not built in"; }
 

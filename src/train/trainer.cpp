@@ -53,19 +53,28 @@ Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterAr
   run_ = slots_of_rank(options.slots, comm.size(), comm.rank());
   plan_ = options.reduction == Reduction::kExact ? plan_fold(options.slots, comm.size(), comm.rank()) : one_buffer_plan(run_);
 
+  size_t before = backend.allocated_bytes();
+  const auto taken_by = [&](const char* part) {
+    const size_t now = backend.allocated_bytes();
+    memory_.emplace_back(part, static_cast<int64_t>(now - before));
+    before = now;
+  };
   const int64_t padded = padded_size(arena.size(), comm.size());
   bucket_ = bucket_size(options.bucket_mib, arena.size(), comm.size());
   arena.allocate(backend, compute, padded);
+  taken_by("values");
   for (int i = 0; i < plan_.buffers; ++i) {
     gradient_memory_.push_back(backend.allocate(static_cast<size_t>(padded) * sizeof(float)));
     gradients_.push_back(gradient_memory_.back().view(DType::kFloat32, {padded}));
     backend.zero(gradients_.back());
   }
+  taken_by("gradients");
   if (comm.size() > 1) {
     owned_memory_ = backend.allocate(static_cast<size_t>(padded / comm.size()) * sizeof(float));
     owned_ = owned_memory_.view(DType::kFloat32, {padded / comm.size()});
     reducer_.emplace(comm, owned_, bucket_, options.reduction);
   }
+  taken_by("summed gradients");
   state_memory_ = backend.allocate(sizeof(StepState));
   state_tensor_ = state_memory_.view(DType::kUInt8, {kStepStateBytes});
   const auto terms = static_cast<int64_t>(model.head().terms().size());
@@ -74,7 +83,9 @@ Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterAr
   labels_.assign(static_cast<size_t>(terms), 0);
   const std::vector<Piece> pieces = pieces_of(padded, bucket_, comm, comm.rank());
   norms_.emplace(backend, arena.segments(), pieces);
+  taken_by("losses and norms");
   optimizer_ = make_optimizer(options.optimizer, backend, arena, pieces);
+  taken_by("moments and masters");
   state_.seed = options.seed;
 }
 

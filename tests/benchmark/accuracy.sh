@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# usage: accuracy.sh PROGRAM TASK DATA MODEL OUTPUT [--seeds "1 2 3"] [--ranks 2] [--precision fp32] [more options of mpibert finetune]
+# usage: accuracy.sh PROGRAM TASK DATA MODEL OUTPUT [--seeds "1 2 3"] [--ranks 2] [--precision fp32] [--device cpu] [more options of mpibert finetune]
 # Fine-tunes a pretrained model on mrpc or sst2 with several seeds and prints the scores of each and their mean; `evaluate` and `predict` with each
 # saved model must give the same scores.
 set -euo pipefail
@@ -10,12 +10,13 @@ if (($# < 5)); then
 fi
 program=$1 task=$2 data=$3 model=$4 output=$5
 shift 5
-seeds="42 43 44" ranks=2 precision=fp32 options=()
+seeds="42 43 44" ranks=2 precision=fp32 device=cpu options=()
 while (($#)); do
   case $1 in
     --seeds) seeds=$2; shift 2 ;;
     --ranks) ranks=$2; shift 2 ;;
     --precision) precision=$2; shift 2 ;;
+    --device) device=$2; shift 2 ;;
     *) options+=("$1"); shift ;;
   esac
 done
@@ -32,9 +33,9 @@ tail -n +2 "$data/dev.tsv" | tr -d '\r' | cut -f "$label" >"$output/labels"
 for seed in $seeds; do
   run=$output/seed-$seed
   "$here/launch/local.sh" "$ranks" "$program" finetune --task "$task" --data "$data" --model "$model" --output-dir "$run" \
-    --seed "$seed" --max-seq-length 128 --report-steps 50 --precision "$precision" "${options[@]}" >"$run.json"
-  "$here/launch/local.sh" "$ranks" "$program" evaluate --task "$task" --data "$data" --model "$run" --precision "$precision" >"$run.evaluate.json"
-  "$program" predict --task "$task" --model "$run" --input "$output/texts" --precision "$precision" >"$run.predict.jsonl"
+    --seed "$seed" --max-seq-length 128 --report-steps 50 --precision "$precision" --device "$device" "${options[@]}" >"$run.json"
+  "$here/launch/local.sh" "$ranks" "$program" evaluate --task "$task" --data "$data" --model "$run" --precision "$precision" --device "$device" >"$run.evaluate.json"
+  "$program" predict --task "$task" --model "$run" --input "$output/texts" --precision "$precision" --device "$device" >"$run.predict.jsonl"
   cat "$run.json"
 done
 # shellcheck disable=SC2086  # one word a seed

@@ -64,6 +64,18 @@ TEST_P(EmulatedTraining, NcclGivesTheBitsOfTheHostsMemory) {
   for (const int ranks : {2, 3, 4}) EXPECT_EQ(run(str_cat("nccl", ranks), ranks, "nccl"), expected) << ranks << " ranks";
 }
 
+// What doctor says of a card, and gpu_check.sh looks for; and the plan of a training on one.
+TEST(EmulatedCard, IsDescribedAndPlannedFor) {
+  const Launch launch{.program = MPIBERT_EMULATED_PROGRAM};
+  EXPECT_THAT(expect_code(0, {"doctor", "--json"}, launch).out, testing::HasSubstr("\"cuda:0\":{\"value\":\"emulated card, compute capability 9.0, 4 multiprocessors, "));
+  EXPECT_THAT(expect_code(0, {"doctor"}, launch).out, testing::HasSubstr("ranks of this host: 0 -> cuda:0, 1 -> cuda:0, ..."));
+  const std::string config = (sample() / "model" / "config.json").string();
+  const std::vector<std::string> common = {"--model", config, "--device", "cuda", "--micro-tokens", "256"};
+  std::vector<std::string> plan = {"plan", "--json", "--max-seq-length", "64"};
+  plan.insert(plan.end(), common.begin(), common.end());
+  EXPECT_GT(number_in(expect_code(0, plan, launch).out, "largest_micro_tokens"), 256);
+}
+
 INSTANTIATE_TEST_SUITE_P(Precision, EmulatedTraining, testing::Values("fp32", "bf16"), [](const auto& each) { return std::string(each.param); });
 
 // What the program does when the cards cannot be joined, or no longer.

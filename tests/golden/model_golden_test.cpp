@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
-#include <ostream>
 #include <set>
+#include <tuple>
 
+#include "mpibert/base/error.h"
 #include "mpibert/optim/optimizer.h"
 #include "mpibert/optim/schedule.h"
+#include "mpibert/train/evaluator.h"
+#include "tests/support/backends.h"
 #include "tests/support/tiny_model.h"
 
 namespace mpibert {
@@ -18,14 +21,12 @@ namespace {
 using test::Fixture;
 using test::TinyModel;
 
-struct GoldenCase {
-  const char* fixture;
-  DType precision;
-};
+// A fixture on a backend, in a precision.
+using GoldenCase = std::tuple<const char*, test::BackendCase>;
 std::string case_name(const testing::TestParamInfo<GoldenCase>& info) {
-  return std::string(info.param.fixture) + "_" + std::string(name_of(info.param.precision));
+  const auto& [fixture, on] = info.param;
+  return str_cat(fixture, "_", test::device_name(on.device), "_", name_of(on.precision));
 }
-void PrintTo(const GoldenCase& c, std::ostream* out) { *out << c.fixture << " in " << name_of(c.precision); }
 
 // Distances are relative to the larger of the tensor's norm and what it would be if the numbers of `whole` were spread evenly: gradients that
 // are zero in exact arithmetic (the keys' biases) have no scale of their own.
@@ -71,10 +72,11 @@ Model::MakeHead head_of(const Fixture& fixture) {
 
 class Golden : public testing::TestWithParam<GoldenCase> {
  protected:
-  Fixture fixture{GetParam().fixture};
-  TinyModel tiny{test::tiny_config(fixture.attribute("hidden_act")), head_of(fixture), GetParam().precision};
+  test::BackendCase on = std::get<1>(GetParam());
+  Fixture fixture{std::get<0>(GetParam())};
+  TinyModel tiny{test::tiny_config(fixture.attribute("hidden_act")), head_of(fixture), on.precision, TinyModel::kLimits, true, on.device};
   Batch batch = batch_of(fixture);
-  double tolerance_ = tolerance(GetParam().precision);
+  double tolerance_ = tolerance(on.precision);
 };
 
 TEST_P(Golden, Logits) {
@@ -115,11 +117,7 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Values(GoldenCase{"pretraining_gelu", DType::kFloat32}, GoldenCase{"pretraining_gelu_new", DType::kFloat32},
-                                         GoldenCase{"classification", DType::kFloat32}, GoldenCase{"regression", DType::kFloat32},
-                                         GoldenCase{"pretraining_gelu", DType::kBFloat16}, GoldenCase{"pretraining_gelu_new", DType::kBFloat16},
-                                         GoldenCase{"classification", DType::kBFloat16}, GoldenCase{"regression", DType::kBFloat16}),
-                         case_name);
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression"), testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.
 TEST(GoldenGelu, ErfAndTanhAreToldApart) {
@@ -131,9 +129,14 @@ TEST(GoldenGelu, ErfAndTanhAreToldApart) {
 }
 
 // Ten steps as PyTorch makes them: warm-up, clipping by the norm, AdamW with decay of weights alone.
-TEST(GoldenTraining, TenStepsOfAdamW) {
+class GoldenTraining : public testing::TestWithParam<Device> {};
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenTraining, testing::ValuesIn(test::devices()), [](const auto& info) { return test::device_name(info.param); });
+
+TEST_P(GoldenTraining, TenStepsOfAdamW) {
   const Fixture fixture("pretraining_relu_steps");
-  TinyModel tiny(test::tiny_config("relu"), test::pretraining_head());
+  TinyModel tiny(test::tiny_config("relu"), test::pretraining_head(), DType::kFloat32, TinyModel::kLimits, true, GetParam());
+  const Buffer state_memory = tiny.backend->allocate(sizeof(StepState));
+  const Tensor state_tensor = state_memory.view(DType::kUInt8, {kStepStateBytes});
   const Batch batch = batch_of(fixture);
   const std::vector<Piece> pieces{{0, tiny.arena.padded_size(), 0}};
   const auto optimizer = make_optimizer({.kind = "adamw", .epsilon = 1e-6, .weight_decay = 0.01}, *tiny.backend, tiny.arena, pieces);
@@ -148,13 +151,14 @@ TEST(GoldenTraining, TenStepsOfAdamW) {
     EXPECT_NEAR(norm / fixture.floats("norms")[static_cast<size_t>(step)], 1, 1e-3) << "step " << step;
     StepState state{.learning_rate = static_cast<float>(learning_rate(schedule, step)), .gradient_scale = static_cast<float>(clip_scale(norm, 1))};
     optimizer->correct_bias(state, step + 1);
-    optimizer->step(Tensor(&state, DType::kUInt8, {kStepStateBytes}), tiny.arena.gradients(), {});
+    tiny.backend->upload(Tensor(&state, DType::kUInt8, {kStepStateBytes}), state_tensor);
+    optimizer->step(state_tensor, tiny.arena.gradients(), {});
   }
   for (const std::string& name : fixture.names("weight.")) {
     if (name.ends_with("key.bias")) continue;  // gradient zero but for rounding, which Adam divides by itself: its steps mean nothing
     const std::vector<float>& expected = fixture.floats("weight." + name);
     // Relative to how far ten steps can move, their summed rates.
-    EXPECT_LT(distance(test::floats_of(tiny.arena.find(name).value), expected, 0.06), 1e-3) << name;
+    EXPECT_LT(distance(host_floats(*tiny.backend, tiny.arena.find(name).value), expected, 0.06), 1e-3) << name;
   }
 }
 

@@ -11,6 +11,8 @@
 
 #include "mpibert/optim/optimizer.h"
 #include "mpibert/optim/schedule.h"
+#include "mpibert/train/evaluator.h"
+#include "tests/support/backends.h"
 #include "tests/support/fixture.h"
 #include "tests/support/tiny_model.h"
 
@@ -27,7 +29,8 @@ const std::vector<Piece> kTwoPieces{{0, 4096, 8192}, {4096, 12288, 0}};
 
 class FourParameters {
  public:
-  FourParameters(const OptimizerOptions& options, std::vector<Piece> pieces, DType compute = DType::kFloat32) : options_(options), pieces_(std::move(pieces)) {
+  FourParameters(Device device, const OptimizerOptions& options, std::vector<Piece> pieces, DType compute = DType::kFloat32)
+      : options_(options), backend_(make_backend(device)), pieces_(std::move(pieces)) {
     arena_.add("a.weight", {37, 11}, Init::kNormal, true);
     arena_.add("a.bias", {37}, Init::kZero, false);
     arena_.add("b.weight", {2, 4101}, Init::kNormal, true);
@@ -48,28 +51,40 @@ class FourParameters {
       std::ranges::transform(numbers, p.in(host(flat)).span<float>().begin(), [](int k) { return static_cast<float>(k) / 1024; });
     }
     for (const Piece& p : pieces_) std::copy(flat.begin() + p.begin, flat.begin() + p.end, owned.begin() + p.local);
+    const Tensor gradient = on_device(gradient_memory_, owned.data(), DType::kFloat32, {static_cast<int64_t>(owned.size())});
     StepState state{.learning_rate = 1e-2f * std::min(1.0f, static_cast<float>(t + 1) / 4)};
     if (options_.kind == "nvlamb") {
       const NormBlocks blocks(*backend_, arena_.segments(), pieces_);
-      state.gradient_scale = static_cast<float>(clip_scale(std::sqrt(NormBlocks::total(blocks.cells(*backend_, host(owned), sum))), 1.0));
+      state.gradient_scale = static_cast<float>(clip_scale(std::sqrt(NormBlocks::total(blocks.cells(*backend_, gradient, sum))), 1.0));
     }
     optimizer_->correct_bias(state, t + 1);
-    optimizer_->step(Tensor(&state, DType::kUInt8, {kStepStateBytes}), host(owned), sum);
+    optimizer_->step(on_device(state_memory_, &state, DType::kUInt8, {kStepStateBytes}), gradient, sum);
   }
 
-  std::vector<float> values(const std::string& name) { return test::floats_of(arena_.find(name).value); }
+  std::vector<float> values(const std::string& name) const { return host_floats(*backend_, arena_.find(name).value); }
+  std::vector<float> values() const { return host_floats(*backend_, arena_.values()); }
   const Optimizer& optimizer() const { return *optimizer_; }
   const ParameterArena& arena() const { return arena_; }
 
  private:
   static Tensor host(std::vector<float>& numbers) { return host_tensor(std::span(numbers), {static_cast<int64_t>(numbers.size())}); }
+  // A copy of the host's bytes in `memory`.
+  Tensor on_device(Buffer& memory, void* data, DType dtype, Shape shape) {
+    memory = backend_->allocate(static_cast<size_t>(shape.size()) * bytes_of(dtype));
+    backend_->upload(Tensor(data, dtype, shape), memory.view(dtype, shape));
+    return memory.view(dtype, shape);
+  }
 
   OptimizerOptions options_;
-  std::unique_ptr<Backend> backend_ = make_backend({});
+  std::unique_ptr<Backend> backend_;
   ParameterArena arena_;
   std::vector<Piece> pieces_;
   std::unique_ptr<Optimizer> optimizer_;
+  Buffer gradient_memory_, state_memory_;
 };
+
+class GoldenOptimizers : public testing::TestWithParam<Device> {};
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenOptimizers, testing::ValuesIn(test::devices()), [](const auto& info) { return test::device_name(info.param); });
 
 struct OptimizerCase {
   const char* name;
@@ -85,11 +100,11 @@ const std::vector<OptimizerCase> kCases{
     {"nvlamb-all", {.kind = "nvlamb", .epsilon = 1e-6, .use_nvlamb = true}},
 };
 
-TEST(GoldenOptimizers, TenStepsInOnePieceAndInSeveral) {
+TEST_P(GoldenOptimizers, TenStepsInOnePieceAndInSeveral) {
   const Fixture fixture("optimizers");
   for (const OptimizerCase& c : kCases)
     for (const std::vector<Piece>& pieces : {kWhole, kTwoPieces}) {
-      FourParameters four(c.options, pieces);
+      FourParameters four(GetParam(), c.options, pieces);
       for (int64_t t = 0; t < 10; ++t) four.step(t);
       for (const Parameter& p : four.arena().parameters()) {
         const std::vector<float>& expected = fixture.floats(std::string(c.name) + "." + p.name);
@@ -104,9 +119,9 @@ TEST(GoldenOptimizers, TenStepsInOnePieceAndInSeveral) {
     }
 }
 
-TEST(GoldenOptimizers, PiecesDoNotChangeOneBit) {
+TEST_P(GoldenOptimizers, PiecesDoNotChangeOneBit) {
   for (const OptimizerCase& c : kCases) {
-    FourParameters whole(c.options, kWhole), pieces(c.options, kTwoPieces);
+    FourParameters whole(GetParam(), c.options, kWhole), pieces(GetParam(), c.options, kTwoPieces);
     for (int64_t t = 0; t < 3; ++t) whole.step(t), pieces.step(t);
     for (const Parameter& p : whole.arena().parameters()) EXPECT_EQ(whole.values(p.name), pieces.values(p.name)) << c.name << " " << p.name;
   }
@@ -114,14 +129,14 @@ TEST(GoldenOptimizers, PiecesDoNotChangeOneBit) {
 
 // Three ranks, each with its own third of every array: what a rank needs of the others passes through the sum alone. The sums of a step are found
 // by running it on the ranks' copies until every exchange has what all ranks give.
-TEST(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
+TEST_P(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
   for (const OptimizerCase& c : kCases) {
-    FourParameters one(c.options, kWhole);
+    FourParameters one(GetParam(), c.options, kWhole);
     for (int64_t t = 0; t < 2; ++t) one.step(t);
 
     std::vector<std::vector<double>> sums;  // of the exchanges so far, in order
     const auto run_rank = [&](int64_t rank, const std::function<void(size_t, std::span<double>)>& exchange) {
-      auto four = std::make_unique<FourParameters>(c.options, std::vector<Piece>{{rank * 4096, (rank + 1) * 4096, 0}});
+      auto four = std::make_unique<FourParameters>(GetParam(), c.options, std::vector<Piece>{{rank * 4096, (rank + 1) * 4096, 0}});
       size_t call = 0;
       for (int64_t t = 0; t < 2; ++t) four->step(t, [&](std::span<double> numbers) { exchange(call++, numbers); });
       return four;
@@ -142,7 +157,7 @@ TEST(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
       if (known < calls) sums.push_back(total);
     }
     for (int64_t rank = 0; rank < 3; ++rank) {
-      const std::vector<float> found = test::floats_of(run_rank(rank, replay)->arena().values()), expected = test::floats_of(one.arena().values());
+      const std::vector<float> found = run_rank(rank, replay)->values(), expected = one.values();
       const auto piece = [&](const std::vector<float>& all) { return std::vector<float>(all.begin() + rank * 4096, all.begin() + (rank + 1) * 4096); };
       EXPECT_EQ(piece(found), piece(expected)) << c.name << " rank " << rank;
     }
@@ -150,9 +165,9 @@ TEST(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
 }
 
 // With bf16 values the masters are kept apart in fp32 and move as those of fp32 do; the values are they, rounded.
-TEST(GoldenOptimizers, Bf16ValuesAreRoundedMasters) {
+TEST_P(GoldenOptimizers, Bf16ValuesAreRoundedMasters) {
   for (const OptimizerCase& c : kCases) {
-    FourParameters fp32(c.options, kTwoPieces), bf16(c.options, kTwoPieces, DType::kBFloat16);
+    FourParameters fp32(GetParam(), c.options, kTwoPieces), bf16(GetParam(), c.options, kTwoPieces, DType::kBFloat16);
     EXPECT_EQ(fp32.optimizer().buffers().size(), 2u);
     ASSERT_EQ(bf16.optimizer().buffers().size(), 3u);
     EXPECT_EQ(bf16.optimizer().buffers()[2].first, "master");

@@ -14,8 +14,6 @@
 namespace mpibert::test {
 namespace {
 
-std::string device_name(Device device) { return device.type == DeviceType::kCpu ? "cpu" : "cuda"; }
-
 template <class T>
 void fill(const Tensor& host, const Numbers& numbers) {
   const auto span = host.span<T>();
@@ -44,11 +42,19 @@ Numbers to_numbers(const Tensor& host) {
 
 }  // namespace
 
+std::string device_name(Device device) { return device.type == DeviceType::kCpu ? "cpu" : "cuda"; }
+
+std::vector<Device> devices() {
+  std::vector<Device> found;
+  for (const DeviceType type : {DeviceType::kCpu, DeviceType::kCuda})
+    if (device_count(type) > 0) found.push_back({type, 0});
+  return found;
+}
+
 std::vector<BackendCase> backend_cases() {
   std::vector<BackendCase> cases;
-  for (const DeviceType type : {DeviceType::kCpu, DeviceType::kCuda})
-    if (device_count(type) > 0)
-      for (const DType precision : {DType::kFloat32, DType::kBFloat16}) cases.push_back({Device{type, 0}, precision});
+  for (const Device device : devices())
+    for (const DType precision : {DType::kFloat32, DType::kBFloat16}) cases.push_back({device, precision});
   return cases;
 }
 

@@ -30,6 +30,10 @@ std::vector<BackendCase> backend_cases();
 std::string case_name(const testing::TestParamInfo<BackendCase>& info);  // "cpu_bf16"
 void PrintTo(const BackendCase& backend_case, std::ostream* out);
 
+// The devices alone, for tests that choose their precision, with names "cpu" and "cuda".
+std::vector<Device> devices();
+std::string device_name(Device device);
+
 #define MPIBERT_ON_EVERY_BACKEND(Suite) \
   INSTANTIATE_TEST_SUITE_P(Backends, Suite, testing::ValuesIn(mpibert::test::backend_cases()), mpibert::test::case_name)
 

@@ -41,6 +41,11 @@ void flip_byte(const std::filesystem::path& path, size_t offset) {
 
 void truncate_to(const std::filesystem::path& path, size_t bytes) { std::filesystem::resize_file(path, bytes); }
 
+std::filesystem::path source_folder() {
+  const char* chosen = std::getenv("MPIBERT_SOURCE_DIR");
+  return chosen ? chosen : MPIBERT_SOURCE_DIR;
+}
+
 std::optional<std::filesystem::path> real_data() {
   const char* chosen = std::getenv("MPIBERT_DATA");
   const std::filesystem::path path = chosen ? chosen : MPIBERT_TEST_DATA;

@@ -22,7 +22,7 @@ std::vector<T> take(const std::string& bytes, size_t& at, int64_t count) {
 }  // namespace
 
 Fixture::Fixture(const std::string& name) {
-  const std::string bytes = read_text(std::string(MPIBERT_SOURCE_DIR) + "/tests/golden/fixtures/" + name + ".golden");
+  const std::string bytes = read_text(source_folder() / "tests/golden/fixtures" / (name + ".golden"));
   const size_t end = bytes.find("\n\n");
   if (!bytes.starts_with("mpibert-fixture 1\n") || end == std::string::npos) throw std::runtime_error(name + " is no fixture of version 1");
   std::istringstream lines(bytes.substr(0, end));

@@ -120,7 +120,7 @@ Finished Program::wait() {
 
 Finished run_program(const std::vector<std::string>& arguments, const Launch& launch) { return Program(arguments, launch).wait(); }
 
-std::filesystem::path sample() { return std::filesystem::path(MPIBERT_SOURCE_DIR) / "datasets" / "sample"; }
+std::filesystem::path sample() { return source_folder() / "datasets" / "sample"; }
 std::filesystem::path program() { return std::filesystem::path(MPIBERT_BINARY_DIR) / "mpibert"; }
 
 }  // namespace mpibert::test

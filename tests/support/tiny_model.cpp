@@ -1,7 +1,8 @@
 #include "tests/support/tiny_model.h"
 
 #include <algorithm>
-#include <cstring>
+
+#include "mpibert/train/evaluator.h"
 
 namespace mpibert::test {
 
@@ -31,8 +32,8 @@ Batch pack(const std::vector<Sequence>& sequences, int64_t max_position_embeddin
   return batch;
 }
 
-TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute, BatchLimits limits, bool train)
-    : backend(make_backend({})), model(config, arena, make_head) {
+TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute, BatchLimits limits, bool train, Device device)
+    : backend(make_backend(device)), model(config, arena, make_head) {
   arena.allocate(*backend, compute, arena.size());
   std::vector<float> masters(static_cast<size_t>(arena.padded_size()));
   const Tensor host = host_tensor(std::span(masters), {arena.padded_size()});
@@ -52,24 +53,28 @@ Pass TinyModel::pass(bool train) const {
   return {.train = train, .state = state_.view(DType::kUInt8, {kStepStateBytes}), .loss_sums = losses.elements(0, 4), .correct = losses.elements(4, 8)};
 }
 
+void TinyModel::upload_state() { backend->upload(Tensor(&state, DType::kUInt8, {kStepStateBytes}), state_.view(DType::kUInt8, {kStepStateBytes})); }
+
 void TinyModel::run(const Batch& batch, const GradientReady& ready, std::vector<int64_t> global_counts) {
   const std::vector<LossTerm> terms = model.head().terms();
   if (global_counts.empty()) global_counts = model.head().count(batch);
   for (size_t i = 0; i < terms.size(); ++i)
     state.loss_scale[i] = global_counts[i] > 0 ? terms[i].weight / static_cast<float>(global_counts[i]) : 0.0f;
-  std::memcpy(state_.view(DType::kUInt8, {kStepStateBytes}).data(), &state, sizeof state);
+  upload_state();
   model.forward(*backend, batch, pass(true));
   model.backward(*backend, batch, pass(true), ready);
 }
 
 void TinyModel::forward(const Batch& batch, bool train) {
-  std::memcpy(state_.view(DType::kUInt8, {kStepStateBytes}).data(), &state, sizeof state);
+  upload_state();
   model.forward(*backend, batch, pass(train));
 }
 
-std::vector<float> TinyModel::gradient(const std::string& parameter) const { return floats_of(arena.find(parameter).gradient); }
-std::vector<float> TinyModel::gradients() const { return floats_of(arena.gradients()); }
-std::vector<float> TinyModel::logits(int term) const { return floats_of(model.head().logits(term)); }
+std::vector<float> TinyModel::gradient(const std::string& parameter) const { return host_floats(*backend, arena.find(parameter).gradient); }
+std::vector<float> TinyModel::gradients() const { return host_floats(*backend, arena.gradients()); }
+std::vector<float> TinyModel::logits(int term) const { return host_floats(*backend, model.head().logits(term)); }
+
+std::vector<float> TinyModel::losses() const { return host_floats(*backend, losses_.view(DType::kFloat32, {8})); }
 
 void TinyModel::clear() {
   backend->zero(arena.gradients());
@@ -95,15 +100,6 @@ Model::MakeHead pretraining_head() {
 
 Model::MakeHead classification_head(int64_t num_labels) {
   return [num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, num_labels); };
-}
-
-std::vector<float> floats_of(const Tensor& t) {
-  std::vector<float> floats;
-  if (t.dtype() == DType::kFloat32)
-    for (const float x : t.span<float>()) floats.push_back(x);
-  else
-    for (const bfloat16 x : t.span<bfloat16>()) floats.push_back(static_cast<float>(x));
-  return floats;
 }
 
 }  // namespace mpibert::test

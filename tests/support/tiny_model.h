@@ -23,7 +23,7 @@ Batch pack(const std::vector<Sequence>& sequences, int64_t max_position_embeddin
 // A small model with closed-form weights, its memory, and one call for forward and backward.
 class TinyModel {
  public:
-  TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute = DType::kFloat32, BatchLimits limits = kLimits, bool train = true);
+  TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute = DType::kFloat32, BatchLimits limits = kLimits, bool train = true, Device device = {});
 
   // Adds to gradients and losses. Each term is scaled by 1 / its own labels of the batch, or of `global_counts`.
   void run(const Batch& batch, const GradientReady& ready = {}, std::vector<int64_t> global_counts = {});
@@ -31,8 +31,8 @@ class TinyModel {
 
   std::vector<float> gradient(const std::string& parameter) const;
   std::vector<float> gradients() const;  // flat
-  float loss_sum(int term) const { return losses_.view(DType::kFloat32, {8}).span<float>()[static_cast<size_t>(term)]; }
-  float correct(int term) const { return losses_.view(DType::kFloat32, {8}).span<float>()[static_cast<size_t>(4 + term)]; }
+  float loss_sum(int term) const { return losses()[static_cast<size_t>(term)]; }
+  float correct(int term) const { return losses()[static_cast<size_t>(4 + term)]; }
   std::vector<float> logits(int term) const;
   void clear();  // gradients and losses
 
@@ -45,6 +45,8 @@ class TinyModel {
 
  private:
   Pass pass(bool train) const;
+  void upload_state();
+  std::vector<float> losses() const;
 
   Buffer gradients_, losses_, state_;
 };
@@ -54,7 +56,5 @@ BertConfig tiny_config(const std::string& hidden_act = "gelu");
 Model::MakeHead pretraining_head();
 Model::MakeHead classification_head(int64_t num_labels);
 
-// A 32-bit or bf16 tensor on the host as floats.
-std::vector<float> floats_of(const Tensor& t);
 
 }  // namespace mpibert::test

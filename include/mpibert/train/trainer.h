@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "mpibert/comm/communicator.h"
@@ -67,6 +68,8 @@ class Trainer {
   std::vector<Slice> slices() const;                    // where each parameter lies
   std::vector<std::string> optimizer_buffers() const;   // names a checkpoint must hold
 
+  // Bytes of the device that the trainer holds, by part; with the model's activations all that the backend counts on a CPU.
+  const std::vector<std::pair<std::string, int64_t>>& memory() const { return memory_; }
   int64_t steps() const { return step_; }      // done, skipped ones among them
   int64_t skipped() const { return skipped_; }
   int64_t samples() const { return samples_; }
@@ -103,6 +106,7 @@ class Trainer {
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<NormBlocks> norms_;
   StepState state_;
+  std::vector<std::pair<std::string, int64_t>> memory_;
   std::vector<int64_t> labels_;     // of the last step, by term, over all ranks
   int64_t step_ = 0, applied_ = 0, skipped_ = 0, samples_ = 0, tokens_ = 0;
 };

@@ -15,6 +15,10 @@ namespace mpibert {
 
 std::unique_ptr<Backend> make_cpu_backend() { return std::make_unique<cpu::CpuBackend>(); }
 
+size_t cpu_attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) {
+  return cpu::attention_saved_bytes(tokens, heads, head_size, max_seq_length);
+}
+
 namespace cpu {
 namespace {
 
@@ -68,7 +72,7 @@ void CpuBackend::download(const Tensor& from, const Tensor& host) {
 }
 
 size_t CpuBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const {
-  return cpu::attention_saved_bytes(tokens, heads, head_size, max_seq_length);
+  return cpu_attention_saved_bytes(tokens, heads, head_size, max_seq_length);
 }
 
 void CpuBackend::do_matmul(const Matmul& op) { matmul_.matmul(op); }

@@ -15,9 +15,8 @@ int cuda_device_count() {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
-std::string cuda_version() {
-  const auto text = [](size_t version, size_t unit) { return str_cat(version / unit, ".", version % unit / (unit / 100)); };
-  return str_cat(text(CUDART_VERSION, 1000), ", cuBLASLt ", text(cublasLtGetVersion(), 10000));
+size_t cuda_attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) {
+  return cuda::attention_saved_bytes(tokens, heads, head_size, max_seq_length);
 }
 
 namespace cuda {

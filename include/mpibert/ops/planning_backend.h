@@ -1,0 +1,14 @@
+#pragma once
+
+#include <memory>
+
+#include "mpibert/ops/backend.h"
+
+namespace mpibert {
+
+// A backend that counts the bytes asked for and takes none: it stands for a device of this type, which need not be there. Views of its memory have
+// shapes and no numbers; transfers to it do nothing; operations and downloads throw std::logic_error.
+// Throws kDevice if this build does not know the type.
+std::unique_ptr<Backend> make_planning_backend(DeviceType type);
+
+}  // namespace mpibert

@@ -1,0 +1,81 @@
+#include "mpibert/ops/planning_backend.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "mpibert/base/error.h"
+#include "ops/make.h"
+
+namespace mpibert {
+
+namespace {
+
+// Its tensors lie at addresses that nothing may touch, so that views work as ever.
+class PlanningBackend final : public Backend {
+ public:
+  explicit PlanningBackend(DeviceType type) : device_{type, 0} {}
+
+  Device device() const override { return device_; }
+  Buffer allocate(size_t bytes) override {
+    in_use_ += bytes;
+    return reserve(bytes, [this, bytes] { in_use_ -= bytes; });
+  }
+  Buffer allocate_host(size_t bytes) override { return reserve(bytes, [] {}); }
+  size_t allocated_bytes() const override { return in_use_; }
+  void zero(const Tensor&) override {}
+  void copy(const Tensor&, const Tensor&) override {}
+  void upload(const Tensor&, const Tensor&) override {}
+  void download(const Tensor&, const Tensor&) override { refuse(); }
+  void synchronize() override {}
+  void* stream() const override { return nullptr; }
+  size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override {
+    return device_.type == DeviceType::kCpu ? cpu_attention_saved_bytes(tokens, heads, head_size, max_seq_length) : cuda_attention_saved_bytes(tokens, heads, head_size, max_seq_length);
+  }
+
+ private:
+  Buffer reserve(size_t bytes, const std::function<void()>& release) {
+    const size_t size = std::max<size_t>(bytes, 1);
+    void* addresses = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    MPIBERT_CHECK(addresses != MAP_FAILED, kOutOfMemory, "a plan of ", bytes, " bytes (", bytes >> 30, " GiB) is beyond what this system can address; lower the tokens of a batch");
+    return Buffer(addresses, bytes, device_, [size, release](void* p) {
+      munmap(p, size);
+      release();
+    });
+  }
+  [[noreturn]] static void refuse() { throw std::logic_error("a plan computes nothing"); }
+
+  void do_matmul(const Matmul&) override { refuse(); }
+  void do_activation_backward(const ActivationBackward&) override { refuse(); }
+  void do_embedding_forward(const EmbeddingForward&) override { refuse(); }
+  void do_embedding_backward(const EmbeddingBackward&) override { refuse(); }
+  void do_layer_norm_forward(const LayerNormForward&) override { refuse(); }
+  void do_layer_norm_backward(const LayerNormBackward&) override { refuse(); }
+  void do_attention_forward(const AttentionForward&) override { refuse(); }
+  void do_attention_backward(const AttentionBackward&) override { refuse(); }
+  void do_dropout(const DropoutApply&) override { refuse(); }
+  void do_gather_rows(const GatherRows&) override { refuse(); }
+  void do_scatter_rows(const ScatterRows&) override { refuse(); }
+  void do_cross_entropy(const CrossEntropy&) override { refuse(); }
+  void do_squared_error(const SquaredError&) override { refuse(); }
+  void do_column_sum(const ColumnSum&) override { refuse(); }
+  void do_square_sums(const SquareSums&) override { refuse(); }
+  void do_adam_step(const AdamStep&) override { refuse(); }
+  void do_lamb_direction(const LambDirection&) override { refuse(); }
+  void do_lamb_apply(const LambApply&) override { refuse(); }
+  void do_add(const Add&) override { refuse(); }
+  void do_cast(const Cast&) override { refuse(); }
+
+  Device device_;
+  size_t in_use_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_planning_backend(DeviceType type) {
+  if (type == DeviceType::kCuda) static_cast<void>(cuda_attention_saved_bytes(1, 1, 64, 1));  // throws in a build without CUDA
+  return std::make_unique<PlanningBackend>(type);
+}
+
+}  // namespace mpibert
