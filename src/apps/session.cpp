@@ -15,6 +15,11 @@ void SessionFlags::declare(Options& options) {
                .target = &comm,
                .help = "how cards exchange tensors; auto: over NCCL where it is built in and every rank has a card of its own, else through the host's memory (mpi)",
                .choices = {"auto", "nccl", "mpi"}});
+  options.add({.name = "attention",
+               .target = &attention,
+               .help = "cuda: native: mpibert's kernels; cudnn: cuDNN's where there is no dropout, in 16-bit precisions, on Hopper and later",
+               .choices = {"native", "cudnn"}});
+  options.add({.name = "tf32", .target = &tf32, .help = "cuda: products of fp32 matrices on tensor cores, with operands rounded to 11 bits"});
   options.add({.name = "timeout-seconds", .target = &timeout_seconds, .help = "how long ranks wait for each other before the job ends", .minimum = 1});
 }
 
@@ -25,7 +30,8 @@ Device device_of_rank(const std::string& name, int local_rank) {
 
 Session SessionFlags::open() const {
   Session session;
-  session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()));
+  session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()),
+                                 {.tf32 = tf32, .attention = attention == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kNative});
   const Transport transport = comm == "nccl" ? Transport::kNccl : comm == "mpi" ? Transport::kMpi : Transport::kAuto;
   session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds), transport);
   if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1) log_info("cards exchange tensors over ", session.comm->transport());

@@ -17,7 +17,8 @@ struct Session {
 };
 
 struct SessionFlags {
-  std::string device = "cpu", comm = "auto", config;
+  std::string device = "cpu", comm = "auto", attention = "native", config;
+  bool tf32 = false;
   int64_t timeout_seconds = 600;
 
   void declare(Options& options);

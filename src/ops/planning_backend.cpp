@@ -61,9 +61,9 @@ class PlanningBackend final : public Backend {
   void do_squared_error(const SquaredError&) override { refuse(); }
   void do_column_sum(const ColumnSum&) override { refuse(); }
   void do_square_sums(const SquareSums&) override { refuse(); }
-  void do_adam_step(const AdamStep&) override { refuse(); }
-  void do_lamb_direction(const LambDirection&) override { refuse(); }
-  void do_lamb_apply(const LambApply&) override { refuse(); }
+  void do_adam_step(std::span<const AdamStep>) override { refuse(); }
+  void do_lamb_direction(std::span<const LambDirection>) override { refuse(); }
+  void do_lamb_apply(std::span<const LambApply>) override { refuse(); }
   void do_add(const Add&) override { refuse(); }
   void do_cast(const Cast&) override { refuse(); }
 

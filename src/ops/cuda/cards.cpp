@@ -2,6 +2,7 @@
 
 #include "mpibert/base/error.h"
 #include "ops/cuda/cuda_check.h"
+#include "ops/cuda/cudnn_attention.h"
 #include "ops/make.h"
 
 namespace mpibert {
@@ -46,7 +47,7 @@ std::string cuda_version() {
   MPIBERT_CUDA_CHECK(cudaDriverGetVersion(&driver));
   return str_cat(version_text(static_cast<size_t>(runtime), 1000), " (built with ", version_text(CUDART_VERSION, 1000), "), driver ",
                  driver == 0 ? "none" : "for " + version_text(static_cast<size_t>(driver), 1000), ", cuBLASLt ", version_text(cublasLtGetVersion(), 10000), " (built with ",
-                 version_text(CUBLAS_VERSION, 10000), ")");
+                 version_text(CUBLAS_VERSION, 10000), "), cuDNN ", cuda::cudnn_version());
 }
 
 }  // namespace mpibert
