@@ -29,7 +29,7 @@ using emulation::NcclFault;
 using emulation::NcclFaultKind;
 
 constexpr int kPollsInProgress = 3;  // how often a communicator is busy with a call
-constexpr int kHeaderTag = 1, kDataTag = 2;
+constexpr int kTags = 3, kHelloTag = 0, kHeaderTag = 1, kDataTag = 2;  // of each communicator
 
 enum class Kind : int32_t { kPointToPoint, kReduceScatter, kAllGather, kBroadcast };
 
@@ -73,8 +73,8 @@ bool has_ended(MPI_Request& request) {
 struct ncclComm {
   enum class Stage { kStarting, kReady, kFinalizing, kFinalized } stage = Stage::kStarting;
   int rank = 0, ranks = 0;
-  MPI_Comm mpi = MPI_COMM_NULL;
-  MPI_Request made = MPI_REQUEST_NULL;
+  int first_tag = 0;  // messages go over MPI_COMM_WORLD, which nobody else uses; one aborted leaves nothing that MPI must free
+  std::vector<MPI_Request> hellos{};
   int busy_polls = kPollsInProgress;
   bool stays_busy = false, fails_later = false;
   ncclResult_t failure = ncclSuccess;
@@ -86,6 +86,7 @@ struct ncclComm {
     failure = result;
     words = text;
   }
+  void say_hello();
   bool advance(Operation& operation);
   void start(Operation& operation);
   ncclResult_t state();
@@ -206,13 +207,22 @@ std::byte* mutable_bytes(const void* data) { return static_cast<std::byte*>(cons
 
 }  // namespace
 
+// It is ready when every other rank has come.
+void ncclComm::say_hello() {
+  for (int peer = 0; peer < ranks; ++peer) {
+    if (peer == rank) continue;
+    MPI_Irecv(nullptr, 0, MPI_BYTE, peer, first_tag + kHelloTag, MPI_COMM_WORLD, &hellos.emplace_back());
+    MPI_Isend(nullptr, 0, MPI_BYTE, peer, first_tag + kHelloTag, MPI_COMM_WORLD, &hellos.emplace_back());
+  }
+}
+
 // A send ends when its receiver has begun to take it, as NCCL's may: ranks that all send first and receive afterwards wait for ever.
 void ncclComm::start(Operation& operation) {
   operation.is_started = true;
-  for (Message& message : operation.received) MPI_Irecv(&message.theirs, sizeof(Header), MPI_BYTE, message.peer, kHeaderTag, mpi, &message.header_request);
+  for (Message& message : operation.received) MPI_Irecv(&message.theirs, sizeof(Header), MPI_BYTE, message.peer, first_tag + kHeaderTag, MPI_COMM_WORLD, &message.header_request);
   for (Message& message : operation.sent) {
-    MPI_Isend(&message.header, sizeof(Header), MPI_BYTE, message.peer, kHeaderTag, mpi, &message.header_request);
-    MPI_Issend(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, kDataTag, mpi, &message.data_request);
+    MPI_Isend(&message.header, sizeof(Header), MPI_BYTE, message.peer, first_tag + kHeaderTag, MPI_COMM_WORLD, &message.header_request);
+    MPI_Issend(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, first_tag + kDataTag, MPI_COMM_WORLD, &message.data_request);
   }
 }
 
@@ -230,7 +240,7 @@ bool ncclComm::advance(Operation& operation) {
         fail(ncclInvalidUsage, "rank " + std::to_string(rank) + " expects " + text_of(message.header) + " of rank " + std::to_string(message.peer) + ", which sends " + text_of(message.theirs));
         return false;
       }
-      MPI_Irecv(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, kDataTag, mpi, &message.data_request);
+      MPI_Irecv(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, first_tag + kDataTag, MPI_COMM_WORLD, &message.data_request);
     }
     if (!message.has_header) waiting.insert(message.peer);
     done &= message.has_header && has_ended(message.data_request);
@@ -247,7 +257,8 @@ ncclResult_t ncclComm::state() {
   std::erase_if(running, [](const auto& operation) { return operation->is_over; });
   if (failure != ncclSuccess) return failure;
   if (stays_busy) return ncclInProgress;
-  if (stage == Stage::kStarting && !has_ended(made)) return ncclInProgress;
+  for (MPI_Request& hello : hellos)
+    if (!has_ended(hello)) return ncclInProgress;
   if (stage == Stage::kFinalizing && !running.empty()) return ncclInProgress;
   if (busy_polls > 0 && --busy_polls > 0) return ncclInProgress;
   if (stage == Stage::kStarting) stage = Stage::kReady;
@@ -287,18 +298,17 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
   MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
   MPI_Comm_size(MPI_COMM_WORLD, &world_size);
   if (ranks != world_size || rank != world_rank) return refused(ncclInvalidArgument, "the double serves all ranks of MPI_COMM_WORLD, in their order");
-  if (std::strncmp(id.internal, "emulated ", 9) != 0) return refused(ncclInvalidArgument, "not an id of ncclGetUniqueId");
+  int number = 0;
+  if (std::sscanf(id.internal, "emulated %d", &number) != 1) return refused(ncclInvalidArgument, "not an id of ncclGetUniqueId");
   if (config->size != sizeof *config || config->blocking != 0) return refused(ncclInvalidUsage, "the double has non-blocking communicators only");
+  if (fault == NcclFaultKind::kFails) return ncclSystemError;
   *comm = new ncclComm;
   (*comm)->rank = rank;
   (*comm)->ranks = ranks;
+  (*comm)->first_tag = kTags * number;
   (*comm)->stays_busy = fault == NcclFaultKind::kNeverEnds;
   (*comm)->fails_later = fault == NcclFaultKind::kFailsLater;
-  MPI_Comm_idup(MPI_COMM_WORLD, &(*comm)->mpi, &(*comm)->made);  // also before a fault: MPI matches its collectives by their order
-  if (fault == NcclFaultKind::kFails) {
-    *comm = nullptr;
-    return ncclSystemError;
-  }
+  (*comm)->say_hello();
   library().live.insert(*comm);
   return ncclInProgress;
 }
@@ -331,7 +341,6 @@ ncclResult_t ncclCommDestroy(ncclComm_t comm) {
   if (!is_live(comm)) return refused(ncclInvalidArgument, "no such communicator: it was destroyed or aborted");
   if (comm->stage != ncclComm::Stage::kFinalized) return refused(ncclInvalidUsage, "ncclCommDestroy before ncclCommFinalize has ended");
   library().live.erase(comm);
-  MPI_Comm_free(&comm->mpi);
   delete comm;
   return ncclSuccess;
 }
@@ -344,6 +353,8 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
   for (const std::shared_ptr<Operation>& operation : comm->running)
     if (!operation->is_over) take_back(*kept.emplace_back(operation));
   comm->issued.clear();
+  for (MPI_Request& hello : comm->hellos)
+    if (hello != MPI_REQUEST_NULL) MPI_Request_free(&hello);
   library().live.erase(comm);
   return fault == NcclFaultKind::kNone ? ncclSuccess : ncclSystemError;
 }

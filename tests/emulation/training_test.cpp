@@ -55,7 +55,7 @@ TEST_P(EmulatedTraining, TwoRanksAndARestartGiveTheBitsOfOne) {
 TEST_P(EmulatedTraining, NcclGivesTheBitsOfTheHostsMemory) {
   const auto run = [this](const std::string& name, int ranks, const std::string& comm) {
     std::vector<std::string> words = command(name, "cuda", 2);
-    words.insert(words.end(), {"--comm", comm});
+    words.insert(words.end(), {"--comm", comm, "--global-batch-size", "4"});
     const Finished finished = expect_code(0, words, emulated(ranks));
     EXPECT_EQ(finished.err.find("cards exchange tensors over NCCL") != std::string::npos, comm == "nccl") << finished.err;
     return digest(folder_ / name);
@@ -89,10 +89,14 @@ class EmulatedNccl : public testing::Test {
     delete folder_;
     folder_ = nullptr;
   }
+  // A model so small that steps are short.
   std::vector<std::string> command(const std::vector<std::string>& more) {
-    std::vector<std::string> words = {"--device", "cuda", "--global-batch-size", "8", "--slots", "4", "--bucket-mib", "1"};
+    write_text(run_ / "config.json", R"({"model_type":"bert","vocab_size":1092,"hidden_size":16,"num_hidden_layers":1,"num_attention_heads":1,"intermediate_size":16,"max_position_embeddings":64})");
+    std::vector<std::string> words = {"--device", "cuda", "--global-batch-size", "3", "--slots", "3"};
     words.insert(words.end(), more.begin(), more.end());
-    return pretrain_sample(*folder_ / "shards", run_ / "run", 1000, words);
+    words = pretrain_sample(*folder_ / "shards", run_ / "run", 1000, words);
+    words[4] = (run_ / "config.json").string();
+    return words;
   }
   Launch emulated(int ranks, std::vector<std::string> environment = {}) { return {.ranks = ranks, .environment = std::move(environment), .program = MPIBERT_EMULATED_PROGRAM}; }
   static TemporaryFolder* folder_;
