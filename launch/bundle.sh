@@ -79,6 +79,7 @@ done <"$work/libraries"
 # Whose work the libraries are.
 awk '{print $2}' "$work/libraries" | xargs -n 1 readlink -f | while read -r path; do dpkg-query -S "$path" "${path#/usr}" 2>/dev/null || true; done | cut -d : -f 1 | sort -u |
   while read -r package; do
+    [[ -e /usr/share/doc/$package/copyright ]] || continue
     mkdir -p "$stage/share/licenses/$package"
     cp -L "/usr/share/doc/$package/copyright" "$stage/share/licenses/$package/"
   done

@@ -64,4 +64,5 @@ systems=$(getconf GNU_LIBC_VERSION 2>/dev/null | awk '{print $2}') || true
 if [[ ${MPIBERT_BUNDLE_LIBC:-} == own || $(printf '%s\n' "$own" "${systems:-0}" | sort -V | head -n 1) != "$own" ]]; then
   loader=$root/lib/glibc/ld-linux-x86-64.so.2 path=$root/lib/glibc:$path
 fi
-exec "$loader" --library-path "$path" --argv0 "$0" "$program" "$@"
+# mpirun starts its helpers on other machines from the folder in its own name.
+exec "$loader" --library-path "$path" --argv0 "$root/bin/$name" "$program" "$@"

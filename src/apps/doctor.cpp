@@ -2,6 +2,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdlib>
 #include <fstream>
 #include <memory>
@@ -89,13 +90,13 @@ std::string driver_version() {
 
 // One for each card, the driver, and which of them the ranks of this host take.
 std::vector<Finding> cards() {
-  const auto gib = [](size_t bytes) { return static_cast<double>(bytes >> 20) / 1024; };
+  const auto gib = [](size_t bytes) { return number_text(std::round(static_cast<double>(bytes) / (1 << 30) * 10) / 10); };
   std::vector<Finding> findings;
   for (const CardDescription& card : describe_cards()) {
     Finding finding{.what = str_cat("cuda:", findings.size()), .value = card.name};
     if (card.memory_bytes > 0)
-      finding.value += str_cat(", compute capability ", card.capability_major, ".", card.capability_minor, ", ", card.multiprocessors, " multiprocessors, ", number_text(gib(card.free_bytes)), " of ",
-                               number_text(gib(card.memory_bytes)), " GiB free");
+      finding.value += str_cat(", compute capability ", card.capability_major, ".", card.capability_minor, ", ", card.multiprocessors, " multiprocessors, ", gib(card.free_bytes), " of ",
+                               gib(card.memory_bytes), " GiB free");
     finding.problem = card.problem;
     if (!card.problem.empty()) finding.remedy = "hide it with CUDA_VISIBLE_DEVICES, or see nvidia-smi for what holds it";
     findings.push_back(finding);

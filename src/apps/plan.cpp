@@ -1,4 +1,5 @@
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -144,7 +145,7 @@ int run(const Settings& settings) {
     return 0;
   }
   print_line(str_cat("parameters: ", planned.parameters()));
-  print_line(str_cat("a step of ", settings.global_batch_size, " x ", settings.max_seq_length, " tokens: ", number_text(planned.flops() / 1e12), " TFLOP over all ranks"));
+  print_line(str_cat("a step of ", settings.global_batch_size, " x ", settings.max_seq_length, " tokens: ", number_text(std::round(planned.flops() / 1e9) / 1e3), " TFLOP over all ranks"));
   for (const auto& [name, part] : parts) print_line(str_cat(name, ": ", gib(part)));
   print_line(str_cat("each rank, with ", planned.micro_tokens(), " tokens at a time: ", gib(total), settings.device == "cuda" ? str_cat(", and about ", gib(kCardReserveBytes), " of CUDA's own") : ""));
   if (budget > 0)

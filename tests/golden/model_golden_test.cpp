@@ -130,7 +130,7 @@ TEST(GoldenGelu, ErfAndTanhAreToldApart) {
 
 // Ten steps as PyTorch makes them: warm-up, clipping by the norm, AdamW with decay of weights alone.
 class GoldenTraining : public testing::TestWithParam<Device> {};
-INSTANTIATE_TEST_SUITE_P(Devices, GoldenTraining, testing::ValuesIn(test::devices()), [](const auto& info) { return test::device_name(info.param); });
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenTraining, testing::ValuesIn(test::devices()), [](const auto& each) { return test::device_name(each.param); });
 
 TEST_P(GoldenTraining, TenStepsOfAdamW) {
   const Fixture fixture("pretraining_relu_steps");

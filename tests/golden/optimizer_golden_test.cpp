@@ -84,7 +84,7 @@ class FourParameters {
 };
 
 class GoldenOptimizers : public testing::TestWithParam<Device> {};
-INSTANTIATE_TEST_SUITE_P(Devices, GoldenOptimizers, testing::ValuesIn(test::devices()), [](const auto& info) { return test::device_name(info.param); });
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenOptimizers, testing::ValuesIn(test::devices()), [](const auto& each) { return test::device_name(each.param); });
 
 struct OptimizerCase {
   const char* name;
