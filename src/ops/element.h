@@ -1,19 +1,17 @@
 #pragma once
 
-// Numbers of a tensor inside kernels: fp32 or bf16 in memory.
+// Numbers of a tensor inside kernels.
 
+#include "mpibert/base/error.h"
 #include "mpibert/tensor/tensor.h"
 
 namespace mpibert {
 
-// Calls f(float{}) or f(bfloat16{}), as the type of the tensor is: for kernels that are templates over it.
-template <class F>
-void with_element(DType dtype, const F& f) {
-  if (dtype == DType::kBFloat16) {
-    f(bfloat16{});
-  } else {
-    f(float{});
-  }
+// Calls f(T{}) with the T of `Types` that the tensor's type is: for kernels that are templates over it.
+template <class... Types, class F>
+void with_type(DType dtype, const F& f) {
+  const bool found = ((dtype == DTypeOf<Types>::value && (f(Types{}), true)) || ...);
+  MPIBERT_ASSERT(found);
 }
 
 template <class T>

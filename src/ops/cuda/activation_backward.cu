@@ -1,8 +1,8 @@
 #include "ops/cuda/device/activation.cuh"
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {

@@ -8,9 +8,9 @@
 #include "mpibert/base/error.h"
 #include "ops/cuda/device/attention_tile.cuh"
 #include "ops/cuda/device/dropout_mask.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {

@@ -1,7 +1,7 @@
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {
@@ -25,10 +25,10 @@ void cast(const Cast& op, const Context& context) {
   if (op.input.dtype() == op.output.dtype()) {
     if (op.input.data() != op.output.data() && op.input.size() > 0)
       MPIBERT_CUDA_CHECK(cudaMemcpyAsync(op.output.data(), op.input.data(), op.input.bytes(), cudaMemcpyDeviceToDevice, context.stream));
-  } else if (op.input.dtype() == DType::kFloat32) {
-    run<float, bfloat16>(op, context);
   } else {
-    run<bfloat16, float>(op, context);
+    with_element(op.input.dtype(), [&]<class From>(From) {
+      with_element(op.output.dtype(), [&]<class To>(To) { run<From, To>(op, context); });
+    });
   }
 }
 

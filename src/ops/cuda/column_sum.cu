@@ -1,9 +1,9 @@
 #include "ops/cuda/device/octet.cuh"
 #include "ops/cuda/device/partial_sums.cuh"
 #include "ops/cuda/device/reduce.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {

@@ -5,8 +5,8 @@
 
 #include "ops/cuda/device/number.cuh"
 #include "ops/cuda/device/reduce.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {

@@ -2,9 +2,9 @@
 // contract them, so that the weights agree to the bit.
 
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {

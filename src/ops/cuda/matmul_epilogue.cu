@@ -1,8 +1,8 @@
 #include "ops/cuda/device/activation.cuh"
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {
@@ -48,12 +48,13 @@ void run(const Matmul& op, const float* products, const Context& context) {
 
 void matmul_epilogue(const Matmul& op, const float* products, const Context& context) {
   if (!products && !op.bias && !op.derivative_at && !op.activated) return;
-  if (op.a.dtype() == DType::kFloat32)
-    run<float, float>(op, products, context);
-  else if (op.c.dtype() == DType::kFloat32)
-    run<float, bfloat16>(op, products, context);
-  else
-    run<bfloat16, bfloat16>(op, products, context);
+  with_element(op.a.dtype(), [&]<class T>(T) {
+    if (op.c.dtype() == DType::kFloat32) {
+      run<float, T>(op, products, context);
+    } else {
+      run<T, T>(op, products, context);
+    }
+  });
 }
 
 }  // namespace mpibert::cuda

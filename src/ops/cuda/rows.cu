@@ -1,9 +1,9 @@
 // gather_rows and scatter_rows: a block a row.
 
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
-#include "ops/element.h"
 
 namespace mpibert::cuda {
 namespace {
