@@ -10,6 +10,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/random.h"
+#include "tests/support/reference.h"
 
 namespace mpibert::test {
 namespace {
@@ -33,10 +34,10 @@ template <class T>
 Numbers to_numbers(const Tensor& host) {
   Numbers numbers;
   for (const T x : host.span<T>()) {
-    if constexpr (std::is_same_v<T, bfloat16>) {
-      numbers.push_back(static_cast<double>(static_cast<float>(x)));
-    } else {
+    if constexpr (std::is_integral_v<T>) {
       numbers.push_back(static_cast<double>(x));
+    } else {
+      numbers.push_back(static_cast<double>(static_cast<float>(x)));
     }
   }
   return numbers;
@@ -46,9 +47,9 @@ Numbers to_numbers(const Tensor& host) {
 
 std::vector<BackendCase> backend_cases() {
   std::vector<BackendCase> cases;
-  for (const DeviceType type : {DeviceType::kCpu, DeviceType::kCuda})
-    if (device_count(type) > 0)
-      for (const DType precision : {DType::kFloat32, DType::kBFloat16}) cases.push_back({Device{type, 0}, precision});
+  for (const DType precision : {DType::kFloat32, DType::kBFloat16}) cases.push_back({Device{DeviceType::kCpu, 0}, precision});
+  if (device_count(DeviceType::kCuda) > 0)
+    for (const DType precision : {DType::kFloat32, DType::kBFloat16, DType::kFloat16}) cases.push_back({Device{DeviceType::kCuda, 0}, precision});
   return cases;
 }
 
@@ -94,7 +95,11 @@ Backend& OpTest::backend() {
   return *backend;
 }
 
-double OpTest::roundoff() const { return precision() == DType::kBFloat16 ? 0x1p-8 : 0x1p-24; }
+double OpTest::roundoff() const { return reference::unit_roundoff(precision()); }
+
+Tolerance OpTest::stored(Tolerance computed) const { return {computed.relative + roundoff(), computed.absolute + reference::underflow(precision())}; }
+
+std::string OpTest::expected_precisions() const { return GetParam().device.type == DeviceType::kCpu ? "expected fp32 or bf16" : "expected fp32, bf16 or fp16"; }
 
 Tensor OpTest::keep(Buffer buffer, DType dtype, Shape shape) {
   buffers_.push_back(std::move(buffer));
@@ -107,6 +112,7 @@ Tensor OpTest::tensor(DType dtype, const Numbers& numbers, Shape shape) {
   const Tensor host = host_buffer.view(dtype, shape);
   if (dtype == DType::kFloat32) fill<float>(host, numbers);
   if (dtype == DType::kBFloat16) fill<bfloat16>(host, numbers);
+  if (dtype == DType::kFloat16) fill<float16>(host, numbers);
   if (dtype == DType::kInt32) fill<int32_t>(host, numbers);
   if (dtype == DType::kUInt8) fill<uint8_t>(host, numbers);
   const Tensor t = keep(backend().allocate(bytes), dtype, shape);
@@ -142,6 +148,7 @@ Numbers OpTest::read(const Tensor& t) {
   switch (t.dtype()) {
     case DType::kFloat32: return to_numbers<float>(host);
     case DType::kBFloat16: return to_numbers<bfloat16>(host);
+    case DType::kFloat16: return to_numbers<float16>(host);
     case DType::kInt32: return to_numbers<int32_t>(host);
     case DType::kUInt8: return to_numbers<uint8_t>(host);
     default: throw Error(ErrorKind::kInvalidArgument, "no numbers of this type are read");

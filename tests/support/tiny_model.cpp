@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
+#include "mpibert/ops/host_cast.h"
+
 namespace mpibert::test {
 
 Batch pack(const std::vector<Sequence>& sequences, int64_t max_position_embeddings) {
@@ -98,11 +100,8 @@ Model::MakeHead classification_head(int64_t num_labels) {
 }
 
 std::vector<float> floats_of(const Tensor& t) {
-  std::vector<float> floats;
-  if (t.dtype() == DType::kFloat32)
-    for (const float x : t.span<float>()) floats.push_back(x);
-  else
-    for (const bfloat16 x : t.span<bfloat16>()) floats.push_back(static_cast<float>(x));
+  std::vector<float> floats(static_cast<size_t>(t.size()));
+  host_cast(t, host_tensor(std::span(floats), t.shape()));
   return floats;
 }
 

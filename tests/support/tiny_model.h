@@ -54,7 +54,7 @@ BertConfig tiny_config(const std::string& hidden_act = "gelu");
 Model::MakeHead pretraining_head();
 Model::MakeHead classification_head(int64_t num_labels);
 
-// A 32-bit or bf16 tensor on the host as floats.
+// A tensor of any precision on the host as floats.
 std::vector<float> floats_of(const Tensor& t);
 
 }  // namespace mpibert::test
