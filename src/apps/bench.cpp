@@ -102,16 +102,18 @@ std::vector<Slot> random_slots(const Settings& settings, const BertConfig& confi
 int bench_step(const Settings& settings) {
   MPIBERT_CHECK(!settings.model.empty(), kUsage, "bench step needs --model CONFIG.json, such as launch/configs/models/base.json");
   Session session = settings.session.open();
+  const DType compute = precision_on(session.backend->device(), settings.precision);
   const BertConfig config = open_model_source(settings.model).config;
   Task task = make_task("pretraining");
   if (settings.head == "classification") task = Task{.name = "bench", .kind = TaskKind::kClassification, .label_names = {"0", "1"}};
   ParameterArena arena;
   Model model(config, arena, head_maker(task));
-  Trainer trainer(*session.backend, *session.comm, model, arena, precision_from_name(settings.precision),
+  Trainer trainer(*session.backend, *session.comm, model, arena, compute,
                   {.schedule = {.kind = "constant", .peak = 1e-5},
                    .optimizer = {.kind = settings.optimizer},
                    .reduction = settings.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
-                   .slots = settings.slots});
+                   .slots = settings.slots,
+                   .loss_scale = usual_loss_scale(compute)});
   model.plan(*session.backend, arena.compute(), limits_of(std::max(settings.micro_tokens, config.max_position_embeddings), config.max_position_embeddings), true);
   model.allocate(*session.backend);
   trainer.set_weights(new_masters(config, arena, 0));
@@ -144,8 +146,8 @@ int bench_step(const Settings& settings) {
 }
 
 int bench_matmul(const Settings& settings) {
-  const std::unique_ptr<Backend> backend = make_backend({});
-  const DType compute = precision_from_name(settings.precision);
+  const std::unique_ptr<Backend> backend = make_backend(device_of_rank(settings.session.device, 0));
+  const DType compute = precision_on(backend->device(), settings.precision);
   struct Case {
     const char* name;
     int64_t rows, in, out;
@@ -177,7 +179,7 @@ std::function<int()> declare_bench(Options& options) {
   auto s = std::make_shared<Settings>();
   options.add({.name = "arguments", .target = &s->what, .help = "step: a whole training step on random data; matmul: matrix products of a BERT", .required = true});
   options.add({.name = "model", .target = &s->model, .help = "step: CONFIG.json"});
-  options.add({.name = "precision", .target = &s->precision, .help = "of computing", .choices = {"fp32", "bf16"}});
+  options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
   options.add({.name = "head", .target = &s->head, .help = "step: what is trained", .choices = {"classification", "pretraining"}});
   options.add({.name = "batch-size", .target = &s->batch, .help = "step: sequences over all ranks", .minimum = 1});
   options.add({.name = "lengths", .target = &s->lengths, .help = "step: tokens of the sequences, in turn"});

@@ -27,6 +27,7 @@ bool is_masked(const Dataset& dataset) {
 
 int run(const Settings& settings) {
   Session session = settings.session.open();
+  const DType compute = precision_on(session.backend->device(), settings.precision);
   const Task task = make_task(settings.task);
   const ModelSource source = open_model_source(settings.model);
   const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
@@ -39,7 +40,7 @@ int run(const Settings& settings) {
 
   ParameterArena arena;
   Model model(source.config, arena, head_maker(task));
-  arena.allocate(*session.backend, precision_from_name(settings.precision), arena.size());
+  arena.allocate(*session.backend, compute, arena.size());
   std::vector<float> masters = load_masters(source, arena, {}, 0);
   arena.set_values(*session.backend, host_tensor(std::span(masters), {arena.size()}));
   const int64_t tokens = std::max(std::min(settings.micro_tokens, dataset.tokens()), dataset.longest());
@@ -64,7 +65,7 @@ std::function<int()> declare_evaluate(Options& options) {
   options.add({.name = "data", .target = &s->data, .help = "folder of shards, or of raw files of the task", .required = true});
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)", .required = true});
   options.add({.name = "split", .target = &s->split, .help = "which part of the data", .choices = {"train", "dev", "test"}});
-  options.add({.name = "precision", .target = &s->precision, .help = "of computing", .choices = {"fp32", "bf16"}});
+  options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
   options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "raw data: tokens of a sequence at most", .minimum = 5});
   options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time by a rank", .minimum = 16, .maximum = 1048576});
   s->session.declare(options);

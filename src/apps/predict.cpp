@@ -44,7 +44,7 @@ class Predictor {
     MPIBERT_CHECK(task_.kind == TaskKind::kClassification, kUsage, "predict labels texts; task ", task_.name, " has no labels");
     names_ = label_names_of(source_.config);
     if (names_.size() != task_.label_names.size()) names_ = task_.label_names;
-    arena_.allocate(*backend_, precision_from_name(settings.precision), arena_.size());
+    arena_.allocate(*backend_, precision_on(backend_->device(), settings.precision), arena_.size());
     std::vector<float> masters = load_masters(source_, arena_, {}, 0);
     arena_.set_values(*backend_, host_tensor(std::span(masters), {arena_.size()}));
     model_.plan(*backend_, arena_.compute(), limits_of(micro_tokens_, source_.config.max_position_embeddings), false);
@@ -119,7 +119,7 @@ std::function<int()> declare_predict(Options& options) {
   options.add({.name = "task", .target = &s->task, .help = "what the model was trained on", .choices = task_names(), .required = true});
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)", .required = true});
   options.add({.name = "input", .target = &s->input, .help = "texts, one a line; the second text of a pair after a tab; - is standard input"});
-  options.add({.name = "precision", .target = &s->precision, .help = "of computing", .choices = {"fp32", "bf16"}});
+  options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
   options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "longer texts are cut to so many tokens", .minimum = 5});
   options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time", .minimum = 16, .maximum = 1048576});
   options.add({.name = "device", .target = &s->device, .help = "where to compute", .choices = {"cpu", "cuda"}});

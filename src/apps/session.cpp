@@ -28,6 +28,13 @@ Device device_of_rank(const std::string& name, int local_rank) {
   return {type, local_rank % std::max(1, device_count(type))};
 }
 
+DType precision_on(Device device, const std::string& name) {
+  const DType precision = precision_from_name(name);
+  MPIBERT_CHECK(precision != DType::kFloat16 || device.type == DeviceType::kCuda, kUsage,
+                "--precision fp16 is for cards: expected fp32 or bf16 with --device cpu, found fp16; take bf16, or --device cuda");
+  return precision;
+}
+
 Session SessionFlags::open() const {
   Session session;
   session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()),

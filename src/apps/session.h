@@ -25,6 +25,9 @@ struct SessionFlags {
   Session open() const;
 };
 
+// What --precision NAME means on a device. Throws kUsage where the device does not compute in it.
+DType precision_on(Device device, const std::string& name);
+
 // What --device NAME means to a rank: a host's ranks take its cards in turn.
 Device device_of_rank(const std::string& name, int local_rank);
 

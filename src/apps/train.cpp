@@ -92,6 +92,8 @@ int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t max_seq_leng
 
 int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session) {
   Communicator& comm = *session.comm;
+  const DType compute = precision_on(session.backend->device(), flags.precision);
+  const LossScaleOptions loss_scale = flags.loss_scale_options();
   Dataset dataset(job.data, "train", comm.rank() == 0);
   const Manifest manifest = dataset.manifest();
   MPIBERT_CHECK(manifest.task == job.task.name, kInvalidArgument, job.data.string(), " was prepared for task ", manifest.task, ", not ", job.task.name);
@@ -107,7 +109,7 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
                          .save_total_limit = flags.save_total_limit,
                          .save_best = flags.save_best,
                          .metric = !flags.metric.empty() ? flags.metric : job.task.metrics.empty() ? "loss" : job.task.metrics.front(),
-                         .peak_flops = measured_peak_flops(*session.backend, comm, precision_from_name(flags.precision)),
+                         .peak_flops = measured_peak_flops(*session.backend, comm, compute),
                          .samples_per_epoch = dataset.size()});
   const auto checkpoint = find_resume_checkpoint(comm, flags.output_dir);
   MPIBERT_CHECK(!checkpoint || flags.resume == "auto", kBusy, flags.output_dir, " holds a run already, and --resume is never; use another --output-dir");
@@ -125,18 +127,25 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
 
   ParameterArena arena;
   Model model(source.config, arena, head_maker(job.task));
-  Trainer trainer(*session.backend, comm, model, arena, precision_from_name(flags.precision),
+  Trainer trainer(*session.backend, comm, model, arena, compute,
                   {.schedule = flags.schedule_options(plan.total_steps),
                    .optimizer = flags.optimizer_options(),
                    .reduction = flags.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
                    .slots = plan.slots,
                    .bucket_mib = flags.bucket_mib,
                    .max_grad_norm = flags.max_grad_norm,
+                   .loss_scale = loss_scale,
                    .seed = static_cast<uint64_t>(flags.seed)});
   model.plan(*session.backend, arena.compute(), limits_of(plan.micro_tokens, source.config.max_position_embeddings), true);
   model.allocate(*session.backend);
   if (checkpoint) {
-    trainer.restore(read_snapshot(*checkpoint, trainer));
+    Snapshot snapshot = read_snapshot(*checkpoint, trainer);
+    if (const auto before = saved.options.find("precision"); before != saved.options.end() && before->second != flags.precision) {
+      log_info("precision changes from ", before->second, " to ", flags.precision, " at step ", saved.step);
+      snapshot.state.loss_scale = loss_scale.initial;
+      snapshot.state.loss_scale_good_steps = 0;
+    }
+    trainer.restore(snapshot);
     log_info("going on from ", checkpoint->string(), " at step ", trainer.steps(), " of ", plan.total_steps);
   } else {
     const auto seed = static_cast<uint64_t>(flags.seed);

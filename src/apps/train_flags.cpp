@@ -1,6 +1,9 @@
 #include "apps/train_flags.h"
 
+#include <charconv>
 #include <cmath>
+
+#include "mpibert/base/error.h"
 
 namespace mpibert::apps {
 
@@ -28,7 +31,10 @@ void TrainFlags::declare(Options& options) {
   options.add({.name = "max-grad-norm", .target = &max_grad_norm, .help = "gradients are scaled down to this norm; 0: never", .minimum = 0});
   options.add({.name = "dropout", .target = &dropout, .help = "instead of the model's probabilities of hidden states and attention; -1: keep them", .minimum = -1, .maximum = 0.99});
 
-  options.add({.name = "precision", .target = &precision, .help = "of computing; weights, moments and sums are fp32 always", .choices = {"fp32", "bf16"}});
+  options.add({.name = "precision", .target = &precision, .help = "of computing; weights, moments and sums are fp32 always; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
+  options.add({.name = "loss-scale", .target = &loss_scale, .help = "fp16: what losses are multiplied with: dynamic, or a number kept for ever; auto: dynamic with fp16"});
+  options.add({.name = "initial-loss-scale", .target = &initial_loss_scale, .help = "dynamic: the first one; an overflow skips the step and halves it", .minimum = 1});
+  options.add({.name = "loss-scale-growth-interval", .target = &loss_scale_growth_interval, .help = "dynamic: it doubles after so many steps without overflow", .minimum = 1});
   options.add({.name = "reduction", .target = &reduction, .help = "exact: same bits for any number of ranks; fast: in the library's order", .choices = {"exact", "fast"}});
   options.add({.name = "slots", .target = &slots, .help = "parts of a global batch with exact sums; the most ranks that can share it; 0: chosen", .minimum = 0, .maximum = 65536});
   options.add({.name = "micro-tokens", .target = &micro_tokens, .help = "most tokens computed at a time by a rank; bounds its memory", .minimum = 16, .maximum = 1048576});
@@ -52,6 +58,28 @@ OptimizerOptions TrainFlags::optimizer_options() const {
 ScheduleOptions TrainFlags::schedule_options(int64_t total_steps) const {
   const int64_t warmup = warmup_steps > 0 ? warmup_steps : static_cast<int64_t>(std::ceil(warmup_ratio * static_cast<double>(total_steps)));
   return {.kind = schedule, .peak = learning_rate, .end = end_learning_rate, .power = power, .warmup_steps = warmup, .total_steps = total_steps};
+}
+
+LossScaleOptions TrainFlags::loss_scale_options() const {
+  const TrainFlags defaults;
+  const bool tuned = initial_loss_scale != defaults.initial_loss_scale || loss_scale_growth_interval != defaults.loss_scale_growth_interval;
+  if (precision != "fp16") {
+    MPIBERT_CHECK(loss_scale == "auto" && !tuned, kUsage, "--loss-scale, --initial-loss-scale and --loss-scale-growth-interval go with --precision fp16, found ", precision,
+                  ", which needs none; leave them out");
+    return usual_loss_scale(precision_from_name(precision));
+  }
+  if (loss_scale == "auto" || loss_scale == "dynamic") {
+    LossScaleOptions dynamic = usual_loss_scale(DType::kFloat16);
+    dynamic.initial = initial_loss_scale;
+    dynamic.growth_interval = loss_scale_growth_interval;
+    return dynamic;
+  }
+  MPIBERT_CHECK(!tuned, kUsage, "--initial-loss-scale and --loss-scale-growth-interval go with --loss-scale dynamic, found ", loss_scale, "; leave them out");
+  double fixed = 0;
+  const auto [end, code] = std::from_chars(loss_scale.data(), loss_scale.data() + loss_scale.size(), fixed);
+  MPIBERT_CHECK(code == std::errc{} && end == loss_scale.data() + loss_scale.size() && fixed > 0 && std::isfinite(fixed), kUsage,
+                "--loss-scale is dynamic or a number above 0, not '", loss_scale, "'");
+  return {.initial = fixed};
 }
 
 }  // namespace mpibert::apps

@@ -18,10 +18,12 @@ size_t bytes_of(DType dtype) { return kRows.at(static_cast<size_t>(dtype)).bytes
 
 std::string_view name_of(DType dtype) { return kRows.at(static_cast<size_t>(dtype)).name; }
 
+bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kBFloat16 || dtype == DType::kFloat16; }
+
 DType precision_from_name(std::string_view name) {
-  if (name == "fp32") return DType::kFloat32;
-  if (name == "bf16") return DType::kBFloat16;
-  throw Error(ErrorKind::kUsage, str_cat("precision is fp32 or bf16 on this device, not '", name, "'"));
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat16})
+    if (name == name_of(dtype)) return dtype;
+  throw Error(ErrorKind::kUsage, str_cat("precision is fp32, bf16 or fp16, not '", name, "'"));
 }
 
 }  // namespace mpibert

@@ -13,6 +13,7 @@
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/interop/safetensors.h"
+#include "mpibert/ops/host_cast.h"
 
 namespace mpibert {
 
@@ -120,17 +121,6 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   return files;
 }
 
-// IEEE 754 half to single, exact.
-float half_to_float(uint16_t half) {
-  const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16, exponent = (half >> 10) & 31u, fraction = half & 1023u;
-  if (exponent == 31) return std::bit_cast<float>(sign | 0x7f800000u | (fraction << 13));
-  if (exponent == 0) {  // zero or subnormal: fraction times 2^-24
-    const float value = static_cast<float>(fraction) * 0x1p-24f;
-    return sign != 0 ? -value : value;
-  }
-  return std::bit_cast<float>(sign | ((exponent + 112u) << 23) | (fraction << 13));
-}
-
 }  // namespace
 
 struct SafetensorsReader::Data {
@@ -206,14 +196,11 @@ std::vector<float> SafetensorsReader::read_floats(const TensorInfo& tensor) cons
     read_bytes(tensor, std::as_writable_bytes(std::span(values)));
     return values;
   }
-  MPIBERT_CHECK(tensor.dtype == DType::kBFloat16 || tensor.dtype == DType::kFloat16, kCorrupt, files()[tensor.file].string(), ": tensor \"", tensor.name,
+  MPIBERT_CHECK(is_float(tensor.dtype), kCorrupt, files()[tensor.file].string(), ": tensor \"", tensor.name,
                 "\" is of ", safetensors_dtype(tensor.dtype), ", expected F32, BF16 or F16");
-  std::vector<uint16_t> narrow(values.size());
-  read_bytes(tensor, std::as_writable_bytes(std::span(narrow)));
-  const bool is_half = tensor.dtype == DType::kFloat16;
-  std::transform(narrow.begin(), narrow.end(), values.begin(), [&](uint16_t bits) {
-    return is_half ? half_to_float(bits) : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
-  });
+  std::vector<std::byte> narrow(tensor.end - tensor.begin);
+  read_bytes(tensor, narrow);
+  host_cast(Tensor(narrow.data(), tensor.dtype, tensor.shape), host_tensor(std::span(values), tensor.shape));
   return values;
 }
 

@@ -5,6 +5,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/random.h"
+#include "mpibert/ops/host_cast.h"
 
 namespace mpibert {
 
@@ -75,7 +76,7 @@ std::vector<Segment> ParameterArena::segments() const {
 void ParameterArena::allocate(Backend& backend, DType compute, int64_t padded_size) {
   MPIBERT_CHECK(!values_, kInvalidArgument, "the parameters are allocated already");
   MPIBERT_CHECK(size_ > 0, kInvalidArgument, "there are no parameters to allocate");
-  MPIBERT_CHECK(compute == DType::kFloat32 || compute == DType::kBFloat16, kInvalidArgument, "parameters are fp32 or bf16, not ", name_of(compute));
+  MPIBERT_CHECK(is_float(compute), kInvalidArgument, "parameters are fp32, bf16 or fp16, not ", name_of(compute));
   MPIBERT_CHECK(padded_size >= size_ && padded_size % kAlignment == 0, kInvalidArgument, "parameters padded to ", padded_size, " elements: expected a multiple of ",
                 kAlignment, " from ", size_, " on");
   padded_size_ = padded_size;
@@ -111,10 +112,10 @@ void ParameterArena::set_values(Backend& backend, const Tensor& host_masters) co
   MPIBERT_CHECK(values_, kInvalidArgument, "values are set before the parameters are allocated");
   MPIBERT_CHECK(host_masters.size() == padded_size_, kInvalidArgument, "masters of ", host_masters.size(), " elements for values of ", padded_size_);
   if (compute_ == DType::kFloat32) return backend.upload(host_masters, values_);
-  const std::span<const float> masters = host_masters.span<float>();
-  std::vector<bfloat16> rounded(masters.size());
-  std::ranges::transform(masters, rounded.begin(), [](float master) { return bfloat16(master); });
-  backend.upload(host_tensor(std::span(rounded), {padded_size_}), values_);
+  const Buffer memory = backend.allocate_host(values_.bytes());
+  const Tensor rounded = memory.view(compute_, {padded_size_});
+  host_cast(host_masters, rounded);
+  backend.upload(rounded, values_);
 }
 
 }  // namespace mpibert

@@ -21,12 +21,13 @@ class Rules {
  public:
   Rules(std::string_view operation, Device device) : operation_(operation), device_(device) {}
 
-  // The operand that the others are compared with: fp32 or bf16, of `rank` dimensions (kAnyRank: any).
+  // The operand that the others are compared with: fp32, bf16 or, on a card, fp16, of `rank` dimensions (kAnyRank: any).
   static constexpr int kAnyRank = -1;
   void leads(std::string_view name, const Tensor& t, int rank) const {
-    const bool right = t && t.device() == device_ && (t.dtype() == DType::kFloat32 || t.dtype() == DType::kBFloat16) &&
+    const bool on_cpu = device_.type == DeviceType::kCpu;
+    const bool right = t && t.device() == device_ && is_float(t.dtype()) && !(on_cpu && t.dtype() == DType::kFloat16) &&
                        (rank == kAnyRank || t.shape().rank() == rank);
-    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected fp32 or bf16", dimensions(rank), " on ", text_of(device_),
+    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", on_cpu ? "fp32 or bf16" : "fp32, bf16 or fp16", dimensions(rank), " on ", text_of(device_),
                   ", found ", text_of(t));
   }
 

@@ -73,8 +73,6 @@ class TensorSet {
   std::vector<Entry> entries_;
 };
 
-bool is_float(DType dtype) { return dtype == DType::kFloat32 || dtype == DType::kBFloat16 || dtype == DType::kFloat16; }
-
 void compare_values(const TensorSet::Entry& a, const TensorSet::Entry& b, TensorDifference& difference) {
   const std::vector<float> first = a.reader->read_floats(*a.tensor), second = b.reader->read_floats(*b.tensor);
   for (size_t i = 0; i < first.size(); ++i) {

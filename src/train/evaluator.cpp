@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "mpibert/base/error.h"
+#include "mpibert/ops/host_cast.h"
 
 namespace mpibert {
 
@@ -32,10 +33,9 @@ std::vector<float> host_floats(Backend& backend, const Tensor& tensor) {
     return numbers;
   }
   std::vector<std::byte> bytes(tensor.bytes());
-  const Tensor raw(bytes.data(), DType::kBFloat16, tensor.shape());
-  backend.download(tensor, raw);
-  const auto halves = raw.span<bfloat16>();
-  std::transform(halves.begin(), halves.end(), numbers.begin(), [](bfloat16 half) { return static_cast<float>(half); });
+  const Tensor stored(bytes.data(), tensor.dtype(), tensor.shape());
+  backend.download(tensor, stored);
+  host_cast(stored, host_tensor(std::span(numbers), tensor.shape()));
   return numbers;
 }
 

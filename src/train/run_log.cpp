@@ -43,13 +43,13 @@ std::string line_for_people(const StepReport& r) {
                                                         : formatted("%.1f GFLOP/s", r.flops_per_second / 1e9);
   return str_cat("step ", r.step, "/", r.total_steps, formatted(" | loss %.4f | norm %.3g | lr %.3g", r.loss, r.gradient_norm, r.learning_rate),
                  formatted(" | %.0f ms (data %.0f %%, comm %.0f %%) | ", r.step_ms, percent(r.data_ms, r.step_ms), percent(r.comm_ms, r.step_ms)), speed, " | ",
-                 rate_text(r.tokens_per_second), " tok/s | skip ", r.skipped, " | eta ", duration_text(r.eta_seconds));
+                 rate_text(r.tokens_per_second), " tok/s | skip ", r.skipped, r.loss_scale != 1 ? " | scale " + number_text(r.loss_scale) : "", " | eta ", duration_text(r.eta_seconds));
 }
 
 std::string line_for_programs(const StepReport& r) {
   std::string out = str_cat("{\"v\":1,\"step\":", r.step, ",\"epoch\":", json_number(r.epoch), ",\"loss\":", json_number(r.loss));
   for (const auto& [name, value] : r.losses) out += str_cat(",", json_string(name), ":", json_number(value));
-  return str_cat(out, ",\"lr\":", json_number(r.learning_rate), ",\"grad_norm\":", json_number(r.gradient_norm), ",\"skipped\":", r.skipped, ",\"samples\":", r.samples,
+  return str_cat(out, ",\"lr\":", json_number(r.learning_rate), ",\"grad_norm\":", json_number(r.gradient_norm), ",\"skipped\":", r.skipped, ",\"loss_scale\":", json_number(r.loss_scale), ",\"samples\":", r.samples,
                  ",\"tokens_per_s\":", json_number(r.tokens_per_second), ",\"samples_per_s\":", json_number(r.sequences_per_second), ",\"flops_per_s\":", json_number(r.flops_per_second),
                  ",\"ms\":{\"step\":", json_number(r.step_ms), ",\"data\":", json_number(r.data_ms), ",\"comm_wait\":", json_number(r.comm_ms), ",\"opt\":", json_number(r.optimizer_ms), "}}");
 }

@@ -45,7 +45,7 @@ struct Trainer::Counts {
 };
 
 Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterArena& arena, DType compute, const TrainerOptions& options)
-    : backend_(backend), comm_(comm), model_(model), arena_(arena), options_(options) {
+    : backend_(backend), comm_(comm), model_(model), arena_(arena), options_(options), loss_scale_(options.loss_scale) {
   MPIBERT_CHECK(options.slots >= comm.size(), kInvalidArgument, "--slots is ", options.slots, ", but there are ", comm.size(),
                 " ranks and each computes at least one slot; start fewer ranks or give --slots ", comm.size());
   check(options.schedule);
@@ -106,6 +106,7 @@ StepOutcome Trainer::step(std::span<const Slot> slots, int stop_signal) {
   outcome.stop_signal = counts.stop_signal;
   if (counts.stop_signal != 0) return outcome;
 
+  outcome.loss_scale = loss_scale_.value();
   state_.step = step_;
   state_.learning_rate = static_cast<float>(learning_rate(options_.schedule, step_));
   outcome.learning_rate = state_.learning_rate;
@@ -151,7 +152,7 @@ Trainer::Counts Trainer::exchange_counts(std::span<const Slot> slots, int stop_s
   const std::vector<LossTerm> loss_terms = model_.head().terms();
   for (size_t i = 0; i < terms; ++i) {
     labels_[i] = numbers[i];
-    state_.loss_scale[i] = numbers[i] > 0 ? loss_terms[i].weight / static_cast<float>(numbers[i]) : 0.0f;
+    state_.loss_scale[i] = numbers[i] > 0 ? loss_terms[i].weight / static_cast<float>(numbers[i]) * static_cast<float>(loss_scale_.value()) : 0.0f;
   }
   return counts;
 }
@@ -216,9 +217,11 @@ SumOverRanks Trainer::sum_over_ranks() {
 
 bool Trainer::apply(const Tensor& gradient, StepOutcome& outcome) {
   const Stopwatch watch;
-  outcome.gradient_norm = std::sqrt(NormBlocks::total(norms_->cells(backend_, gradient, sum_over_ranks())));
-  if (!std::isfinite(outcome.gradient_norm)) return false;
-  state_.gradient_scale = static_cast<float>(clip_scale(outcome.gradient_norm, options_.max_grad_norm));
+  outcome.gradient_norm = std::sqrt(NormBlocks::total(norms_->cells(backend_, gradient, sum_over_ranks()))) / outcome.loss_scale;
+  const bool finite = std::isfinite(outcome.gradient_norm);
+  loss_scale_.update(finite);
+  if (!finite) return false;
+  state_.gradient_scale = static_cast<float>(clip_scale(outcome.gradient_norm, options_.max_grad_norm) / outcome.loss_scale);
   optimizer_->correct_bias(state_, applied_ + 1);
   upload_state();
   optimizer_->step(state_tensor_, gradient, sum_over_ranks());
@@ -304,6 +307,8 @@ void Trainer::save(Snapshot& snapshot) {
   snapshot.state.tokens_seen = tokens_;
   snapshot.state.seed = options_.seed;
   snapshot.state.slots = options_.slots;
+  snapshot.state.loss_scale = loss_scale_.value();
+  snapshot.state.loss_scale_good_steps = loss_scale_.good_steps();
   snapshot.state.extra["applied_steps"] = std::to_string(applied_);
   snapshot.state.extra["skipped_steps"] = std::to_string(skipped_);
   snapshot.world_size = comm_.size();
@@ -330,6 +335,7 @@ void Trainer::restore(const Snapshot& snapshot) {
   step_ = snapshot.state.step;
   samples_ = snapshot.state.samples_seen;
   tokens_ = snapshot.state.tokens_seen;
+  loss_scale_.restore(snapshot.state.loss_scale, snapshot.state.loss_scale_good_steps);
   applied_ = counter("applied_steps");
   skipped_ = counter("skipped_steps");
 }

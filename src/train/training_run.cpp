@@ -142,12 +142,15 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
     if ((stop_signal = outcome.stop_signal) != 0) break;
 
     interval.add(outcome, data_seconds);
-    skipped_in_a_row = outcome.applied ? 0 : skipped_in_a_row + 1;
-    if (!outcome.applied) log_info("step ", trainer.steps(), ": a gradient is not finite; the step is skipped on every rank");
+    // A scale that falls is looking for one that fits; the training diverges where none is left to try.
+    const bool falls = trainer.loss_scale() < outcome.loss_scale;
+    skipped_in_a_row = outcome.applied || falls ? 0 : skipped_in_a_row + 1;
+    if (!outcome.applied)
+      log_info("step ", trainer.steps(), ": a gradient is not finite; the step is skipped on every rank", falls ? str_cat(", the loss scale falls to ", trainer.loss_scale()) : "");
     if (trainer.steps() % options_.report_steps == 0 || trainer.steps() == options_.total_steps) report(trainer, outcome, interval, last);
     else if (directory_) directory_->progress.draw(trainer.steps(), options_.total_steps);
     MPIBERT_CHECK(skipped_in_a_row < options_.max_skipped, kDiverged, "gradients were not finite for ", skipped_in_a_row, " steps in a row, up to step ", trainer.steps(),
-                  "; lower --learning-rate and resume from an earlier checkpoint. Nothing was saved since step ", last.saved_step);
+                  "; lower --learning-rate", outcome.loss_scale > 1 ? " or --loss-scale" : "", " and resume from an earlier checkpoint. Nothing was saved since step ", last.saved_step);
     const bool evaluated = evaluate_model && evaluation_due(trainer, samples_before);
     if (evaluated) evaluate(trainer, evaluate_model, last);
     if ((evaluated && options_.save_best) || (options_.save_steps > 0 && trainer.steps() % options_.save_steps == 0)) save(trainer, identity, last);
@@ -185,6 +188,7 @@ void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, Interval&
     r.learning_rate = outcome.learning_rate;
     r.samples = trainer.samples();
     r.skipped = trainer.skipped();
+    r.loss_scale = trainer.loss_scale();
     r.step_ms = seconds / steps * 1e3;
     r.data_ms = interval.data_seconds / steps * 1e3;
     r.comm_ms = interval.comm_seconds / steps * 1e3;

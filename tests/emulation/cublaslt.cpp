@@ -1,5 +1,7 @@
 #include "cublasLt.h"
 
+#include <cuda_fp16.h>
+
 #include <bit>
 #include <cstring>
 #include <vector>
@@ -26,11 +28,12 @@ using emulation::in_arena;
 using emulation::is_allocated;
 
 size_t bytes_of(cudaDataType_t type) { return type == CUDA_R_32F ? 4 : 2; }
-bool is_known(cudaDataType_t type) { return type == CUDA_R_32F || type == CUDA_R_16BF; }
+bool is_known(cudaDataType_t type) { return type == CUDA_R_32F || type == CUDA_R_16BF || type == CUDA_R_16F; }
 
 float load(const void* matrix, cudaDataType_t type, uint64_t i) {
   if (type == CUDA_R_32F) return static_cast<const float*>(matrix)[i];
-  return std::bit_cast<float>(static_cast<uint32_t>(static_cast<const uint16_t*>(matrix)[i]) << 16);
+  const uint16_t bits = static_cast<const uint16_t*>(matrix)[i];
+  return type == CUDA_R_16F ? __half2float(__ushort_as_half(bits)) : std::bit_cast<float>(static_cast<uint32_t>(bits) << 16);
 }
 
 void store(void* matrix, cudaDataType_t type, uint64_t i, float x) {
@@ -38,9 +41,14 @@ void store(void* matrix, cudaDataType_t type, uint64_t i, float x) {
     static_cast<float*>(matrix)[i] = x;
     return;
   }
+  uint16_t& to = static_cast<uint16_t*>(matrix)[i];
+  if (type == CUDA_R_16F) {
+    to = __half_as_ushort(__float2half_rn(x));
+    return;
+  }
   const uint32_t u = std::bit_cast<uint32_t>(x);
   const bool is_nan = (u & 0x7fffffffu) > 0x7f800000u;
-  static_cast<uint16_t*>(matrix)[i] = static_cast<uint16_t>(is_nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
+  to = static_cast<uint16_t>(is_nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
 bool holds(const cublasLtMatrixLayoutOpaque& layout, const void* matrix) {

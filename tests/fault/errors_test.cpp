@@ -72,6 +72,26 @@ TEST_F(Errors, AMistypedKeyGetsASuggestion) {
   EXPECT_THAT(expect_code(2, {"pretain"}).err, HasSubstr("did you mean 'pretrain'"));
 }
 
+TEST_F(Errors, Fp16IsForCards) {
+  const std::string shards = (*folder_ / "shards").string(), model = (*folder_ / "run").string(), config = (sample() / "model" / "config.json").string();
+  for (const std::vector<std::string>& command : {pretrain_sample(shards, mine_ / "run", 1), std::vector<std::string>{"evaluate", "--task", "pretraining", "--data", shards, "--model", model},
+                                                  {"predict", "--task", "mrpc", "--model", model}, {"bench", "matmul"}, {"bench", "step", "--model", config}}) {
+    std::vector<std::string> words = command;
+    words.insert(words.end(), {"--precision", "fp16"});
+    const Finished f = expect_code(2, words);
+    EXPECT_THAT(f.err, HasSubstr("expected fp32 or bf16 with --device cpu, found fp16; take bf16"));
+    EXPECT_EQ(count_errors(f.err), 1) << f.err;
+  }
+  EXPECT_FALSE(std::filesystem::exists(mine_ / "run"));
+}
+
+TEST_F(Errors, LossScaleIsForFp16) {
+  for (const std::vector<std::string>& more : {std::vector<std::string>{"--loss-scale", "dynamic"}, {"--loss-scale-growth-interval", "100"}, {"--initial-loss-scale", "1024"}}) {
+    const Finished f = expect_code(2, pretrain_sample(*folder_ / "shards", mine_ / "run", 1, more));
+    EXPECT_THAT(f.err, AllOf(HasSubstr("go with --precision fp16, found fp32"), HasSubstr("leave them out")));
+  }
+}
+
 TEST_F(Errors, SequencesLongerThanTheModelsPositions) {
   write_text(mine_ / "config.json", R"({"model_type":"bert","vocab_size":30522,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64,"max_position_embeddings":16})");
   const Finished f = expect_code(78, {"pretrain", "--data", (*folder_ / "shards").string(), "--model", (mine_ / "config.json").string(), "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});

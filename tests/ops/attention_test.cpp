@@ -128,7 +128,7 @@ void expect_near(const Numbers& got, const std::vector<double>& expected, int64_
   const double inside = 4 * reference::unit_roundoff(DType::kFloat32) * (std::sqrt(static_cast<double>(terms)) + 4) * amplification * scale;
   for (size_t i = 0; i < expected.size(); ++i)
     ASSERT_NEAR(got.at(static_cast<int64_t>(i)), expected[i],
-                reference::unit_roundoff(got.dtype()) * std::abs(expected[i]) + inside + (rounding.empty() ? 0 : rounding[i]))
+                reference::unit_roundoff(got.dtype()) * std::abs(expected[i]) + reference::underflow(got.dtype()) + inside + (rounding.empty() ? 0 : rounding[i]))
         << "element " << i;
 }
 

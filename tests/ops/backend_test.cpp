@@ -83,7 +83,7 @@ TEST_P(BackendTest, MatmulRejectsWhatDoesNotFit) {
                   {"expected at most one of derivative_at and activated, found both"});
   expect_rejected([&] { backend().matmul({.a = zeros(DType::kFloat32, {2, 3}), .b = zeros(DType::kFloat32, {3, 4}), .c = zeros(DType::kBFloat16, {2, 4})}); },
                   {"c: expected [2, 4] fp32", "found [2, 4] bf16"});
-  expect_rejected([&] { backend().matmul({.a = zeros(precision(), {6}), .b = b, .c = c}); }, {"a: expected fp32 or bf16 of 2 dimensions", "found [6]"});
+  expect_rejected([&] { backend().matmul({.a = zeros(precision(), {6}), .b = b, .c = c}); }, {"a: " + expected_precisions() + " of 2 dimensions", "found [6]"});
 }
 
 TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
@@ -105,6 +105,13 @@ TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
   expect_rejected([&] { backend().attention_forward(op); }, {"saved: expected [", "found [1] uint8"});
   const AttentionBackward backward = {.gradient = context, .qkv = qkv, .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = context};
   expect_rejected([&] { backend().attention_backward(backward); }, {"attention_backward: d_qkv: expected [4, 3, 2, 8]", "found [4, 2, 8]"});
+}
+
+TEST(CpuBackend, RefusesFp16) {
+  const std::unique_ptr<Backend> cpu = make_backend({});
+  const Buffer memory = cpu->allocate(8);
+  const Tensor half = memory.view(DType::kFloat16, {4});
+  expect_error(ErrorKind::kInvalidArgument, "cast: input: expected fp32 or bf16 on cpu, found [4] fp16 on cpu", [&] { cpu->cast({.input = half, .output = half}); });
 }
 
 TEST(MakeBackend, RefusesWhatThisBuildHasNot) {

@@ -10,6 +10,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/random.h"
+#include "tests/support/reference.h"
 
 namespace mpibert::test {
 namespace {
@@ -31,10 +32,10 @@ template <class T>
 Numbers to_numbers(const Tensor& host) {
   Numbers numbers;
   for (const T x : host.span<T>()) {
-    if constexpr (std::is_same_v<T, bfloat16>) {
-      numbers.push_back(static_cast<double>(static_cast<float>(x)));
-    } else {
+    if constexpr (std::is_integral_v<T>) {
       numbers.push_back(static_cast<double>(x));
+    } else {
+      numbers.push_back(static_cast<double>(static_cast<float>(x)));
     }
   }
   return numbers;
@@ -53,8 +54,10 @@ std::vector<Device> devices() {
 
 std::vector<BackendCase> backend_cases() {
   std::vector<BackendCase> cases;
-  for (const Device device : devices())
+  for (const Device device : devices()) {
     for (const DType precision : {DType::kFloat32, DType::kBFloat16}) cases.push_back({device, precision});
+    if (device.type == DeviceType::kCuda) cases.push_back({device, DType::kFloat16});
+  }
   return cases;
 }
 
@@ -100,7 +103,11 @@ Backend& OpTest::backend() {
   return *backend;
 }
 
-double OpTest::roundoff() const { return precision() == DType::kBFloat16 ? 0x1p-8 : 0x1p-24; }
+double OpTest::roundoff() const { return reference::unit_roundoff(precision()); }
+
+Tolerance OpTest::stored(Tolerance computed) const { return {computed.relative + roundoff(), computed.absolute + reference::underflow(precision())}; }
+
+std::string OpTest::expected_precisions() const { return GetParam().device.type == DeviceType::kCpu ? "expected fp32 or bf16" : "expected fp32, bf16 or fp16"; }
 
 Tensor OpTest::keep(Buffer buffer, DType dtype, Shape shape) {
   buffers_.push_back(std::move(buffer));
@@ -113,6 +120,7 @@ Tensor OpTest::tensor(DType dtype, const Numbers& numbers, Shape shape) {
   const Tensor host = host_buffer.view(dtype, shape);
   if (dtype == DType::kFloat32) fill<float>(host, numbers);
   if (dtype == DType::kBFloat16) fill<bfloat16>(host, numbers);
+  if (dtype == DType::kFloat16) fill<float16>(host, numbers);
   if (dtype == DType::kInt32) fill<int32_t>(host, numbers);
   if (dtype == DType::kUInt8) fill<uint8_t>(host, numbers);
   const Tensor t = keep(backend().allocate(bytes), dtype, shape);
@@ -148,6 +156,7 @@ Numbers OpTest::read(const Tensor& t) {
   switch (t.dtype()) {
     case DType::kFloat32: return to_numbers<float>(host);
     case DType::kBFloat16: return to_numbers<bfloat16>(host);
+    case DType::kFloat16: return to_numbers<float16>(host);
     case DType::kInt32: return to_numbers<int32_t>(host);
     case DType::kUInt8: return to_numbers<uint8_t>(host);
     default: throw Error(ErrorKind::kInvalidArgument, "no numbers of this type are read");

@@ -55,7 +55,11 @@ class OpTest : public testing::TestWithParam<BackendCase> {
  protected:
   Backend& backend();
   DType precision() const { return GetParam().precision; }
-  double roundoff() const;  // of the precision, half a unit in the last place: 2^-24 or 2^-8
+  double roundoff() const;  // of the precision, half a unit in the last place: 2^-24, 2^-8 or 2^-11
+  // Of a result with such an error that is then rounded to the precision.
+  Tolerance stored(Tolerance computed = {}) const;
+  // "expected fp32 or bf16", and fp16 on a card: what a message says of an operand of the precision.
+  std::string expected_precisions() const;
 
   Tensor tensor(DType dtype, const Numbers& numbers, Shape shape);
   Tensor compute(const Numbers& numbers, Shape shape) { return tensor(precision(), numbers, shape); }

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <numbers>
 
-#include "mpibert/base/dtype.h"
+#include "mpibert/ops/host_cast.h"
 
 namespace mpibert::reference {
 
@@ -29,14 +29,13 @@ double Numbers::at(int64_t i) const {
     std::memcpy(&value, p, sizeof value);
     return value;
   }
-  if (dtype_ == DType::kBFloat16) {
-    bfloat16 value;
-    std::memcpy(&value, p, sizeof value);
-    return static_cast<double>(static_cast<float>(value));
-  }
-  float value;
-  std::memcpy(&value, p, sizeof value);
-  return static_cast<double>(value);
+  const auto get = [&](auto number) {
+    std::memcpy(&number, p, sizeof number);
+    return static_cast<double>(static_cast<float>(number));
+  };
+  if (dtype_ == DType::kBFloat16) return get(bfloat16{});
+  if (dtype_ == DType::kFloat16) return get(float16{});
+  return get(float{});
 }
 
 void Numbers::set(int64_t i, double value) {
@@ -46,6 +45,8 @@ void Numbers::set(int64_t i, double value) {
     put(static_cast<int32_t>(value));
   else if (dtype_ == DType::kBFloat16)
     put(bfloat16(static_cast<float>(value)));
+  else if (dtype_ == DType::kFloat16)
+    put(float16(static_cast<float>(value)));
   else
     put(static_cast<float>(value));
 }
@@ -56,7 +57,9 @@ std::vector<double> Numbers::doubles() const {
   return all;
 }
 
-double unit_roundoff(DType dtype) { return dtype == DType::kBFloat16 ? 0x1p-8 : 0x1p-24; }
+double unit_roundoff(DType dtype) { return dtype == DType::kBFloat16 ? 0x1p-8 : dtype == DType::kFloat16 ? 0x1p-11 : 0x1p-24; }
+
+double underflow(DType dtype) { return dtype == DType::kFloat16 ? 0x1p-25 : 0; }
 
 namespace {
 
@@ -64,15 +67,10 @@ double phi(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 double density(double x) { return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi); }
 const double kRootTwoOverPi = std::sqrt(2 / std::numbers::pi);
 
-double number(const Tensor& t, int64_t i) {
-  if (t.dtype() == DType::kBFloat16) return static_cast<double>(static_cast<float>(static_cast<const bfloat16*>(t.data())[i]));
-  return static_cast<double>(static_cast<const float*>(t.data())[i]);
-}
-
 std::vector<double> numbers(const Tensor& t) {
-  std::vector<double> all(static_cast<size_t>(t.size()));
-  for (int64_t i = 0; i < t.size(); ++i) all[static_cast<size_t>(i)] = number(t, i);
-  return all;
+  std::vector<float> all(static_cast<size_t>(t.size()));
+  if (t) host_cast(t, host_tensor(std::span(all), t.shape()));
+  return {all.begin(), all.end()};
 }
 
 }  // namespace
@@ -125,7 +123,7 @@ bool Mask::keeps(int32_t token_key, int64_t column) const {
 
 MatmulResult matmul(const Matmul& op) {
   const int64_t m = op.c.shape()[0], n = op.c.shape()[1], k = op.a.shape()[op.transpose_a ? 0 : 1];
-  const std::vector<double> a = numbers(op.a), b = numbers(op.b);
+  const std::vector<double> a = numbers(op.a), b = numbers(op.b), c_before = numbers(op.c), biases = numbers(op.bias), at = numbers(op.derivative_at);
   const int64_t a_row = op.transpose_a ? 1 : k, a_term = op.transpose_a ? m : 1, b_column = op.transpose_b ? k : 1,
                 b_term = op.transpose_b ? 1 : n;
   MatmulResult result;
@@ -137,11 +135,11 @@ MatmulResult matmul(const Matmul& op) {
         sum += product;
         magnitude += std::abs(product);
       }
-      const double before = op.beta == 0 ? 0 : static_cast<double>(op.beta) * number(op.c, i * n + j);
-      const double bias = op.bias ? number(op.bias, j) : 0;
+      const double before = op.beta == 0 ? 0 : static_cast<double>(op.beta) * c_before[static_cast<size_t>(i * n + j)];
+      const double bias = op.bias ? biases[static_cast<size_t>(j)] : 0;
       double c = static_cast<double>(op.alpha) * sum + before + bias;
       magnitude = std::abs(static_cast<double>(op.alpha)) * magnitude + std::abs(before) + std::abs(bias);
-      if (op.derivative_at) c *= derivative(op.activation, number(op.derivative_at, i * n + j));
+      if (op.derivative_at) c *= derivative(op.activation, at[static_cast<size_t>(i * n + j)]);
       result.c.push_back(c);
       result.magnitude.push_back(magnitude);
       result.activated.push_back(activate(op.activation, c));

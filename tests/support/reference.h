@@ -35,7 +35,9 @@ class Numbers {
   std::vector<uint8_t> bytes_;
 };
 
-double unit_roundoff(DType dtype);  // 2^-24 or 2^-8: the largest relative error of rounding once
+// The error of rounding x once to a type is at most unit_roundoff(type) |x| + underflow(type).
+double unit_roundoff(DType dtype);  // 2^-24 (fp32), 2^-8 (bf16) or 2^-11 (fp16)
+double underflow(DType dtype);      // half of the smallest number: 2^-25 in fp16; 0 in the others, whose 2^-134 is below every tolerance
 
 double activate(Activation kind, double x);
 double derivative(Activation kind, double x);

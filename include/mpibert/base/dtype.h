@@ -11,7 +11,8 @@ enum class DType : uint8_t { kFloat32, kBFloat16, kFloat16, kInt32, kInt64, kUIn
 
 size_t bytes_of(DType dtype);
 std::string_view name_of(DType dtype);            // "fp32", "bf16", "fp16", "int32", "int64", "uint8"
-DType precision_from_name(std::string_view name);  // "fp32" or "bf16"; throws kUsage on another
+bool is_float(DType dtype);                       // fp32, bf16 or fp16
+DType precision_from_name(std::string_view name);  // "fp32", "bf16" or "fp16"; throws kUsage on another
 
 // A bfloat16 number: the upper half of an fp32 one. Arithmetic is done in fp32.
 struct bfloat16 {

@@ -56,7 +56,7 @@ class ParameterArena {
   std::vector<Segment> segments() const;  // one for each of parameters(), in their order
   int64_t size() const { return size_; }  // end of the last parameter, rounded up to kAlignment
 
-  // Allocates the values, zeroed, in precision `compute` (fp32 or bf16). Once, after every add(). padded_size >= size(), a multiple of kAlignment.
+  // Allocates the values, zeroed, in precision `compute` (fp32, bf16 or fp16). Once, after every add(). padded_size >= size(), a multiple of kAlignment.
   void allocate(Backend& backend, DType compute, int64_t padded_size);
   int64_t padded_size() const { return padded_size_; }
   DType compute() const { return compute_; }

@@ -2,7 +2,7 @@
 
 // The arguments of every operation a Backend has: inputs first, then settings, then outputs. Shapes come from the tensors.
 // Letters: T tokens of a batch (packed, no padding), B sequences, S longest sequence, H hidden, A heads, D = H / A, I intermediate,
-// V vocabulary, P masked positions, N parameters. "compute" is fp32 or bf16, the same for all such tensors of one call;
+// V vocabulary, P masked positions, N parameters. "compute" is fp32, bf16 or, on cards only, fp16: the same for all such tensors of one call;
 // every sum is accumulated in fp32 or wider, in an order that does not depend on the number of threads.
 // All operations throw kInvalidArgument unless shapes, element types and devices are as stated here. They are queued in order; the host
 // does not wait.
@@ -22,8 +22,8 @@ struct StepState {
   float learning_rate = 0;
   float bias_correction1 = 1;         // 1 - beta1^t, t the number of applied steps counting this one; 1 without bias correction
   float bias_correction2 = 1;         // 1 - beta2^t
-  float gradient_scale = 1;           // what the summed gradient is multiplied with: the clip factor
-  std::array<float, 4> loss_scale{};  // per loss term: weight / global label count
+  float gradient_scale = 1;           // what the summed gradient is multiplied with: the clip factor over the scale of the loss
+  std::array<float, 4> loss_scale{};  // per loss term: weight / global label count, times the scale of the loss (fp16; 1 otherwise)
 };
 
 // Inverted dropout: element (token t, column c) becomes x / (1 - p) where its 16 random bits are >= threshold, else 0.
@@ -44,7 +44,7 @@ enum class Activation : uint8_t { kNone, kGelu, kGeluTanh, kRelu, kTanh };
 
 // c = alpha * op(a) op(b) + beta * c + bias;  then, if derivative_at: c = c * activation'(derivative_at);  if activated: activated = activation(c)
 //   a [M, K] ([K, M] if transpose_a)   b [K, N] ([N, K] if transpose_b)   bias [N] compute, optional
-//   c [M, N] compute, or fp32 with bf16 a and b   derivative_at [M, N] compute, optional   activated [M, N] compute, optional
+//   c [M, N] compute, or fp32 with bf16 or fp16 a and b   derivative_at [M, N] compute, optional   activated [M, N] compute, optional
 // At most one of derivative_at and activated; `activation` is kNone without either.
 struct Matmul {
   Tensor a{}, b{}, bias{};

@@ -51,7 +51,7 @@ struct TrainingState {
   double epoch = 0;
   uint64_t seed = 0;
   int64_t slots = 0;               // G of the exact reduction
-  double loss_scale = 1;
+  double loss_scale = 1;           // more than 0: LossScale::value()
   int64_t loss_scale_good_steps = 0;
   std::string dataset_fingerprint{};
   std::string parent{};                            // checkpoint that this run was resumed from; empty: none

@@ -15,12 +15,13 @@ struct StepReport {
   double epoch = 0, loss = 0, gradient_norm = 0, learning_rate = 0;
   std::vector<std::pair<std::string, double>> losses{};  // by term: "mlm", "nsp"; and accuracies: "mlm_accuracy"
   int64_t samples = 0, skipped = 0;                    // since the run began
+  double loss_scale = 1;                                 // of the next step; 1: none
   double step_ms = 0, data_ms = 0, comm_ms = 0, optimizer_ms = 0;
   double tokens_per_second = 0, sequences_per_second = 0, flops_per_second = 0, peak_flops_per_second = 0, eta_seconds = 0;
 };
 
 // "step 1001/100000 | loss 2.3146 | norm 1.23 | lr 9.98e-05 | 640 ms (data 0 %, comm 4 %) | 41.2 % MFU | 51.2k tok/s | skip 0 | eta 17:36".
-// Without a known peak the speed is given in GFLOP/s instead of MFU.
+// Without a known peak the speed is given in GFLOP/s instead of MFU; with a loss scale it says "| skip 1 | scale 32768 |".
 std::string line_for_people(const StepReport& report);
 // {"v":1,"step":1001,...}: numbers read back to the same bits.
 std::string line_for_programs(const StepReport& report);

@@ -15,6 +15,7 @@
 #include "mpibert/optim/optimizer.h"
 #include "mpibert/optim/schedule.h"
 #include "mpibert/train/checkpoint.h"
+#include "mpibert/train/loss_scale.h"
 
 namespace mpibert {
 
@@ -25,6 +26,7 @@ struct TrainerOptions {
   int64_t slots = 1;         // G: leaves of the slot tree; at least the number of ranks
   int64_t bucket_mib = 25;   // gradient ranges of about this size are reduced while backward goes on
   double max_grad_norm = 1;  // 0: no clipping
+  LossScaleOptions loss_scale{};
   uint64_t seed = 0;         // of dropout
 };
 
@@ -32,7 +34,8 @@ struct TrainerOptions {
 struct StepOutcome {
   int stop_signal = 0;      // a signal reached some rank: nothing was computed, the step is still to be done
   bool applied = false;     // false: a gradient was not finite, the parameters and moments are as before
-  double gradient_norm = 0, learning_rate = 0;
+  double gradient_norm = 0, learning_rate = 0;  // the norm is that of the true gradient, without the scale of the loss
+  double loss_scale = 1;                        // what the loss was multiplied with
   int64_t tokens = 0, sequences = 0;
   double flops = 0;
   double comm_seconds = 0, optimizer_seconds = 0;  // of this rank: waiting for others; updating
@@ -72,6 +75,7 @@ class Trainer {
   const std::vector<std::pair<std::string, int64_t>>& memory() const { return memory_; }
   int64_t steps() const { return step_; }      // done, skipped ones among them
   int64_t skipped() const { return skipped_; }
+  double loss_scale() const { return loss_scale_.value(); }  // of the next step
   int64_t samples() const { return samples_; }
   int64_t tokens() const { return tokens_; }
   // Frees nothing and changes nothing: the values to evaluate with.
@@ -105,6 +109,7 @@ class Trainer {
   std::optional<GradientReducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<NormBlocks> norms_;
+  LossScale loss_scale_;
   StepState state_;
   std::vector<std::pair<std::string, int64_t>> memory_;
   std::vector<int64_t> labels_;     // of the last step, by term, over all ranks

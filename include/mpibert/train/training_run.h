@@ -23,7 +23,7 @@ struct TrainingRunOptions {
   int64_t save_total_limit = 0;  // newest checkpoints to keep beside the best; 0: all
   bool save_best = false;        // also save after every evaluation, and mark the best
   std::string metric;            // of the evaluation, larger is better ("accuracy"); of "loss" smaller is
-  int64_t max_skipped = 20;      // non-finite steps in a row that end the run
+  int64_t max_skipped = 20;      // non-finite steps in a row that end the run; not those after which the loss scale falls
   double peak_flops = 0;         // of all ranks together; 0: unknown
   int64_t samples_per_epoch = 0;
 };

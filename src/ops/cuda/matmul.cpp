@@ -11,7 +11,9 @@ namespace {
 constexpr size_t kWorkspaceBytes = size_t{32} << 20;  // what NVIDIA advises for Hopper
 constexpr size_t kMostPlans = 4096;                   // T differs from batch to batch
 
-cudaDataType_t type_of(DType dtype) { return dtype == DType::kBFloat16 ? CUDA_R_16BF : CUDA_R_32F; }
+cudaDataType_t type_of(DType dtype) {
+  return dtype == DType::kBFloat16 ? CUDA_R_16BF : dtype == DType::kFloat16 ? CUDA_R_16F : CUDA_R_32F;
+}
 
 // One object of the library, made by `create` and ended by `destroy`.
 template <class Handle, cublasStatus_t (*destroy)(Handle)>
@@ -107,7 +109,7 @@ void MatmulEngine::matmul(const Matmul& op) {
   const int64_t m = op.c.shape()[0], n = op.c.shape()[1], k = op.a.shape()[op.transpose_a ? 0 : 1];
   if (m == 0 || n == 0) return;
   Matmul rest = op;
-  // A bf16 product that is multiplied with a derivative is rounded after that, once.
+  // A product in 16 bits that is multiplied with a derivative is rounded after that, once.
   float* products = op.derivative_at && op.c.dtype() != DType::kFloat32 && k > 0 ? impl_->context.workspace.get<float>(m * n) : nullptr;
   // A bias in another type than c's is left to the second pass: c is fp32 then, and nothing has been rounded.
   const bool bias = op.bias && k > 0 && !products && op.bias.dtype() == op.c.dtype();

@@ -85,7 +85,7 @@ TEST(Float16, AgreesWithTheProcessor) {
 #endif
 
 TEST(DType, PrecisionNamesAreChecked) {
-  EXPECT_EQ(precision_from_name("bf16"), DType::kBFloat16);
+  for (const DType dtype : {DType::kFloat32, DType::kBFloat16, DType::kFloat16}) EXPECT_EQ(precision_from_name(name_of(dtype)), dtype);
   EXPECT_THROW(precision_from_name("fp8"), Error);
 }
 

@@ -105,7 +105,7 @@ TEST_F(ParameterArenaTest, RefusesWhatCannotBe) {
   expect_error(ErrorKind::kInvalidArgument, {"no parameter 'bias'"}, [&] { arena.find("bias"); });
   expect_error(ErrorKind::kInvalidArgument, {"before the parameters are allocated"}, [&] { arena.use_gradients({}); });
   expect_error(ErrorKind::kInvalidArgument, {"200", "multiple of 128 from 384"}, [&] { arena.allocate(*backend, DType::kFloat32, 200); });
-  expect_error(ErrorKind::kInvalidArgument, {"fp32 or bf16, not int32"}, [&] { arena.allocate(*backend, DType::kInt32, 384); });
+  expect_error(ErrorKind::kInvalidArgument, {"fp32, bf16 or fp16, not int32"}, [&] { arena.allocate(*backend, DType::kInt32, 384); });
   arena.allocate(*backend, DType::kFloat32, 384);
   expect_error(ErrorKind::kInvalidArgument, {"'late'", "after"}, [&] { arena.add("late", {1}, Init::kZero, false); });
   std::vector<float> wrong(128);

@@ -36,6 +36,19 @@ class Checkpoint : public testing::Test {
   std::vector<std::string> rejected_;
 };
 
+TEST(TrainingState, ADamagedLossScaleIsNamed) {
+  const std::string good = TrainingState{.loss_scale = 4096}.json();
+  EXPECT_EQ(TrainingState::from_json(good, "state.json").loss_scale, 4096);
+  for (const auto& [damage, words] : std::map<std::string, std::string>{{"0", "is 0, expected a finite number above 0"}, {"-2", "is -2, expected"}, {"null", "is nan, expected"}, {"\"x\"", "is not a number"}}) {
+    std::string bad = good;
+    bad.replace(bad.find("4096.0"), 6, damage);
+    expect_error(ErrorKind::kCorrupt, {"state.json: \"loss_scale.value\" " + words}, [&] { TrainingState::from_json(bad, "state.json"); });
+  }
+  std::string negative = good;
+  negative.replace(negative.find("\"good_steps\": 0") + 14, 1, "-1");
+  expect_error(ErrorKind::kCorrupt, {"state.json", "good_steps"}, [&] { TrainingState::from_json(negative, "state.json"); });
+}
+
 TEST_F(Checkpoint, ReturnsEveryBit) {
   Snapshot saved = sample_snapshot(50);
   saved.weights[1] = -0.0f;
@@ -45,7 +58,8 @@ TEST_F(Checkpoint, ReturnsEveryBit) {
   saved.state.options = {{"learning_rate", "1e-4"}};
   saved.state.extra = {{"note", "\xc3\xbc"}};
   saved.state.dataset_fingerprint = "abc";
-  saved.state.loss_scale = 65536;
+  saved.state.loss_scale = 0x1.8p-3;
+  saved.state.loss_scale_good_steps = 1999;
   saved.score = 0.25;
   saved.world_size = 3;
   const Snapshot loaded = load_checkpoint(save(saved), saved.parameters, {"exp_avg", "exp_avg_sq"});
