@@ -2,6 +2,7 @@
 
 #include <cuda_fp16.h>
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <vector>
@@ -151,12 +152,17 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
   const bool has_bias = description->epilogue == CUBLASLT_EPILOGUE_BIAS;
   const cudaDataType_t bias_type = description->bias_type < 0 ? d_layout->type : static_cast<cudaDataType_t>(description->bias_type);
   if (has_bias && !(in_arena(description->bias) && is_allocated(description->bias, m * bytes_of(bias_type)))) return CUBLAS_STATUS_INVALID_VALUE;
-  const std::vector<float> left = rows_of(*a_layout, a, description->a == CUBLAS_OP_T), right = rows_of(*b_layout, b, description->b != CUBLAS_OP_T);
+  // Each a row for each l of the sum. A column of the product at a time, so that neighbours are added at once.
+  const std::vector<float> left = rows_of(*a_layout, a, description->a != CUBLAS_OP_T), right = rows_of(*b_layout, b, description->b == CUBLAS_OP_T);
+  std::vector<float> column(m);
   for (uint64_t j = 0; j < n; ++j) {
+    std::fill(column.begin(), column.end(), 0.0f);
+    for (uint64_t l = 0; l < k; ++l) {
+      const float *from = left.data() + l * m, factor = right[l * n + j];
+      for (uint64_t i = 0; i < m; ++i) column[i] += from[i] * factor;
+    }
     for (uint64_t i = 0; i < m; ++i) {
-      float sum = 0;
-      for (uint64_t l = 0; l < k; ++l) sum += left[i * k + l] * right[j * k + l];
-      sum *= scale;
+      float sum = scale * column[i];
       if (keep != 0) sum += keep * load(c, c_layout->type, j * c_layout->leading_dimension + i);
       if (has_bias) sum += load(description->bias, bias_type, i);
       store(d, d_layout->type, j * d_layout->leading_dimension + i, sum);
