@@ -44,6 +44,7 @@ class RecordingCommunicator : public Communicator {
   std::vector<std::vector<std::byte>> gather_bytes(std::span<const std::byte>, int, std::string_view) override { return {}; }
   std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte>, std::string_view) override { return {}; }
   void set_slots(int64_t) override {}
+  std::string transport() const override { return "nothing"; }
 
   std::vector<int64_t> started, gathered;
   int waits = 0;
