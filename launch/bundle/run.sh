@@ -24,19 +24,16 @@ command -v ssh >/dev/null || command -v rsh >/dev/null || export OMPI_MCA_plm_rs
 
 # folder_of SONAME: where this machine has it
 folder_of() {
-  local folder
+  local folder given listed
   IFS=: read -ra given <<<"${LD_LIBRARY_PATH:-}"
-  for folder in "${given[@]}" /usr/local/cuda/lib64 /usr/local/cuda*/lib64 /usr/local/cuda*/targets/x86_64-linux/lib; do
+  # What ldconfig lists need not be there any more.
+  mapfile -t listed < <(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | awk -v name="$1" '$1 == name && /x86-64/ {sub("/[^/]*$", "", $NF); print $NF}')
+  for folder in "${given[@]}" /usr/local/cuda/lib64 /usr/local/cuda*/lib64 /usr/local/cuda*/targets/x86_64-linux/lib "${listed[@]}"; do
     if [[ -n $folder && -e $folder/$1 ]]; then
       echo "$folder"
       return
     fi
   done
-  folder=$(PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | awk -v name="$1" '$1 == name && /x86-64/ {print $NF; exit}') || true
-  if [[ -n $folder ]]; then
-    dirname "$folder"
-    return
-  fi
   python3 - "$1" 2>/dev/null <<'PYTHON'
 import glob, nvidia, os, sys
 found = [path for base in nvidia.__path__ for path in sorted(glob.glob(f"{base}/*/lib/{sys.argv[1]}"))]
