@@ -48,7 +48,7 @@ class AbsentRanks final : public Communicator {
   std::vector<std::vector<std::byte>> gather_bytes(std::span<const std::byte>, int, std::string_view) override { refuse(); }
   std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte>, std::string_view) override { refuse(); }
   void set_slots(int64_t) override {}
-  std::string transport() const { return "none"; }
+  std::string transport() const override { return "none"; }
 
  private:
   [[noreturn]] static void refuse() { throw std::logic_error("a plan has no other ranks"); }
