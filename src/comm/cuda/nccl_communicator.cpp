@@ -34,6 +34,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr std::chrono::milliseconds kPatience{300};
+
 }  // namespace
 
 NcclCommunicator::NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout)
@@ -92,7 +94,8 @@ void NcclCommunicator::guarded(const std::function<void()>& work) {
 
 void NcclCommunicator::check(ncclResult_t result, const char* call) {
   if (result == ncclSuccess || result == ncclInProgress) return;
-  host_->progress();  // if ranks disagree, that is the cause, and this says it
+  // If ranks disagree, that is the cause, and the neighbour's word says it, which may still be on its way.
+  for (const auto end = Clock::now() + kPatience; Clock::now() < end; std::this_thread::yield()) host_->progress();
   const char* words = ncclGetLastError(comm_);
   throw Error(ErrorKind::kCommunication, str_cat("NCCL failed on rank ", rank(), " of ", size(), " in ", current_, ": ", ncclGetErrorString(result), " from ", call,
                                                  words && *words ? str_cat(" (", words, ")") : std::string(),
