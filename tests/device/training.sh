@@ -15,6 +15,8 @@ for precision in bf16 fp16; do
   check=mrpc-$precision
   if ! "$CHECK_PROGRAM" finetune --help | grep -e '--precision ' | grep -qw "$precision"; then
     result SKIPPED "$check" "this build has no $precision"
+  elif [[ $precision == fp16 && $CHECK_DEVICE == cpu ]]; then
+    result SKIPPED "$check" "fp16 is computed on cards only"
   elif ! command -v python3 >/dev/null; then
     result SKIPPED "$check" "no python3 here"
   elif [[ -z $data || -z $model ]]; then
