@@ -11,4 +11,5 @@ if tiny; then
 else
   google_test operations ops_test "*/${CHECK_DEVICE}_*"
   google_test attention attention_test "*/${CHECK_DEVICE}_*"
+  MPIBERT_TEST_ATTENTION=cudnn google_test attention-cudnn attention_test "*/${CHECK_DEVICE}_*"
 fi

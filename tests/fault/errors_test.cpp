@@ -85,6 +85,13 @@ TEST_F(Errors, Fp16IsForCards) {
   EXPECT_FALSE(std::filesystem::exists(mine_ / "run"));
 }
 
+TEST_F(Errors, TensorCoresAndCudnnAreOfCards) {
+  const std::string shards = (*folder_ / "shards").string();
+  EXPECT_THAT(expect_code(2, pretrain_sample(shards, mine_ / "run", 1, {"--tf32"})).err, HasSubstr("on the CPU leave --tf32 out"));
+  EXPECT_THAT(expect_code(2, pretrain_sample(shards, mine_ / "run", 1, {"--attention", "cudnn"})).err, HasSubstr("on the CPU leave --attention cudnn out"));
+  EXPECT_FALSE(std::filesystem::exists(mine_ / "run"));
+}
+
 TEST_F(Errors, LossScaleIsForFp16) {
   for (const std::vector<std::string>& more : {std::vector<std::string>{"--loss-scale", "dynamic"}, {"--loss-scale-growth-interval", "100"}, {"--initial-loss-scale", "1024"}}) {
     const Finished f = expect_code(2, pretrain_sample(*folder_ / "shards", mine_ / "run", 1, more));

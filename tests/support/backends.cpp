@@ -4,9 +4,11 @@
 #include <omp.h>
 
 #include <cmath>
+#include <cstdlib>
 #include <limits>
 #include <map>
 #include <ostream>
+#include <string_view>
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/random.h"
@@ -44,6 +46,12 @@ Numbers to_numbers(const Tensor& host) {
 }  // namespace
 
 std::string device_name(Device device) { return device.type == DeviceType::kCpu ? "cpu" : "cuda"; }
+
+// MPIBERT_TEST_ATTENTION=cudnn: the cases of cards with cuDNN where it serves; tests/device/parity.sh runs them so, too.
+BackendOptions card_options() {
+  const char* attention = std::getenv("MPIBERT_TEST_ATTENTION");
+  return {.attention = attention && std::string_view(attention) == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kNative};
+}
 
 std::vector<Device> devices() {
   std::vector<Device> found;
@@ -99,7 +107,7 @@ double central_difference(const std::function<double(const Numbers&)>& f, Number
 Backend& OpTest::backend() {
   static std::map<std::string, std::unique_ptr<Backend>> backends;
   auto& backend = backends[device_name(GetParam().device)];
-  if (!backend) backend = make_backend(GetParam().device);
+  if (!backend) backend = make_backend(GetParam().device, GetParam().device.type == DeviceType::kCpu ? BackendOptions{} : card_options());
   return *backend;
 }
 
