@@ -45,7 +45,7 @@ if [[ -z ${MPIBERT_BUNDLE_CUDA+set} ]]; then
   for library in $(fact needs); do
     if ! folder=$(folder_of "$library"); then
       echo "bundle: this machine lacks $library: neither LD_LIBRARY_PATH, /usr/local/cuda*/lib64, ldconfig nor python3's nvidia packages have it." >&2
-      echo "bundle: install CUDA ${library##*.}, or pip's nvidia packages for it, or add its folder to LD_LIBRARY_PATH." >&2
+      echo "bundle: install what brings it (CUDA, cuDNN, NCCL, or pip's nvidia packages), or add its folder to LD_LIBRARY_PATH." >&2
       exit 69
     fi
     [[ :$cuda: == *":$folder:"* ]] || cuda+=${cuda:+:}$folder
