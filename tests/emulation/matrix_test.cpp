@@ -116,7 +116,7 @@ TEST(EmulatedMatrix, FindsWrongRows) {
   const auto fault = [&](Fault f, const std::vector<std::string>& words) {
     expect_fault([&] { launch({.block = 32}, nullptr, multiply_loaded, a.get(), b.get(), c.get(), 0, f); }, words);
   };
-  fault(Fault::kMisaligned, {"ldmatrix: misaligned address", "thread (9, 0, 0)", "multiply_loaded"});
+  fault(Fault::kMisaligned, {"ldmatrix: misaligned address", "thread (9, 0, 0)", "mma.cuh:"});
   fault(Fault::kOutside, {"expected an address in shared memory"});
   fault(Fault::kLaneMissing, {"waits at ldmatrix() in mma.cuh:", "for lane 7 of its mask, which never arrives"});
   if (emulation::watches_memory()) fault(Fault::kNoBarrier, {"race in shared memory", "reads what", "multiply_loaded"});

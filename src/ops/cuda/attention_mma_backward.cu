@@ -42,7 +42,7 @@ __device__ inline float dot_of_row(const T* gradient, const T* context, int colu
 template <class T, int depth>
 __global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>)
     d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas, T* d_qkv) {
-  auto& memory = *reinterpret_cast<QueryMemory<T, depth>*>(dynamic_shared);
+  auto& memory = shared_memory<QueryMemory<T, depth>>();
   const Piece piece(x, pieces, kMmaOwn);
   if (piece.empty()) return;
   const DropoutMask mask(x.dropout);
@@ -120,7 +120,7 @@ struct KeyMemory {
 template <class T, int depth>
 __global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>)
     d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas, T* d_qkv) {
-  auto& memory = *reinterpret_cast<KeyMemory<T, depth>*>(dynamic_shared);
+  auto& memory = shared_memory<KeyMemory<T, depth>>();
   const Piece piece(x, pieces, kMmaOwn);
   if (piece.empty()) return;
   const DropoutMask mask(x.dropout);

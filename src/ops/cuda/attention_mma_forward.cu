@@ -26,7 +26,7 @@ struct Memory {
 // log_sums: of each head and query, the logarithm to base 2 of the sum of e^score.
 template <class T, int depth>
 __global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>) forward_kernel(AttentionOperands<T> x, unsigned pieces, T* context, float* log_sums) {
-  auto& memory = *reinterpret_cast<Memory<T, depth>*>(dynamic_shared);
+  auto& memory = shared_memory<Memory<T, depth>>();
   const Piece piece(x, pieces, kMmaOwn);
   if (piece.empty()) return;
   const DropoutMask mask(x.dropout);

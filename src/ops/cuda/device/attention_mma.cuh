@@ -19,6 +19,16 @@ template <int depth>
 inline constexpr int kMmaBlocks = depth == 32 ? 4 : depth == 64 ? 3 : 2;  // a multiprocessor must hold so many: what their registers allow
 inline constexpr float kLog2E = 1.44269504088896340736f;  // e^x = 2^(kLog2E x); the device has an instruction for that
 
+// The block's dynamic shared memory.
+template <class Memory>
+__device__ inline Memory& shared_memory() {
+  void* address = dynamic_shared;
+#if !defined(__CUDACC__)
+  asm("" : "+r"(address));  // in the sanitizer's checks g++ 12 takes the address of a thread-local array for null
+#endif
+  return *static_cast<Memory*>(address);
+}
+
 // The running thread's warp and lane.
 struct Place {
   int lane = static_cast<int>(threadIdx.x) % kWarp, g = lane / 4, t = lane % 4;
