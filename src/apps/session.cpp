@@ -39,6 +39,7 @@ Session SessionFlags::open() const {
   Session session;
   session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()),
                                  {.tf32 = tf32, .attention = attention == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kNative});
+  if (attention == "cudnn") log_info("attention runs on cuDNN where there is no dropout, in 16-bit precisions; elsewhere on mpibert's kernels");
   const Transport transport = comm == "nccl" ? Transport::kNccl : comm == "mpi" ? Transport::kMpi : Transport::kAuto;
   session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds), transport);
   if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1) log_info("cards exchange tensors over ", session.comm->transport());

@@ -17,7 +17,7 @@ const Batch& DeviceBatch::put(Backend& backend, const Batch& host) {
   size_t bytes = kAlignment;
   for (const auto& [name, field] : host.fields()) bytes += place_of(field);
   if (bytes > memory_.bytes()) memory_ = backend.allocate(bytes);
-  fields_.assign(bytes, std::byte{0});
+  fields_.resize(bytes);
   copy_ = Batch();
   copy_.set_extent(host.tokens(), host.sequences(), host.max_seq_length());
   copy_.set_sample_ids(host.sample_ids());

@@ -133,9 +133,10 @@ void Plan::add_backward(const Kind& kind) {
 class Cudnn final : public CudnnAttention {
  public:
   explicit Cudnn(const Context& context) : context_(context), layout_(context.stream), workspace_(context.stream) {
-    int index = 0;
+    int index = 0, major = 0;
     MPIBERT_CUDA_CHECK(cudaGetDevice(&index));
-    MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&major_, cudaDevAttrComputeCapabilityMajor, index));
+    MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index));
+    MPIBERT_CHECK(major >= 9, kDevice, "attention by cuDNN: expected a card of compute capability 9.0 or later, found ", major, ".x; take --attention native");
     MPIBERT_CUDNN_CHECK(cudnnCreate(&handle_));
     MPIBERT_CUDNN_CHECK(cudnnSetStream(handle_, context.stream));
   }
@@ -145,7 +146,7 @@ class Cudnn final : public CudnnAttention {
 
   bool serves(const Tensor& qkv, const Dropout& dropout) const override {
     const int64_t head_size = qkv.shape()[3];
-    return major_ >= 9 && qkv.dtype() != DType::kFloat32 && head_size % 8 == 0 && head_size <= 128 && dropout.rate == 0;
+    return qkv.dtype() != DType::kFloat32 && head_size % 8 == 0 && head_size <= 128 && dropout.rate == 0;
   }
 
   void forward(const AttentionForward& op) override {
@@ -200,7 +201,6 @@ class Cudnn final : public CudnnAttention {
 
   const Context& context_;
   Workspace layout_, workspace_;
-  int major_ = 0;
   cudnnHandle_t handle_ = nullptr;
   std::map<Kind, std::unique_ptr<Plan>> plans_;
 };

@@ -14,13 +14,13 @@ namespace mpibert::cuda {
 class CudnnAttention {
  public:
   virtual ~CudnnAttention() = default;
-  // Whether this card and this version of the library can: 16-bit numbers, heads of a multiple of 8 up to 128, no dropout, compute capability 9 or later.
+  // Of these operations: 16-bit numbers, heads of a multiple of 8 up to 128, no dropout.
   virtual bool serves(const Tensor& qkv, const Dropout& dropout) const = 0;
   virtual void forward(const AttentionForward& op) = 0;
   virtual void backward(const AttentionBackward& op) = 0;
 };
 
-// Throws kDevice, saying what is missing, where this program was built without cuDNN's front end, or where the library does not load.
+// Throws kDevice, saying what is missing, where this program was built without cuDNN's front end, and on a card before compute capability 9.0.
 std::unique_ptr<CudnnAttention> make_cudnn_attention(const Context& context);
 std::string cudnn_version();  // "9.19.0", or "not built in"
 
