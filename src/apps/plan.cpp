@@ -39,7 +39,9 @@ class AbsentRanks final : public Communicator {
   int local_size() const override { return size_; }
   void reduce_scatter(std::span<const Tensor>, const Tensor&, Reduction, std::string_view) override { refuse(); }
   void all_gather(const Tensor&, const Tensor&, std::string_view) override { refuse(); }
+  void sum(const Tensor&, std::string_view) override { refuse(); }
   void progress() override {}
+  void join() override {}
   void wait() override {}
   void all_reduce(std::span<int64_t>, ReduceOp, std::string_view) override { refuse(); }
   void all_reduce(std::span<double>, ReduceOp, std::string_view) override { refuse(); }

@@ -11,7 +11,7 @@ struct Row {
   size_t bytes;
   std::string_view name;
 };
-constexpr std::array<Row, 6> kRows = {{{4, "fp32"}, {2, "bf16"}, {2, "fp16"}, {4, "int32"}, {8, "int64"}, {1, "uint8"}}};
+constexpr std::array<Row, 7> kRows = {{{4, "fp32"}, {2, "bf16"}, {2, "fp16"}, {8, "fp64"}, {4, "int32"}, {8, "int64"}, {1, "uint8"}}};
 }  // namespace
 
 size_t bytes_of(DType dtype) { return kRows.at(static_cast<size_t>(dtype)).bytes; }

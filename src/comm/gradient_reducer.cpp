@@ -81,7 +81,7 @@ void GradientReducer::progress() { comm_.progress(); }
 void GradientReducer::finish() {
   MPIBERT_CHECK(open_, kInvalidArgument, "the gradient reducer was finished before it was begun");
   while (end_ > 0) start(std::max<int64_t>(0, end_ - bucket_));
-  comm_.wait();
+  comm_.join();
   subtrees_.clear();
   before_bucket_ = {};
   open_ = false;
@@ -103,7 +103,7 @@ void GradientReducer::publish(const Tensor& values) {
     const int64_t end = begin + (piece.end - piece.begin) * comm_.size();
     comm_.all_gather(values.elements(piece.begin, piece.end), values.elements(begin, end), "parameters");
   }
-  comm_.wait();
+  comm_.join();
 }
 
 }  // namespace mpibert

@@ -37,6 +37,12 @@ void HostStagedCommunicator::all_gather(const Tensor& piece, const Tensor& all, 
   if (!on_host(all)) arrivals_.push_back({gathered, all});
 }
 
+void HostStagedCommunicator::sum(const Tensor& numbers, std::string_view what) {
+  const Tensor copy = host_copy(numbers);
+  host_->sum(copy, what);
+  if (!on_host(numbers)) arrivals_.push_back({copy, numbers});
+}
+
 void HostStagedCommunicator::wait() {
   host_->wait();
   for (const Arrival& arrival : arrivals_) backend_.upload(arrival.host, arrival.device);

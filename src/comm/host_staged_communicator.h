@@ -24,7 +24,9 @@ class HostStagedCommunicator : public Communicator {
 
   void reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) override;
   void all_gather(const Tensor& piece, const Tensor& all, std::string_view what) override;
+  void sum(const Tensor& numbers, std::string_view what) override;
   void progress() override { host_->progress(); }
+  void join() override { wait(); }
   void wait() override;
   void all_reduce(std::span<int64_t> numbers, ReduceOp op, std::string_view what) override { host_->all_reduce(numbers, op, what); }
   void all_reduce(std::span<double> numbers, ReduceOp op, std::string_view what) override { host_->all_reduce(numbers, op, what); }

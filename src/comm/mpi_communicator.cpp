@@ -266,6 +266,16 @@ void MpiCommunicator::reduce_numbers(std::span<Number> numbers, ReduceOp op, std
 void MpiCommunicator::all_reduce(std::span<int64_t> numbers, ReduceOp op, std::string_view what) { reduce_numbers(numbers, op, what); }
 void MpiCommunicator::all_reduce(std::span<double> numbers, ReduceOp op, std::string_view what) { reduce_numbers(numbers, op, what); }
 
+void MpiCommunicator::check_sum(const Tensor& numbers, Device device, std::string_view what) const {
+  check_device(numbers, device, what);
+  MPIBERT_CHECK(numbers.dtype() == DType::kFloat64, kInvalidArgument, "collective '", what, "': expected fp64 numbers to add, found ", name_of(numbers.dtype()));
+}
+
+void MpiCommunicator::sum(const Tensor& numbers, std::string_view what) {
+  check_sum(numbers, Device{}, what);
+  all_reduce(numbers.span<double>(), ReduceOp::kSum, what);
+}
+
 void MpiCommunicator::check_root(int root, std::string_view what) const {
   MPIBERT_CHECK(root >= 0 && root < size(), kInvalidArgument, "collective '", what, "': root ", root, " is not one of ", size(), " ranks");
 }

@@ -35,7 +35,9 @@ class MpiCommunicator : public Communicator {
 
   void reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) override;
   void all_gather(const Tensor& piece, const Tensor& all, std::string_view what) override;
+  void sum(const Tensor& numbers, std::string_view what) override;
   void progress() override;
+  void join() override { wait(); }
   void wait() override;
   void all_reduce(std::span<int64_t> numbers, ReduceOp op, std::string_view what) override;
   void all_reduce(std::span<double> numbers, ReduceOp op, std::string_view what) override;
@@ -51,6 +53,7 @@ class MpiCommunicator : public Communicator {
   // Throw kInvalidArgument unless these are this rank's arguments of the collective, on `device`.
   void check_reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, Device device, std::string_view what) const;
   void check_all_gather(const Tensor& piece, const Tensor& all, Device device, std::string_view what) const;
+  void check_sum(const Tensor& numbers, Device device, std::string_view what) const;
   void check_broadcast(const Tensor& t, int root, Device device, std::string_view what) const;
   // Tells the others of a collective that goes another way: ranks that are in different ones notice, as everywhere. Started only.
   Announcement announce(CollectiveKind kind, size_t bytes, int64_t detail, std::string_view what);

@@ -66,9 +66,9 @@ class Rules {
 
   void epsilon(float e) const { that(e >= 0, "epsilon: expected 0 or more, found ", e); }
 
-  // The member of StepState::loss_scale that a loss uses.
+  // The member of StepState::loss_weights that a loss uses.
   void term(int t) const {
-    constexpr int kTerms = static_cast<int>(std::tuple_size_v<decltype(StepState::loss_scale)>);
+    constexpr int kTerms = static_cast<int>(std::tuple_size_v<decltype(StepState::loss_weights)>);
     that(t >= 0 && t < kTerms, "term: expected 0 to ", kTerms - 1, ", found ", t);
   }
 
@@ -314,8 +314,17 @@ void Backend::square_sums(const SquareSums& op) {
   rules.has_rows("ranges", op.ranges, DType::kUInt8, {1});
   const auto bytes = static_cast<int64_t>(sizeof(Range));
   rules.that(op.ranges.size() % bytes == 0, "ranges: expected a multiple of ", bytes, " bytes, found ", op.ranges.size());
-  rules.has("output", op.output, DType::kUInt8, {op.ranges.size() / bytes * static_cast<int64_t>(sizeof(double))});
+  rules.has("output", op.output, DType::kFloat64, {op.ranges.size() / bytes});
   do_square_sums(op);
+}
+
+void Backend::step_decision(const StepDecision& op) {
+  const Rules rules("step_decision", device());
+  rules.has_rows("squares", op.squares, DType::kFloat64, {1});
+  rules.that(op.rule.max_grad_norm >= 0, "max_grad_norm: expected 0 or more, found ", op.rule.max_grad_norm);
+  rules.moments(op.rule.beta1, op.rule.beta2, 0, 0);
+  rules.state(op.state);
+  do_step_decision(op);
 }
 
 void Backend::adam_step(std::span<const AdamStep> ranges) {
@@ -351,6 +360,16 @@ void Backend::lamb_direction(std::span<const LambDirection> ranges) {
     rules.of_one_step(op, first, op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon);
   }
   if (!ranges.empty()) do_lamb_direction(ranges);
+}
+
+void Backend::trust_ratios(const TrustRatios& op) {
+  const Rules rules("trust_ratios", device());
+  rules.has_rows("ratios", op.ratios, DType::kFloat32, {1});
+  rules.has_rows("weights", op.weights, DType::kFloat64, {1});
+  rules.has("directions", op.directions, DType::kFloat64, op.weights.shape());
+  rules.has("first_cells", op.first_cells, DType::kInt64, {op.ratios.size() + 1});
+  rules.has("adapts", op.adapts, DType::kUInt8, op.ratios.shape());
+  do_trust_ratios(op);
 }
 
 void Backend::lamb_apply(std::span<const LambApply> ranges) {

@@ -28,6 +28,7 @@ class PlanningBackend final : public Backend {
   void copy(const Tensor&, const Tensor&) override {}
   void upload(const Tensor&, const Tensor&) override {}
   void download(const Tensor&, const Tensor&) override { refuse(); }
+  std::unique_ptr<PendingDownload> start_download(const Tensor&, const Tensor&) override { refuse(); }
   void synchronize() override {}
   void* stream() const override { return nullptr; }
   size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override {
@@ -63,6 +64,8 @@ class PlanningBackend final : public Backend {
   void do_square_sums(const SquareSums&) override { refuse(); }
   void do_adam_step(std::span<const AdamStep>) override { refuse(); }
   void do_lamb_direction(std::span<const LambDirection>) override { refuse(); }
+  void do_step_decision(const StepDecision&) override { refuse(); }
+  void do_trust_ratios(const TrustRatios&) override { refuse(); }
   void do_lamb_apply(std::span<const LambApply>) override { refuse(); }
   void do_add(const Add&) override { refuse(); }
   void do_cast(const Cast&) override { refuse(); }

@@ -1,4 +1,3 @@
-#include <cmath>
 #include <span>
 
 #include "mpibert/base/error.h"
@@ -18,8 +17,16 @@ class Lamb final : public Optimizer {
         segments_(arena.segments()),
         direction_blocks_(backend, segments_, pieces_),
         master_blocks_(backend, segments_, master_ ? pieces_ : in_place(pieces_)) {
-    ratios_memory_ = backend.allocate(segments_.size() * sizeof(float));
-    ratios_ = ratios_memory_.view(DType::kFloat32, {static_cast<int64_t>(segments_.size())});
+    const auto count = static_cast<int64_t>(segments_.size());
+    cells_ = allocate(cells_memory_, DType::kFloat64, {2 * direction_blocks_.count()});
+    ratios_ = allocate(ratios_memory_, DType::kFloat32, {count});
+    std::vector<uint8_t> adapts;
+    for (const Segment& s : segments_) adapts.push_back(adapts_all_ || (s.decay && options_.weight_decay != 0));
+    adapts_ = allocate(adapts_memory_, DType::kUInt8, {count});
+    backend_.upload(host_tensor(std::span(adapts), {count}), adapts_);
+    std::vector<int64_t> first_cells = direction_blocks_.first_cells();
+    first_cells_ = allocate(first_cells_memory_, DType::kInt64, {count + 1});
+    backend_.upload(host_tensor(std::span(first_cells), {count + 1}), first_cells_);
   }
 
   void step(const Tensor& state, const Tensor& gradient, const SumOverRanks& sum) override {
@@ -53,27 +60,25 @@ class Lamb final : public Optimizer {
     return pieces;
   }
 
+  Tensor allocate(Buffer& memory, DType dtype, const Shape& shape) {
+    memory = backend_.allocate(static_cast<size_t>(shape.size()) * bytes_of(dtype));
+    return memory.view(dtype, shape);
+  }
+
   void find_ratios(const Tensor& direction, const SumOverRanks& sum) {
-    const auto count = static_cast<size_t>(direction_blocks_.count());
-    std::vector<double> cells(2 * count);
-    const std::span<double> of_masters = std::span(cells).first(count), of_directions = std::span(cells).last(count);
-    master_blocks_.own_cells(backend_, master_ ? master_ : arena_.values(), of_masters);
-    direction_blocks_.own_cells(backend_, direction, of_directions);
-    if (sum) sum(cells);
-    const std::vector<double> masters = master_blocks_.per_parameter(of_masters), directions = direction_blocks_.per_parameter(of_directions);
-    std::vector<float> ratios(segments_.size(), 1.0f);
-    for (size_t s = 0; s < ratios.size(); ++s) {
-      const bool adapts = adapts_all_ || (segments_[s].decay && options_.weight_decay != 0);
-      if (adapts && masters[s] > 0 && directions[s] > 0) ratios[s] = static_cast<float>(std::sqrt(masters[s]) / std::sqrt(directions[s]));
-    }
-    backend_.upload(host_tensor(std::span(ratios), {static_cast<int64_t>(ratios.size())}), ratios_);
+    const int64_t count = direction_blocks_.count();
+    const Tensor of_masters = cells_.elements(0, count), of_directions = cells_.elements(count, 2 * count);
+    master_blocks_.squares(backend_, master_ ? master_ : arena_.values(), of_masters);
+    direction_blocks_.squares(backend_, direction, of_directions);
+    if (sum) sum(cells_);
+    backend_.trust_ratios({.weights = of_masters, .directions = of_directions, .first_cells = first_cells_, .adapts = adapts_, .ratios = ratios_});
   }
 
   bool adapts_all_;
   std::vector<Segment> segments_;
   NormBlocks direction_blocks_, master_blocks_;
-  Buffer ratios_memory_;
-  Tensor ratios_;
+  Buffer cells_memory_, ratios_memory_, adapts_memory_, first_cells_memory_;
+  Tensor cells_, ratios_, adapts_, first_cells_;  // cells_: of the masters, then of the directions
 };
 
 }  // namespace

@@ -1,8 +1,6 @@
 #include "mpibert/optim/norm_blocks.h"
 
 #include <algorithm>
-#include <cmath>
-#include <numeric>
 
 #include "mpibert/base/error.h"
 
@@ -44,53 +42,25 @@ int64_t owned_size(std::span<const Piece> pieces) {
 
 NormBlocks::NormBlocks(Backend& backend, std::vector<Segment> segments, std::span<const Piece> pieces) {
   check_pieces(pieces, segments.empty() ? 0 : segments.back().end);
-  std::vector<Range> owned;  // in the compact buffer
   for (const Segment& s : segments) {
-    first_cell_.push_back(count_);
-    for (const Piece& p : pieces) {
-      const int64_t begin = std::max(s.begin, p.begin), end = std::min(s.end, p.end);
-      int64_t cell = count_ + cells_before(s.begin, begin);
-      for_each_cell(begin, end, [&](int64_t from, int64_t to) {
-        owned.push_back({p.local + from - p.begin, p.local + to - p.begin});
-        owned_index_.push_back(cell++);
-      });
-    }
+    first_cells_.push_back(count_);
     for_each_cell(s.begin, s.end, [&](int64_t, int64_t) { ++count_; });
   }
-  first_cell_.push_back(count_);
-  sums_ = backend.allocate(std::max<size_t>(1, owned.size()) * sizeof(double));
-  ranges_ = backend.allocate(std::max<size_t>(1, owned.size()) * sizeof(Range));
-  const Shape bytes{static_cast<int64_t>(owned.size() * sizeof(Range))};
-  if (!owned.empty()) backend.upload(Tensor(owned.data(), DType::kUInt8, bytes), ranges_.view(DType::kUInt8, bytes));
+  first_cells_.push_back(count_);
+  std::vector<Range> ranges(static_cast<size_t>(count_));
+  for (size_t i = 0; i < segments.size(); ++i)
+    for (const Piece& p : pieces) {
+      const int64_t begin = std::max(segments[i].begin, p.begin), end = std::min(segments[i].end, p.end);
+      int64_t cell = first_cells_[i] + cells_before(segments[i].begin, begin);
+      for_each_cell(begin, end, [&](int64_t from, int64_t to) { ranges[static_cast<size_t>(cell++)] = {p.local + from - p.begin, p.local + to - p.begin}; });
+    }
+  const Shape bytes{static_cast<int64_t>(ranges.size() * sizeof(Range))};
+  ranges_ = backend.allocate(static_cast<size_t>(bytes.size()));
+  if (count_ > 0) backend.upload(Tensor(ranges.data(), DType::kUInt8, bytes), ranges_.view(DType::kUInt8, bytes));
 }
 
-void NormBlocks::own_cells(Backend& backend, const Tensor& owned, std::span<double> all) const {
-  MPIBERT_CHECK(static_cast<int64_t>(all.size()) == count_, kInvalidArgument, "room for ", all.size(), " cells of ", count_);
-  if (owned_index_.empty()) return;
-  const Shape bytes{static_cast<int64_t>(owned_index_.size() * sizeof(double))};
-  const Tensor sums = sums_.view(DType::kUInt8, bytes);
-  backend.square_sums({.input = owned, .ranges = ranges_.view(DType::kUInt8, {static_cast<int64_t>(owned_index_.size() * sizeof(Range))}), .output = sums});
-  std::vector<double> mine(owned_index_.size());
-  backend.download(sums, Tensor(mine.data(), DType::kUInt8, bytes));
-  for (size_t i = 0; i < mine.size(); ++i) all[static_cast<size_t>(owned_index_[i])] += mine[i];
+void NormBlocks::squares(Backend& backend, const Tensor& owned, const Tensor& cells) const {
+  backend.square_sums({.input = owned, .ranges = ranges_.view(DType::kUInt8, {count_ * static_cast<int64_t>(sizeof(Range))}), .output = cells});
 }
-
-std::vector<double> NormBlocks::cells(Backend& backend, const Tensor& owned, const SumOverRanks& sum) const {
-  std::vector<double> all(static_cast<size_t>(count_));
-  own_cells(backend, owned, all);
-  if (sum) sum(all);
-  return all;
-}
-
-std::vector<double> NormBlocks::per_parameter(std::span<const double> cells) const {
-  std::vector<double> sums;
-  for (size_t s = 0; s + 1 < first_cell_.size(); ++s)
-    sums.push_back(total(cells.subspan(static_cast<size_t>(first_cell_[s]), static_cast<size_t>(first_cell_[s + 1] - first_cell_[s]))));
-  return sums;
-}
-
-double NormBlocks::total(std::span<const double> cells) { return std::accumulate(cells.begin(), cells.end(), 0.0); }
-
-double clip_scale(double norm, double max_norm) { return max_norm > 0 && norm > max_norm ? max_norm / norm : 1; }
 
 }  // namespace mpibert

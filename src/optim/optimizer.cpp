@@ -1,7 +1,6 @@
 #include "mpibert/optim/optimizer.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "mpibert/base/error.h"
 #include "optim/make.h"
@@ -53,14 +52,8 @@ Optimizer::Optimizer(const OptimizerOptions& options, Backend& backend, const Pa
 
 Tensor Optimizer::master(const OwnedRange& range) const { return master_ ? master_.elements(range.local.begin, range.local.end) : value(range); }
 
-void Optimizer::correct_bias(StepState& state, int64_t t) const {
-  MPIBERT_CHECK(t >= 1, kInvalidArgument, "applied steps count from 1, not ", t);
-  // Powers of the betas as the kernels have them, in fp32, so that the first moments are corrected to exactly the gradient.
-  const auto correction = [&](double beta) {
-    return options_.correct_bias ? static_cast<float>(1 - std::pow(double{static_cast<float>(beta)}, static_cast<double>(t))) : 1.0f;
-  };
-  state.bias_correction1 = correction(options_.beta1);
-  state.bias_correction2 = correction(options_.beta2);
+StepRule Optimizer::rule(double max_grad_norm, const LossScaleOptions& loss_scale) const {
+  return {.max_grad_norm = max_grad_norm, .beta1 = options_.beta1, .beta2 = options_.beta2, .correct_bias = options_.correct_bias, .loss_scale = loss_scale};
 }
 
 void Optimizer::set_masters(const Tensor& host_masters) {

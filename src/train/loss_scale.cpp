@@ -1,6 +1,5 @@
 #include "mpibert/train/loss_scale.h"
 
-#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -10,7 +9,9 @@ namespace mpibert {
 
 namespace {
 
-constexpr double kLargest = std::numeric_limits<float>::max();  // StepState holds it in fp32
+constexpr double kLargest = std::numeric_limits<float>::max();  // kernels have it in fp32
+
+}  // namespace
 
 void check(const LossScaleOptions& options) {
   const auto expect = [](bool holds, const char* name, double value, const char* range) {
@@ -23,30 +24,9 @@ void check(const LossScaleOptions& options) {
   expect(options.minimum > 0 && (!options.dynamic || options.minimum <= options.initial), "minimum", options.minimum, "more than 0, and at most initial");
 }
 
-}  // namespace
-
 LossScaleOptions usual_loss_scale(DType compute) {
   if (compute != DType::kFloat16) return {};
   return {.dynamic = true, .initial = 65536};
-}
-
-LossScale::LossScale(const LossScaleOptions& options) : options_(options), value_(options.initial) { check(options); }
-
-void LossScale::update(bool finite) {
-  if (!options_.dynamic) return;
-  if (!finite) {
-    value_ = std::max(options_.minimum, value_ * options_.backoff_factor);
-    good_steps_ = 0;
-  } else if (++good_steps_ >= options_.growth_interval) {
-    if (value_ * options_.growth_factor <= kLargest) value_ *= options_.growth_factor;
-    good_steps_ = 0;
-  }
-}
-
-void LossScale::restore(double value, int64_t good_steps) {
-  if (!options_.dynamic) return;
-  value_ = value;
-  good_steps_ = good_steps;
 }
 
 }  // namespace mpibert

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <thread>
 
 #include "mpibert/base/error.h"
 
@@ -36,6 +37,8 @@ std::span<const std::byte> bytes_of_numbers(std::span<T> numbers) {
   return std::as_bytes(numbers);
 }
 
+Tensor bytes_of_state(StepState& state) { return {&state, DType::kUInt8, {kStepStateBytes}}; }
+
 }  // namespace
 
 // Sums over the global batch that a step must know before it begins.
@@ -45,10 +48,11 @@ struct Trainer::Counts {
 };
 
 Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterArena& arena, DType compute, const TrainerOptions& options)
-    : backend_(backend), comm_(comm), model_(model), arena_(arena), options_(options), loss_scale_(options.loss_scale) {
+    : backend_(backend), comm_(comm), model_(model), arena_(arena), options_(options) {
   MPIBERT_CHECK(options.slots >= comm.size(), kInvalidArgument, "--slots is ", options.slots, ", but there are ", comm.size(),
                 " ranks and each computes at least one slot; start fewer ranks or give --slots ", comm.size());
   check(options.schedule);
+  check(options.loss_scale);
   comm_.set_slots(options.slots);
   run_ = slots_of_rank(options.slots, comm.size(), comm.rank());
   plan_ = options.reduction == Reduction::kExact ? plan_fold(options.slots, comm.size(), comm.rank()) : one_buffer_plan(run_);
@@ -83,10 +87,16 @@ Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterAr
   labels_.assign(static_cast<size_t>(terms), 0);
   const std::vector<Piece> pieces = pieces_of(padded, bucket_, comm, comm.rank());
   norms_.emplace(backend, arena.segments(), pieces);
+  cells_memory_ = backend.allocate(static_cast<size_t>(norms_->count()) * sizeof(double));
+  cells_ = cells_memory_.view(DType::kFloat64, {norms_->count()});
   taken_by("losses and norms");
   optimizer_ = make_optimizer(options.optimizer, backend, arena, pieces);
   taken_by("moments and masters");
+  rule_ = optimizer_->rule(options.max_grad_norm, options.loss_scale);
+  copies_memory_ = backend.allocate_host((kStepsAhead + 1) * sizeof(StepState));
   state_.seed = options.seed;
+  state_.loss_scale = options.loss_scale.initial;
+  backend_.upload(bytes_of_state(state_), state_tensor_);
 }
 
 void Trainer::set_weights(std::span<const float> masters) {
@@ -106,19 +116,20 @@ StepOutcome Trainer::step(std::span<const Slot> slots, int stop_signal) {
   outcome.stop_signal = counts.stop_signal;
   if (counts.stop_signal != 0) return outcome;
 
-  outcome.loss_scale = loss_scale_.value();
   state_.step = step_;
   state_.learning_rate = static_cast<float>(learning_rate(options_.schedule, step_));
   outcome.learning_rate = state_.learning_rate;
-  upload_state();
+  backend_.upload(bytes_of_state(state_).elements(0, kStepInputBytes), state_tensor_.elements(0, kStepInputBytes));
   run_slots(slots);
   const Stopwatch waiting;
   const Tensor gradient = reduced_gradient();
   outcome.comm_seconds += waiting.seconds();
-  outcome.applied = apply(gradient, outcome);
+  apply(gradient, outcome);
+  const Stopwatch behind;
+  while (copies_.size() > kStepsAhead) await_verdict();
+  outcome.comm_seconds += behind.seconds();
 
   ++step_;
-  ++(outcome.applied ? applied_ : skipped_);
   samples_ += counts.sequences;
   tokens_ += counts.tokens;
   outcome.tokens = counts.tokens;
@@ -152,13 +163,9 @@ Trainer::Counts Trainer::exchange_counts(std::span<const Slot> slots, int stop_s
   const std::vector<LossTerm> loss_terms = model_.head().terms();
   for (size_t i = 0; i < terms; ++i) {
     labels_[i] = numbers[i];
-    state_.loss_scale[i] = numbers[i] > 0 ? loss_terms[i].weight / static_cast<float>(numbers[i]) * static_cast<float>(loss_scale_.value()) : 0.0f;
+    state_.loss_weights[i] = numbers[i] > 0 ? loss_terms[i].weight / static_cast<float>(numbers[i]) : 0.0f;
   }
   return counts;
-}
-
-void Trainer::upload_state() {
-  backend_.upload(Tensor(&state_, DType::kUInt8, {kStepStateBytes}), state_tensor_);
 }
 
 Tensor Trainer::loss_row(int64_t row) const { return losses_.rows(row, row + 1).reshape({2, losses_.shape()[2]}); }
@@ -212,26 +219,45 @@ Tensor Trainer::reduced_gradient() {
 
 SumOverRanks Trainer::sum_over_ranks() {
   if (comm_.size() == 1) return {};
-  return [this](std::span<double> numbers) { comm_.all_reduce(numbers, ReduceOp::kSum, "sums of squares"); };
+  return [this](const Tensor& numbers) {
+    comm_.sum(numbers, "sums of squares");
+    comm_.join();
+  };
 }
 
-bool Trainer::apply(const Tensor& gradient, StepOutcome& outcome) {
+void Trainer::apply(const Tensor& gradient, StepOutcome& outcome) {
   const Stopwatch watch;
-  outcome.gradient_norm = std::sqrt(NormBlocks::total(norms_->cells(backend_, gradient, sum_over_ranks()))) / outcome.loss_scale;
-  const bool finite = std::isfinite(outcome.gradient_norm);
-  loss_scale_.update(finite);
-  if (!finite) return false;
-  state_.gradient_scale = static_cast<float>(clip_scale(outcome.gradient_norm, options_.max_grad_norm) / outcome.loss_scale);
-  optimizer_->correct_bias(state_, applied_ + 1);
-  upload_state();
-  optimizer_->step(state_tensor_, gradient, sum_over_ranks());
+  const SumOverRanks sum = sum_over_ranks();
+  norms_->squares(backend_, gradient, cells_);
+  if (sum) sum(cells_);
+  backend_.step_decision({.squares = cells_, .rule = rule_, .state = state_tensor_});
+  optimizer_->step(state_tensor_, gradient, sum);
+  const auto place = static_cast<size_t>(step_) % (kStepsAhead + 1);
+  const Tensor copy = copies_memory_.view(DType::kUInt8, {kStepStateBytes}, place * sizeof(StepState));
+  copies_.push_back({static_cast<StepState*>(copy.data()), backend_.start_download(state_tensor_, copy)});
   outcome.optimizer_seconds = watch.seconds();
   if (reducer_) {
     const Stopwatch publishing;
     reducer_->publish(arena_.values());
     outcome.comm_seconds += publishing.seconds();
   }
-  return true;
+}
+
+// Of the oldest step whose verdict is under way.
+void Trainer::await_verdict() {
+  while (!copies_.front().download->ready()) {
+    comm_.progress();  // throws if the others are gone
+    std::this_thread::yield();
+  }
+  const StepState& s = *copies_.front().state;
+  verdicts_.push_back({.step = s.step + 1, .applied = s.applied != 0, .gradient_norm = s.gradient_norm, .loss_scale = s.last_loss_scale, .next_loss_scale = s.loss_scale, .skipped = s.skipped_steps});
+  copies_.pop_front();
+}
+
+std::vector<StepVerdict> Trainer::verdicts(bool all) {
+  const bool waits = all || backend_.device().type == DeviceType::kCpu;
+  while (waits && !copies_.empty()) await_verdict();
+  return std::exchange(verdicts_, {});
 }
 
 std::vector<TermResult> Trainer::losses() {
@@ -307,10 +333,12 @@ void Trainer::save(Snapshot& snapshot) {
   snapshot.state.tokens_seen = tokens_;
   snapshot.state.seed = options_.seed;
   snapshot.state.slots = options_.slots;
-  snapshot.state.loss_scale = loss_scale_.value();
-  snapshot.state.loss_scale_good_steps = loss_scale_.good_steps();
-  snapshot.state.extra["applied_steps"] = std::to_string(applied_);
-  snapshot.state.extra["skipped_steps"] = std::to_string(skipped_);
+  StepState state;
+  backend_.download(state_tensor_, bytes_of_state(state));
+  snapshot.state.loss_scale = state.loss_scale;
+  snapshot.state.loss_scale_good_steps = state.good_steps;
+  snapshot.state.extra["applied_steps"] = std::to_string(state.applied_steps);
+  snapshot.state.extra["skipped_steps"] = std::to_string(state.skipped_steps);
   snapshot.world_size = comm_.size();
 }
 
@@ -335,9 +363,13 @@ void Trainer::restore(const Snapshot& snapshot) {
   step_ = snapshot.state.step;
   samples_ = snapshot.state.samples_seen;
   tokens_ = snapshot.state.tokens_seen;
-  loss_scale_.restore(snapshot.state.loss_scale, snapshot.state.loss_scale_good_steps);
-  applied_ = counter("applied_steps");
-  skipped_ = counter("skipped_steps");
+  if (options_.loss_scale.dynamic) {  // one that is not keeps its own
+    state_.loss_scale = snapshot.state.loss_scale;
+    state_.good_steps = snapshot.state.loss_scale_good_steps;
+  }
+  state_.applied_steps = counter("applied_steps");
+  state_.skipped_steps = counter("skipped_steps");
+  backend_.upload(bytes_of_state(state_), state_tensor_);
 }
 
 }  // namespace mpibert

@@ -92,7 +92,7 @@ struct TrainingRun::Interval {
 struct TrainingRun::Last {
   double loss = 0;
   Scores scores;
-  int64_t evaluated_step = -1, saved_step = -1;
+  int64_t evaluated_step = -1, saved_step = -1, skipped_in_a_row = 0;
   std::string checkpoint;
 };
 
@@ -131,7 +131,6 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
   last.checkpoint = resumed_from;
   if (directory_)
     directory_->log.event("start", {{"step", std::to_string(trainer.steps())}, {"resumed_from", json_string(resumed_from)}, {"world_size", std::to_string(comm_.size())}});
-  int64_t skipped_in_a_row = 0;
   int stop_signal = 0;
   while (trainer.steps() < options_.total_steps) {
     const Clock::time_point loading = Clock::now();
@@ -142,15 +141,12 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
     if ((stop_signal = outcome.stop_signal) != 0) break;
 
     interval.add(outcome, data_seconds);
-    // A scale that falls is looking for one that fits; the training diverges where none is left to try.
-    const bool falls = trainer.loss_scale() < outcome.loss_scale;
-    skipped_in_a_row = outcome.applied || falls ? 0 : skipped_in_a_row + 1;
-    if (!outcome.applied)
-      log_info("step ", trainer.steps(), ": a gradient is not finite; the step is skipped on every rank", falls ? str_cat(", the loss scale falls to ", trainer.loss_scale()) : "");
-    if (trainer.steps() % options_.report_steps == 0 || trainer.steps() == options_.total_steps) report(trainer, outcome, interval, last);
-    else if (directory_) directory_->progress.draw(trainer.steps(), options_.total_steps);
-    MPIBERT_CHECK(skipped_in_a_row < options_.max_skipped, kDiverged, "gradients were not finite for ", skipped_in_a_row, " steps in a row, up to step ", trainer.steps(),
-                  "; lower --learning-rate", outcome.loss_scale > 1 ? " or --loss-scale" : "", " and resume from an earlier checkpoint. Nothing was saved since step ", last.saved_step);
+    const bool reports = trainer.steps() % options_.report_steps == 0 || trainer.steps() == options_.total_steps;
+    for (const StepVerdict& verdict : trainer.verdicts(reports)) {
+      judge(verdict, last);
+      if (reports && verdict.step == trainer.steps()) report(trainer, outcome, verdict, interval, last);
+    }
+    if (!reports && directory_) directory_->progress.draw(trainer.steps(), options_.total_steps);
     const bool evaluated = evaluate_model && evaluation_due(trainer, samples_before);
     if (evaluated) evaluate(trainer, evaluate_model, last);
     if ((evaluated && options_.save_best) || (options_.save_steps > 0 && trainer.steps() % options_.save_steps == 0)) save(trainer, identity, last);
@@ -173,7 +169,16 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
   return result;
 }
 
-void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, Interval& interval, Last& last) {
+// A scale that falls is looking for one that fits; the training diverges where none is left to try.
+void TrainingRun::judge(const StepVerdict& v, Last& last) {
+  const bool falls = v.next_loss_scale < v.loss_scale;
+  last.skipped_in_a_row = v.applied || falls ? 0 : last.skipped_in_a_row + 1;
+  if (!v.applied) log_info("step ", v.step, ": a gradient is not finite; the step is skipped on every rank", falls ? str_cat(", the loss scale falls to ", v.next_loss_scale) : "");
+  MPIBERT_CHECK(last.skipped_in_a_row < options_.max_skipped, kDiverged, "gradients were not finite for ", last.skipped_in_a_row, " steps in a row, up to step ", v.step,
+                "; lower --learning-rate", v.loss_scale > 1 ? " or --loss-scale" : "", " and resume from an earlier checkpoint. Nothing was saved since step ", last.saved_step);
+}
+
+void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, const StepVerdict& verdict, Interval& interval, Last& last) {
   StepReport r{.step = trainer.steps(), .total_steps = options_.total_steps, .epoch = epoch(trainer)};
   for (const TermResult& term : trainer.losses()) {
     if (term.labels == 0) continue;
@@ -184,11 +189,11 @@ void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, Interval&
   last.loss = r.loss;
   if (directory_) {
     const double seconds = seconds_since(interval.start), steps = static_cast<double>(std::max<int64_t>(1, interval.steps));
-    r.gradient_norm = outcome.gradient_norm;
+    r.gradient_norm = verdict.gradient_norm;
     r.learning_rate = outcome.learning_rate;
     r.samples = trainer.samples();
-    r.skipped = trainer.skipped();
-    r.loss_scale = trainer.loss_scale();
+    r.skipped = verdict.skipped;
+    r.loss_scale = verdict.next_loss_scale;
     r.step_ms = seconds / steps * 1e3;
     r.data_ms = interval.data_seconds / steps * 1e3;
     r.comm_ms = interval.comm_seconds / steps * 1e3;

@@ -39,7 +39,7 @@ class Bench {
   }
   Tensor state() {
     const Tensor t = tensor(DType::kUInt8, {kStepStateBytes});
-    *static_cast<StepState*>(t.data()) = {.learning_rate = 1e-4f, .loss_scale = {1, 1, 1, 1}};
+    *static_cast<StepState*>(t.data()) = {.learning_rate = 1e-4f, .loss_weights = {1, 1, 1, 1}};
     return t;
   }
   Dropout dropout(float rate, int64_t rows) { return {.rate = rate, .site = 1, .state = state(), .token_keys = row_numbers(rows, 1)}; }
@@ -151,7 +151,7 @@ void column_sum(benchmark::State& state) {
 
 void square_sums(benchmark::State& state) {
   Bench bench(state);
-  const Tensor input = bench.tensor(DType::kFloat32, {kParameters}), output = bench.tensor(DType::kUInt8, {8});
+  const Tensor input = bench.tensor(DType::kFloat32, {kParameters}), output = bench.tensor(DType::kFloat64, {1});
   const Tensor all = bench.tensor(DType::kUInt8, {sizeof(Range)});
   *static_cast<Range*>(all.data()) = {0, kParameters};
   bench.time({input}, [&](Backend& backend) { backend.square_sums({.input = input, .ranges = all, .output = output}); });

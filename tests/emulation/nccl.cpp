@@ -31,7 +31,7 @@ using emulation::NcclFaultKind;
 constexpr int kPollsInProgress = 3;  // how often a communicator is busy with a call
 constexpr int kTags = 3, kHelloTag = 0, kHeaderTag = 1, kDataTag = 2;  // of each communicator
 
-enum class Kind : int32_t { kPointToPoint, kReduceScatter, kAllGather, kBroadcast };
+enum class Kind : int32_t { kPointToPoint, kReduceScatter, kAllReduce, kAllGather, kBroadcast };
 
 // Goes ahead of the bytes of a message.
 struct Header {
@@ -58,7 +58,7 @@ struct Operation {
 
 std::string text_of(const Header& header) {
   static const std::map<Kind, const char*> names = {
-      {Kind::kPointToPoint, "a send"}, {Kind::kReduceScatter, "ncclReduceScatter"}, {Kind::kAllGather, "ncclAllGather"}, {Kind::kBroadcast, "ncclBroadcast"}};
+      {Kind::kPointToPoint, "a send"}, {Kind::kReduceScatter, "ncclReduceScatter"}, {Kind::kAllReduce, "ncclAllReduce"}, {Kind::kAllGather, "ncclAllGather"}, {Kind::kBroadcast, "ncclBroadcast"}};
   return std::to_string(header.bytes) + " bytes of " + names.at(header.kind);
 }
 
@@ -398,28 +398,43 @@ ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t type, int peer, n
                [&](Operation& o) { o.received.push_back({.peer = peer, .data = mutable_bytes(data), .header = {Kind::kPointToPoint, static_cast<int64_t>(bytes)}}); });
 }
 
-// Adds around the ring, from the owner's neighbour to the owner: neither the order of ranks nor a tree.
+namespace {
+
+// sum = the parts of all ranks, added around the ring from the neighbour of `first` to it: neither the order of ranks nor a tree. This rank
+// gives each peer the n numbers at out + peer * stride.
+template <class T>
+void add_parts(Operation& o, Kind kind, const ncclComm& comm, const T* out, size_t stride, size_t n, T* sum, int first) {
+  const Header header{kind, static_cast<int64_t>(n * sizeof(T))};
+  const auto ranks = static_cast<size_t>(comm.ranks), rank = static_cast<size_t>(comm.rank);
+  const auto parts = std::make_shared<std::vector<std::vector<T>>>(ranks, std::vector<T>(n));
+  for (int distance = 1; distance < comm.ranks; ++distance) {
+    const int peer = (comm.rank + distance) % comm.ranks;
+    o.sent.push_back({.peer = peer, .data = mutable_bytes(out + static_cast<size_t>(peer) * stride), .header = header});
+    o.received.push_back({.peer = peer, .data = reinterpret_cast<std::byte*>((*parts)[static_cast<size_t>(peer)].data()), .header = header});
+  }
+  o.finish = [=] {
+    const T* mine = out + rank * stride;
+    (*parts)[rank].assign(mine, mine + n);
+    std::vector<T> total(n);
+    for (size_t distance = 1; distance <= ranks; ++distance)
+      for (size_t i = 0; i < n; ++i) total[i] += (*parts)[(static_cast<size_t>(first) + distance) % ranks][i];
+    std::copy(total.begin(), total.end(), sum);
+  };
+}
+
+}  // namespace
+
 ncclResult_t ncclReduceScatter(const void* all, void* piece, size_t n, ncclDataType_t type, ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
   if (type != ncclFloat32) return refused(ncclInvalidArgument, "the double adds fp32 only");
   const size_t bytes = n * sizeof(float), ranks = is_live(comm) ? static_cast<size_t>(comm->ranks) : 0;
-  return issue("ncclReduceScatter", comm, stream, {{all, ranks * bytes}, {piece, bytes}}, [&](Operation& o) {
-    const Header header{Kind::kReduceScatter, static_cast<int64_t>(bytes)};
-    const auto parts = std::make_shared<std::vector<std::vector<float>>>(ranks, std::vector<float>(n));
-    for (int distance = 1; distance < comm->ranks; ++distance) {
-      const int peer = (comm->rank + distance) % comm->ranks;
-      o.sent.push_back({.peer = peer, .data = mutable_bytes(all) + static_cast<size_t>(peer) * bytes, .header = header});
-      o.received.push_back({.peer = peer, .data = reinterpret_cast<std::byte*>((*parts)[static_cast<size_t>(peer)].data()), .header = header});
-    }
-    o.finish = [=, rank = static_cast<size_t>(comm->rank)] {
-      std::vector<float> mine(n), sum(n);
-      if (bytes > 0) std::memcpy(mine.data(), mutable_bytes(all) + rank * bytes, bytes);
-      for (size_t distance = 1; distance <= ranks; ++distance) {
-        const std::vector<float>& part = distance == ranks ? mine : (*parts)[(rank + distance) % ranks];
-        for (size_t i = 0; i < n; ++i) sum[i] += part[i];
-      }
-      if (bytes > 0) std::memcpy(piece, sum.data(), bytes);
-    };
-  });
+  return issue("ncclReduceScatter", comm, stream, {{all, ranks * bytes}, {piece, bytes}},
+               [&](Operation& o) { add_parts(o, Kind::kReduceScatter, *comm, static_cast<const float*>(all), n, n, static_cast<float*>(piece), comm->rank); });
+}
+
+ncclResult_t ncclAllReduce(const void* from, void* to, size_t n, ncclDataType_t type, ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
+  if (type != ncclFloat64) return refused(ncclInvalidArgument, "the double adds fp64 only for all ranks");
+  return issue("ncclAllReduce", comm, stream, {{from, n * sizeof(double)}, {to, n * sizeof(double)}},
+               [&](Operation& o) { add_parts(o, Kind::kAllReduce, *comm, static_cast<const double*>(from), 0, n, static_cast<double*>(to), 0); });
 }
 
 ncclResult_t ncclAllGather(const void* piece, void* all, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {

@@ -82,6 +82,7 @@ class NcclTest : public testing::Test {
     comm.reduce_scatter(std::span(gradients).first(1), sum, Reduction::kFast, what + " fast");
     comm.wait();
     comm.all_gather(sum, all, "parameters");
+    comm.sum(device(std::vector<double>(10, 1)), "squares");
     comm.wait();
     comm.broadcast(all, 0, "weights");
   }
@@ -90,7 +91,6 @@ class NcclTest : public testing::Test {
   int rank = 0, size = 1, last = 0;
   std::unique_ptr<Backend> backend = make_backend(kCard);
 
- private:
   std::vector<Buffer> memory_;
 };
 
@@ -106,7 +106,8 @@ class NcclCollectives : public NcclTest, public testing::WithParamInterface<bool
   }
   // As `t`, written by work that the backend has only queued.
   Tensor queued(const Tensor& t) {
-    const Tensor copy = empty(t.size());
+    memory_.push_back(backend->allocate(t.bytes()));
+    const Tensor copy = memory_.back().view(t.dtype(), t.shape());
     backend->copy(t, copy);
     return copy;
   }
@@ -164,6 +165,20 @@ TEST_P(NcclCollectives, AllGatherOfFloatsAndBFloat16) {
     ASSERT_EQ(found[static_cast<size_t>(k)], expected);
     ASSERT_EQ(static_cast<float>(found16[static_cast<size_t>(k)]), expected);
   }
+}
+
+TEST_P(NcclCollectives, SumOfNumbersThatOneRankHas) {
+  const auto comm = make();
+  const int64_t n = 1003;
+  std::vector<double> mine(static_cast<size_t>(n));
+  for (int64_t i = rank; i < n; i += size) mine[static_cast<size_t>(i)] = 1.0 / static_cast<double>(i + 1);
+  const Tensor numbers = queued(device(mine));
+  comm->sum(numbers, "sums of squares");
+  comm->join();
+  const Tensor copy = queued(numbers);  // by the backend, without a wait of the host
+  const std::vector<double> found = read<double>(copy);
+  for (int64_t i = 0; i < n; ++i) ASSERT_EQ(found[static_cast<size_t>(i)], 1.0 / static_cast<double>(i + 1));
+  comm->wait();
 }
 
 TEST_P(NcclCollectives, BroadcastFromEveryRoot) {
@@ -271,7 +286,7 @@ TEST_P(NcclFaults, EndEveryRankWithAMessage) {
 
 std::vector<Case> faults() {
   std::vector<Case> cases = {{"ncclGetUniqueId", NcclFaultKind::kFails}, {"ncclGroupStart", NcclFaultKind::kFails}};
-  for (const char* function : {"ncclCommInitRankConfig", "ncclCommGetAsyncError", "ncclGroupEnd", "ncclSend", "ncclRecv", "ncclReduceScatter", "ncclAllGather", "ncclBroadcast"})
+  for (const char* function : {"ncclCommInitRankConfig", "ncclCommGetAsyncError", "ncclGroupEnd", "ncclSend", "ncclRecv", "ncclReduceScatter", "ncclAllReduce", "ncclAllGather", "ncclBroadcast"})
     for (const NcclFaultKind kind : {NcclFaultKind::kFails, NcclFaultKind::kFailsLater, NcclFaultKind::kNeverEnds}) cases.push_back({function, kind});
   return cases;
 }

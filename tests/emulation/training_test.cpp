@@ -9,7 +9,7 @@
 #include <sstream>
 
 #include "mpibert/base/error.h"
-#include "mpibert/train/loss_scale.h"
+#include "ops/step_decision.h"
 #include "tests/support/files.h"
 #include "tests/support/reference.h"
 #include "tests/support/runs.h"
@@ -110,16 +110,17 @@ class EmulatedLossScale : public EmulatedProgram {
   }
 
   // The machine after each step of a run, fed with which of them the run skipped.
-  static std::vector<LossScale> course(const std::filesystem::path& run) {
-    std::vector<LossScale> scales;
-    LossScale scale(kOptions);
+  static std::vector<StepState> course(const std::filesystem::path& run) {
+    std::vector<StepState> states;
+    StepState state{.loss_scale = kOptions.initial};
     double before = 0;
     for (const double skipped : each_step(run, "skipped")) {
-      scale.update(skipped == before);
-      scales.push_back(scale);
+      state.applied = skipped == before;
+      update_loss_scale(state, kOptions);
+      states.push_back(state);
       before = skipped;
     }
-    return scales;
+    return states;
   }
 
   // What the checkpoint of a step holds of the machine: its value and its good steps.
@@ -131,12 +132,12 @@ class EmulatedLossScale : public EmulatedProgram {
 
 TEST_F(EmulatedLossScale, FallsUntilItFitsGrowsAndGoesOnInTheMiddleOfAnInterval) {
   expect_code(0, command("one"), emulated());
-  const std::vector<LossScale> expected = course(folder_ / "one");
+  const std::vector<StepState> expected = course(folder_ / "one");
   const std::vector<double> scales = each_step(folder_ / "one", "loss_scale"), losses = each_step(folder_ / "one", "loss");
   ASSERT_EQ(scales.size(), static_cast<size_t>(kSteps));
   int fell = scales[0] < kOptions.initial, grew = 0;
   for (size_t i = 0; i < scales.size(); ++i) {
-    EXPECT_EQ(scales[i], expected[i].value()) << "after step " << i + 1;
+    EXPECT_EQ(scales[i], expected[i].loss_scale) << "after step " << i + 1;
     EXPECT_LT(losses[i], 10) << "a loss is reported without the scale";
     fell += i > 0 && scales[i] < scales[i - 1];
     grew += i > 0 && scales[i] > scales[i - 1];
@@ -144,14 +145,14 @@ TEST_F(EmulatedLossScale, FallsUntilItFitsGrowsAndGoesOnInTheMiddleOfAnInterval)
   EXPECT_TRUE(fell > 0 && grew > 0) << testing::PrintToString(scales);
 
   // The same on two ranks, stopped after the first finite step.
-  const auto middle = std::ranges::find_if(expected, [](const LossScale& scale) { return scale.good_steps() == 1; });
+  const auto middle = std::ranges::find_if(expected, [](const StepState& state) { return state.good_steps == 1; });
   ASSERT_LT(middle, expected.end() - 1);
   const int stop = static_cast<int>(middle - expected.begin()) + 1;
   expect_code(0, command("two", stop), emulated(2));
-  EXPECT_EQ(saved(folder_ / "two", stop), std::pair(middle->value(), 1.0));
+  EXPECT_EQ(saved(folder_ / "two", stop), std::pair(middle->loss_scale, 1.0));
   expect_code(0, command("two"), emulated(2));
   EXPECT_EQ(each_step(folder_ / "two", "loss_scale"), scales);
-  EXPECT_EQ(saved(folder_ / "two", kSteps), std::pair(expected.back().value(), static_cast<double>(expected.back().good_steps())));
+  EXPECT_EQ(saved(folder_ / "two", kSteps), std::pair(expected.back().loss_scale, static_cast<double>(expected.back().good_steps)));
   EXPECT_EQ(digest(folder_ / "two"), digest(folder_ / "one"));
 }
 

@@ -52,13 +52,23 @@ class FourParameters {
     }
     for (const Piece& p : pieces_) std::copy(flat.begin() + p.begin, flat.begin() + p.end, owned.begin() + p.local);
     const Tensor gradient = on_device(gradient_memory_, owned.data(), DType::kFloat32, {static_cast<int64_t>(owned.size())});
-    StepState state{.learning_rate = 1e-2f * std::min(1.0f, static_cast<float>(t + 1) / 4)};
-    if (options_.kind == "nvlamb") {
-      const NormBlocks blocks(*backend_, arena_.segments(), pieces_);
-      state.gradient_scale = static_cast<float>(clip_scale(std::sqrt(NormBlocks::total(blocks.cells(*backend_, gradient, sum))), 1.0));
-    }
-    optimizer_->correct_bias(state, t + 1);
-    optimizer_->step(on_device(state_memory_, &state, DType::kUInt8, {kStepStateBytes}), gradient, sum);
+    StepState before{.learning_rate = 1e-2f * std::min(1.0f, static_cast<float>(t + 1) / 4), .applied_steps = t};
+    const Tensor state = on_device(state_memory_, &before, DType::kUInt8, {kStepStateBytes});
+    const NormBlocks blocks(*backend_, arena_.segments(), pieces_);
+    const Buffer cells_memory = backend_->allocate(static_cast<size_t>(blocks.count()) * sizeof(double));
+    const Tensor cells = cells_memory.view(DType::kFloat64, {blocks.count()});
+    blocks.squares(*backend_, gradient, cells);
+    if (sum) sum(cells);
+    backend_->step_decision({.squares = cells, .rule = optimizer_->rule(options_.kind == "nvlamb" ? 1 : 0), .state = state});
+    optimizer_->step(state, gradient, sum);
+  }
+
+  // Lets `change` work on the host's copy of numbers on the device.
+  void change(const Tensor& numbers, const std::function<void(std::span<double>)>& change) {
+    std::vector<double> copy(static_cast<size_t>(numbers.size()));
+    backend_->download(numbers, host_tensor(std::span(copy), numbers.shape()));
+    change(copy);
+    backend_->upload(host_tensor(std::span(copy), numbers.shape()), numbers);
   }
 
   std::vector<float> values(const std::string& name) const { return host_floats(*backend_, arena_.find(name).value); }
@@ -138,7 +148,7 @@ TEST_P(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
     const auto run_rank = [&](int64_t rank, const std::function<void(size_t, std::span<double>)>& exchange) {
       auto four = std::make_unique<FourParameters>(GetParam(), c.options, std::vector<Piece>{{rank * 4096, (rank + 1) * 4096, 0}});
       size_t call = 0;
-      for (int64_t t = 0; t < 2; ++t) four->step(t, [&](std::span<double> numbers) { exchange(call++, numbers); });
+      for (int64_t t = 0; t < 2; ++t) four->step(t, [&](const Tensor& numbers) { four->change(numbers, [&](std::span<double> host) { exchange(call++, host); }); });
       return four;
     };
     const auto replay = [&](size_t call, std::span<double> numbers) {

@@ -61,6 +61,14 @@ TEST_P(Collectives, AllReduceOfDoublesAddsInOrderOfRank) {
   }
 }
 
+TEST_P(Collectives, SumOfNumbersThatOneRankHas) {
+  std::vector<double> numbers(1003);
+  for (size_t i = static_cast<size_t>(rank); i < numbers.size(); i += static_cast<size_t>(size)) numbers[i] = 1.0 / static_cast<double>(i + 1);
+  comm.sum(host_tensor(std::span(numbers), {1003}), "squares");
+  comm.join();
+  for (size_t i = 0; i < numbers.size(); ++i) ASSERT_EQ(numbers[i], 1.0 / static_cast<double>(i + 1));
+}
+
 TEST_P(Collectives, ANaNOfAnyRankIsSeenByAll) {
   for (const ReduceOp op : {ReduceOp::kSum, ReduceOp::kMax, ReduceOp::kMin}) {
     for (int source = 0; source < size; ++source) {

@@ -38,11 +38,12 @@ struct Training {
     for (int64_t i = classifier.offset; i < classifier.end(); ++i) masters[static_cast<size_t>(i)] *= steepness;
     trainer.set_weights(masters);
   }
-  StepOutcome step() {
+  StepVerdict step() {
     std::vector<Slot> slots;
     const SlotRange mine = slots_of_rank(kSlots, comm.size(), comm.rank());
     for (int64_t i = mine.first; i < mine.last; ++i) slots.push_back(slot_of(i));
-    return trainer.step(slots, 0);
+    trainer.step(slots, 0);
+    return trainer.verdicts(true).at(0);
   }
   double loss() { return trainer.losses().at(0).loss; }
   // Weights and moments on rank 0; elsewhere the counters only.
@@ -68,7 +69,7 @@ TEST(LossScaleInTraining, APowerOfTwoChangesNoBit) {
   for (const double max_grad_norm : {0.01, 0.0}) {  // clipped, and not
     Training plain({}, max_grad_norm), scaled({.initial = 1024}, max_grad_norm);
     for (int i = 0; i < 3; ++i) {
-      const StepOutcome expected = plain.step(), found = scaled.step();
+      const StepVerdict expected = plain.step(), found = scaled.step();
       EXPECT_EQ(found.loss_scale, 1024);
       EXPECT_EQ(found.gradient_norm, expected.gradient_norm);
       EXPECT_EQ(scaled.loss(), plain.loss());
@@ -83,25 +84,25 @@ TEST(LossScaleInTraining, AnOverflowIsSkippedOnEveryRankAndOnlyMovesTheScale) {
   const Snapshot before = training.saved();
   double scale = 0x1p127;
   int64_t skipped = 0;
-  for (StepOutcome outcome; !outcome.applied;) {
+  StepVerdict verdict;
+  for (; !verdict.applied;) {
     ASSERT_LT(skipped, 40);
-    outcome = training.step();
-    EXPECT_EQ(outcome.loss_scale, scale);
-    if (outcome.applied) break;
+    verdict = training.step();
+    EXPECT_EQ(verdict.loss_scale, scale);
+    if (verdict.applied) break;
     scale /= 2;
     ++skipped;
-    EXPECT_EQ(training.trainer.loss_scale(), scale);
+    EXPECT_EQ(verdict.next_loss_scale, scale);
     const Snapshot after = training.saved();
     expect_same_training(after, before);
     EXPECT_EQ(after.state.loss_scale, scale);
   }
   EXPECT_GT(skipped, 0);
-  EXPECT_EQ(training.trainer.skipped(), skipped);
-  std::vector<double> scales = {training.trainer.loss_scale(), -training.trainer.loss_scale()};
+  EXPECT_EQ(verdict.skipped, skipped);
+  std::vector<double> scales = {verdict.next_loss_scale, -verdict.next_loss_scale};
   training.comm.all_reduce(scales, ReduceOp::kMax, "scales");
   EXPECT_EQ(scales[0], -scales[1]) << "equal on every rank";
-  training.step();
-  EXPECT_EQ(training.trainer.loss_scale(), 2 * scale) << "two finite steps, and it grows";
+  EXPECT_EQ(training.step().next_loss_scale, 2 * scale) << "two finite steps, and it grows";
 }
 
 }  // namespace

@@ -138,7 +138,7 @@ TEST_P(AdamStepOp, RejectsWhatDoesNotFit) {
   expect_rejected([&] { backend().adam_step({&op, 1}); }, {"exp_avg: expected [8] fp32", "found [8] bf16"});
   op = o.op;
   op.state = zeros(DType::kUInt8, {40});
-  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"state: expected [48] uint8", "found [40] uint8"});
+  expect_rejected([&] { backend().adam_step({&op, 1}); }, {"state: expected [104] uint8", "found [40] uint8"});
   op = o.op;
   op.beta2 = 1;
   expect_rejected([&] { backend().adam_step({&op, 1}); }, {"beta2: expected 0 <= beta2 < 1, found 1"});

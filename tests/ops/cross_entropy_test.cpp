@@ -30,7 +30,7 @@ class CrossEntropyOp : public OpTest {
   };
   Result run(const Numbers& logits, int64_t columns, const Numbers& labels, bool backward = true) {
     const Tensor x = compute(logits, {static_cast<int64_t>(labels.size()), columns}), loss = zeros(DType::kFloat32, {1}), correct = zeros(DType::kFloat32, {1});
-    backend().cross_entropy({.logits = x, .labels = int32(labels), .state = backward ? state({.loss_scale = {0, 0, kLossScale, 0}}) : Tensor{}, .term = 2, .backward = backward,
+    backend().cross_entropy({.logits = x, .labels = int32(labels), .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{}, .term = 2, .backward = backward,
                              .loss_sum = loss, .correct = correct});
     return {read(x), read(loss)[0], read(correct)[0]};
   }
@@ -129,7 +129,7 @@ TEST_P(CrossEntropyOp, RejectsWhatDoesNotFit) {
   expect_rejected([&] { backend().cross_entropy(op); }, {"term: expected 0 to 3, found -1"});
   op = good;
   op.backward = true;
-  expect_rejected([&] { backend().cross_entropy(op); }, {"state: expected [48] uint8", "found left out"});
+  expect_rejected([&] { backend().cross_entropy(op); }, {"state: expected [104] uint8", "found left out"});
   op = good;
   op.loss_sum = zeros(DType::kFloat32, {2});
   expect_rejected([&] { backend().cross_entropy(op); }, {"loss_sum: expected [1] fp32", "found [2] fp32"});

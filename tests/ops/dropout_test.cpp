@@ -57,7 +57,7 @@ TEST_P(DropoutOp, RejectsWhatDoesNotFit) {
   const Tensor x = zeros(precision(), {2, 8});
   expect_rejected([&] { backend().dropout({.input = x, .output = zeros(precision(), {2, 9})}); }, {"dropout: output: expected [2, 8]", "found [2, 9]"});
   expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = -0.5f}, .output = x}); }, {"dropout.rate: expected 0 <= rate < 1, found -0.5"});
-  expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = 0.5f}, .output = x}); }, {"dropout.state: expected [48] uint8", "found left out"});
+  expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = 0.5f}, .output = x}); }, {"dropout.state: expected [104] uint8", "found left out"});
   expect_rejected([&] { backend().dropout({.input = zeros(DType::kInt32, {2, 8}), .output = x}); }, {"input: " + expected_precisions() + " of 2 dimensions", "found [2, 8] int32"});
 }
 

@@ -17,7 +17,7 @@ TEST_P(SquaredErrorOp, LossAndGradientMatchCentralDifferences) {
     Numbers expected;
     for (size_t i = 0; i < x.size(); ++i) expected.push_back(0.5 * central_difference(loss_at, x, i));
     const Tensor logits = compute(x, {rows, 1}), loss = fp32({3}, {1});
-    const SquaredError op = {.logits = logits, .labels = fp32(labels, {rows}), .state = state({.loss_scale = {9, 0.5f, 9, 9}}), .term = 1, .backward = false, .loss_sum = loss};
+    const SquaredError op = {.logits = logits, .labels = fp32(labels, {rows}), .state = state({.loss_weights = {9, 0.25f, 9, 9}, .loss_scale = 2}), .term = 1, .backward = false, .loss_sum = loss};
     backend().squared_error(op);
     EXPECT_EQ(read(logits), x);
     SquaredError backward = op;

@@ -22,7 +22,7 @@ void fill(const Tensor& host, const Numbers& numbers) {
   const auto span = host.span<T>();
   ASSERT_EQ(span.size(), numbers.size());
   for (size_t i = 0; i < span.size(); ++i) {
-    if constexpr (std::is_integral_v<T>) {
+    if constexpr (std::is_arithmetic_v<T>) {
       span[i] = static_cast<T>(numbers[i]);
     } else {
       span[i] = T(static_cast<float>(numbers[i]));
@@ -34,7 +34,7 @@ template <class T>
 Numbers to_numbers(const Tensor& host) {
   Numbers numbers;
   for (const T x : host.span<T>()) {
-    if constexpr (std::is_integral_v<T>) {
+    if constexpr (std::is_arithmetic_v<T>) {
       numbers.push_back(static_cast<double>(x));
     } else {
       numbers.push_back(static_cast<double>(static_cast<float>(x)));
@@ -129,7 +129,9 @@ Tensor OpTest::tensor(DType dtype, const Numbers& numbers, Shape shape) {
   if (dtype == DType::kFloat32) fill<float>(host, numbers);
   if (dtype == DType::kBFloat16) fill<bfloat16>(host, numbers);
   if (dtype == DType::kFloat16) fill<float16>(host, numbers);
+  if (dtype == DType::kFloat64) fill<double>(host, numbers);
   if (dtype == DType::kInt32) fill<int32_t>(host, numbers);
+  if (dtype == DType::kInt64) fill<int64_t>(host, numbers);
   if (dtype == DType::kUInt8) fill<uint8_t>(host, numbers);
   const Tensor t = keep(backend().allocate(bytes), dtype, shape);
   backend().upload(host, t);
@@ -137,7 +139,7 @@ Tensor OpTest::tensor(DType dtype, const Numbers& numbers, Shape shape) {
 }
 
 Tensor OpTest::empty(DType dtype, Shape shape) {
-  const bool is_integer = dtype == DType::kInt32 || dtype == DType::kUInt8;
+  const bool is_integer = dtype == DType::kInt32 || dtype == DType::kInt64 || dtype == DType::kUInt8;
   return tensor(dtype, Numbers(static_cast<size_t>(shape.size()), is_integer ? 99 : std::numeric_limits<double>::quiet_NaN()), shape);
 }
 
@@ -165,6 +167,7 @@ Numbers OpTest::read(const Tensor& t) {
     case DType::kFloat32: return to_numbers<float>(host);
     case DType::kBFloat16: return to_numbers<bfloat16>(host);
     case DType::kFloat16: return to_numbers<float16>(host);
+    case DType::kFloat64: return to_numbers<double>(host);
     case DType::kInt32: return to_numbers<int32_t>(host);
     case DType::kUInt8: return to_numbers<uint8_t>(host);
     default: throw Error(ErrorKind::kInvalidArgument, "no numbers of this type are read");

@@ -59,7 +59,7 @@ void TinyModel::run(const Batch& batch, const GradientReady& ready, std::vector<
   const std::vector<LossTerm> terms = model.head().terms();
   if (global_counts.empty()) global_counts = model.head().count(batch);
   for (size_t i = 0; i < terms.size(); ++i)
-    state.loss_scale[i] = global_counts[i] > 0 ? terms[i].weight / static_cast<float>(global_counts[i]) : 0.0f;
+    state.loss_weights[i] = global_counts[i] > 0 ? terms[i].weight / static_cast<float>(global_counts[i]) : 0.0f;
   upload_state();
   model.forward(*backend, batch, pass(true));
   model.backward(*backend, batch, pass(true), ready);

@@ -7,11 +7,11 @@
 
 namespace mpibert {
 
-enum class DType : uint8_t { kFloat32, kBFloat16, kFloat16, kInt32, kInt64, kUInt8 };
+enum class DType : uint8_t { kFloat32, kBFloat16, kFloat16, kFloat64, kInt32, kInt64, kUInt8 };  // fp64: sums of squares only
 
 size_t bytes_of(DType dtype);
-std::string_view name_of(DType dtype);            // "fp32", "bf16", "fp16", "int32", "int64", "uint8"
-bool is_float(DType dtype);                       // fp32, bf16 or fp16
+std::string_view name_of(DType dtype);            // "fp32", "bf16", "fp16", "fp64", "int32", "int64", "uint8"
+bool is_float(DType dtype);                       // fp32, bf16 or fp16: what a model is computed in
 DType precision_from_name(std::string_view name);  // "fp32", "bf16" or "fp16"; throws kUsage on another
 
 // A bfloat16 number: the upper half of an fp32 one. Arithmetic is done in fp32.
@@ -62,6 +62,7 @@ struct DTypeOf;
 template <> struct DTypeOf<float> { static constexpr DType value = DType::kFloat32; };
 template <> struct DTypeOf<bfloat16> { static constexpr DType value = DType::kBFloat16; };
 template <> struct DTypeOf<float16> { static constexpr DType value = DType::kFloat16; };
+template <> struct DTypeOf<double> { static constexpr DType value = DType::kFloat64; };
 template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::kInt32; };
 template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::kInt64; };
 template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::kUInt8; };

@@ -34,8 +34,12 @@ class Communicator {
   virtual void reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) = 0;
   // Started only. all [size * n] gets every rank's piece [n], in order of rank; piece may be the rank's own part of all.
   virtual void all_gather(const Tensor& piece, const Tensor& all, std::string_view what) = 0;
-  // Lets started collectives proceed; called between the layers of backward. Never waits.
+  // Started only. numbers [n] fp64, in place: sums over the ranks, added in any order: exact where at most one rank has other than 0.
+  virtual void sum(const Tensor& numbers, std::string_view what) = 0;
+  // Lets started collectives proceed, and throws if one has failed or takes too long; called between the layers of backward. Never waits.
   virtual void progress() = 0;
+  // What the backend queues from now on comes after everything that was started. The host waits only where cards are not joined directly.
+  virtual void join() = 0;
   // Waits for everything that was started.
   virtual void wait() = 0;
 

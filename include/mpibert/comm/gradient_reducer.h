@@ -53,9 +53,9 @@ class GradientReducer {
   void begin(std::vector<Tensor> subtrees, BeforeBucket before_bucket = {});
   void ready_from(int64_t offset);  // gradients at and above offset are final: starts every whole bucket there, and lets others proceed
   void progress();                  // lets what was started proceed; never waits
-  void finish();                    // starts the rest, waits for all; owned holds the sums
+  void finish();                    // starts the rest; what the backend queues from now on finds the sums in owned
 
-  // values [N], any type: every rank has written its own pieces in place; afterwards all have all. Waits.
+  // values [N], any type: every rank has written its own pieces in place; what the backend queues afterwards finds all of them.
   void publish(const Tensor& values);
 
   int64_t bucket_elements() const { return bucket_; }

@@ -14,7 +14,7 @@
 namespace mpibert {
 
 // One summand of the loss. Term i of the loss of a step is loss_sums[i] * weight / (labels of term i in the global batch); the trainer
-// stores weight / count, times the scale of the loss, in StepState::loss_scale[i].
+// stores weight / count in StepState::loss_weights[i].
 struct LossTerm {
   std::string name;  // "mlm", "nsp", "classification", "regression"
   float weight = 1;

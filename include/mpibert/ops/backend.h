@@ -16,6 +16,13 @@ struct BackendOptions {
   AttentionKernel attention = AttentionKernel::kNative;
 };
 
+// A download under way.
+class PendingDownload {
+ public:
+  virtual ~PendingDownload() = default;
+  virtual bool ready() const = 0;  // does not wait
+};
+
 // A device and the operations a BERT needs of it. Calls come from one thread. The public functions check shapes, types and devices, once for
 // all backends (src/ops/check.cpp); the work is in the private virtual of the same name.
 class Backend {
@@ -31,6 +38,8 @@ class Backend {
   virtual void copy(const Tensor& from, const Tensor& to) = 0;        // device to device, queued
   virtual void upload(const Tensor& host, const Tensor& to) = 0;      // returns when host may be reused
   virtual void download(const Tensor& from, const Tensor& host) = 0;  // returns when host is filled: waits
+  // Queued; host, of allocate_host(), is filled when the result says so.
+  virtual std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) = 0;
   virtual void synchronize() = 0;
   virtual void* stream() const = 0;  // cudaStream_t, or null on the CPU
 
@@ -52,8 +61,10 @@ class Backend {
   void squared_error(const SquaredError& op);
   void column_sum(const ColumnSum& op);
   void square_sums(const SquareSums& op);
+  void step_decision(const StepDecision& op);
   void adam_step(std::span<const AdamStep> ranges);
   void lamb_direction(std::span<const LambDirection> ranges);
+  void trust_ratios(const TrustRatios& op);
   void lamb_apply(std::span<const LambApply> ranges);
   void add(const Add& op);
   void cast(const Cast& op);
@@ -74,8 +85,10 @@ class Backend {
   virtual void do_squared_error(const SquaredError& op) = 0;
   virtual void do_column_sum(const ColumnSum& op) = 0;
   virtual void do_square_sums(const SquareSums& op) = 0;
+  virtual void do_step_decision(const StepDecision& op) = 0;
   virtual void do_adam_step(std::span<const AdamStep> ranges) = 0;
   virtual void do_lamb_direction(std::span<const LambDirection> ranges) = 0;
+  virtual void do_trust_ratios(const TrustRatios& op) = 0;
   virtual void do_lamb_apply(std::span<const LambApply> ranges) = 0;
   virtual void do_add(const Add& op) = 0;
   virtual void do_cast(const Cast& op) = 0;
@@ -90,8 +103,5 @@ int device_count(DeviceType type);
 
 // Versions of the CUDA runtime and of cuBLASLt in this build, or "not built in".
 std::string cuda_version();
-
-// The StepState as the tensor of bytes that operations take.
-inline constexpr int64_t kStepStateBytes = sizeof(StepState);
 
 }  // namespace mpibert

@@ -7,24 +7,13 @@
 // All operations throw kInvalidArgument unless shapes, element types and devices are as stated here. They are queued in order; the host
 // does not wait.
 
-#include <array>
 #include <cstdint>
 #include <span>
 
+#include "mpibert/ops/step_state.h"
 #include "mpibert/tensor/tensor.h"
 
 namespace mpibert {
-
-// What changes from step to step, in device memory, so that a captured step can be replayed.
-struct StepState {
-  uint64_t seed = 0;
-  int64_t step = 0;                   // optimizer steps begun, from 0; keys the dropout
-  float learning_rate = 0;
-  float bias_correction1 = 1;         // 1 - beta1^t, t the number of applied steps counting this one; 1 without bias correction
-  float bias_correction2 = 1;         // 1 - beta2^t
-  float gradient_scale = 1;           // what the summed gradient is multiplied with: the clip factor over the scale of the loss
-  std::array<float, 4> loss_scale{};  // per loss term: weight / global label count, times the scale of the loss (fp16; 1 otherwise)
-};
 
 // Inverted dropout: element (token t, column c) becomes x / (1 - p) where its 16 random bits are >= threshold, else 0.
 //   threshold = round(rate * 65536), p = threshold / 65536
@@ -141,7 +130,7 @@ struct ScatterRows {
 };
 
 // loss_sum += sum_i -log softmax(logits[i])[labels[i]];  correct += number of rows whose first largest logit is the label;
-// then logits = (softmax(logits) - onehot(labels)) * state.loss_scale[term], in place, if `backward`. A row with a negative label counts for nothing.
+// then logits = (softmax(logits) - onehot(labels)) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. A row with a negative label counts for nothing.
 //   logits [rows, C] compute   labels [rows] int32   loss_sum, correct [1] fp32
 struct CrossEntropy {
   Tensor logits{}, labels{}, state{};
@@ -150,7 +139,7 @@ struct CrossEntropy {
   Tensor loss_sum{}, correct{};
 };
 
-// loss_sum += sum_i (logits[i] - labels[i])^2;  then logits = 2 (logits - labels) * state.loss_scale[term], in place, if `backward`.
+// loss_sum += sum_i (logits[i] - labels[i])^2;  then logits = 2 (logits - labels) * state.loss_weights[term] * state.loss_scale, in place, if `backward`.
 //   logits [rows, 1] compute   labels [rows] fp32   loss_sum [1] fp32
 struct SquaredError {
   Tensor logits{}, labels{}, state{};
@@ -170,10 +159,21 @@ struct Range {
 };
 
 // output[i] = sum of squares of input[ranges[i]], in double; many ranges of some thousand elements are what it is made for.
-//   input [n] fp32   ranges [16 * count] uint8, Range as bytes, on the device; trusted to lie in input   output [8 * count] uint8, doubles
-// An infinity or NaN in a range makes its sum infinite or NaN; finite inputs never do.
+//   input [n] fp32   ranges [16 * count] uint8, Range as bytes, on the device; trusted to lie in input   output [count] fp64
+// The sum over an empty range is 0. An infinity or NaN in a range makes its sum infinite or NaN; finite inputs never do.
 struct SquareSums {
   Tensor input{}, ranges{}, output{};
+};
+
+// What becomes of a step, from the squares of its summed gradient, cell by cell:
+//   gradient_norm = sqrt(sum of squares) / loss_scale, and the step is applied if that is finite; then, in `state`,
+//   gradient_scale = min(1, max_grad_norm / gradient_norm) / loss_scale   ++applied_steps, which is t   bias corrections of t
+//   (otherwise ++skipped_steps and no more), and the loss scale of the next step: LossScaleOptions.
+//   squares [cells] fp64   state: in and out
+struct StepDecision {
+  Tensor squares{};
+  StepRule rule{};
+  Tensor state{};
 };
 
 // How Adam treats weight decay wd and epsilon, with m and v the corrected moments, b2 = bias_correction2:
@@ -186,6 +186,7 @@ enum class AdamKind : uint8_t { kAdam, kAdamW, kAdamWHf };
 // One range of the flat parameters with one weight decay: moments, update, new master and new value in one pass. A step takes all ranges at once:
 // they may differ in their tensors and weight decay only, and do not overlap.
 //   gradient, exp_avg, exp_avg_sq, master [n] fp32   value [n] compute, may alias master   state: StepState (rate, corrections, gradient_scale)
+// Nothing is written where state.applied is 0; so it is for LAMB too.
 struct AdamStep {
   Tensor gradient{}, state{};
   AdamKind kind = AdamKind::kAdamW;
@@ -202,6 +203,14 @@ struct LambDirection {
   double beta1 = 0.9, beta2 = 0.999;
   float epsilon = 1e-6f, weight_decay = 0;
   Tensor exp_avg{}, exp_avg_sq{}, master{};
+};
+
+// LAMB's ratio of each parameter s, of cells first_cells[s] to first_cells[s + 1]:
+//   ratios[s] = sqrt(sum of weights) / sqrt(sum of directions) where adapts[s] and both are above 0, else 1
+//   weights, directions [cells] fp64: squares   first_cells [parameters + 1] int64, ascending   adapts [parameters] uint8   ratios [parameters] fp32
+struct TrustRatios {
+  Tensor weights{}, directions{}, first_cells{}, adapts{};
+  Tensor ratios{};
 };
 
 // w -= learning_rate * trust_ratio * direction; the second half of LAMB, of many ranges as above.   trust_ratio [1] fp32

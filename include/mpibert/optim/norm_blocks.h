@@ -16,39 +16,32 @@ struct Piece {
 };
 int64_t owned_size(std::span<const Piece> pieces);  // elements of a compact buffer
 
-// Adds numbers over all ranks, in place; every rank calls it. Empty: there is one rank.
-using SumOverRanks = std::function<void(std::span<double>)>;
+// Adds [n] fp64 of the backend's device over all ranks, in place; every rank calls it. Empty: there is one rank.
+using SumOverRanks = std::function<void(const Tensor& numbers)>;
 
 // Norms with the same bits for any number of ranks. The flat parameters are cut at every multiple of kBlock and at every parameter's ends into
 // cells; the owner of a cell sums its squares in double, every other rank has 0 for it, so that adding over ranks is exact in any order; then
-// cells are added in their order.
+// cells are added in an order of their own (Backend::step_decision, trust_ratios).
 //
-//   const std::vector<double> cells = blocks.cells(backend, gradient, sum);
-//   const double norm = std::sqrt(NormBlocks::total(cells));
+//   blocks.squares(backend, gradient, cells);
+//   if (sum) sum(cells);
 class NormBlocks {
  public:
   static constexpr int64_t kBlock = 4096;
 
-  // Allocates device memory for the owned cells' sums. Throws kInvalidArgument on a piece with wrong boundaries.
+  // Allocates device memory for the list of cells. Throws kInvalidArgument on a piece with wrong boundaries.
   NormBlocks(Backend& backend, std::vector<Segment> segments, std::span<const Piece> pieces);
 
   int64_t count() const { return count_; }  // cells of all ranks
-  // Sums of squares of a compact [owned size] fp32 buffer, one for each of count() cells. Waits for the device and for the other ranks.
-  std::vector<double> cells(Backend& backend, const Tensor& owned, const SumOverRanks& sum) const;
-  // The same without the exchange, added into `all` [count()]: several such arrays then travel in one collective.
-  void own_cells(Backend& backend, const Tensor& owned, std::span<double> all) const;
+  const std::vector<int64_t>& first_cells() const { return first_cells_; }  // of each segment; then count()
 
-  std::vector<double> per_parameter(std::span<const double> cells) const;  // in the order of the segments
-  static double total(std::span<const double> cells);
+  // Sums of squares of a compact [owned size] fp32 buffer.   cells [count()] fp64: 0 where another rank owns
+  void squares(Backend& backend, const Tensor& owned, const Tensor& cells) const;
 
  private:
-  std::vector<int64_t> owned_index_;   // the cell of each owned range
-  std::vector<int64_t> first_cell_;    // of each segment; one more at the end
+  std::vector<int64_t> first_cells_;
   int64_t count_ = 0;
-  Buffer ranges_, sums_;  // of the owned cells, in the compact buffer
+  Buffer ranges_;  // of all cells, in the compact buffer; empty ones of cells that others own
 };
-
-// What gradients are multiplied with so that their norm is at most max_norm: min(1, max_norm / norm). 1 where max_norm <= 0: no clipping.
-double clip_scale(double norm, double max_norm);
 
 }  // namespace mpibert

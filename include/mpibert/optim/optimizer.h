@@ -18,7 +18,7 @@ namespace mpibert {
 // lamb      u = m / (sqrt(v) + eps) + wd w;  w -= lr r u,  r = |w| / |u| of each parameter, 1 where either norm is 0.
 //           You et al. 2019, arXiv:1904.00962v5, algorithm 2, with phi the identity. Clip by max_grad_norm before it or not, as any optimizer.
 // nvlamb    apex.optimizers.FusedLAMB, what NVIDIA's BERT recipes run: the same u, but gradients must first be divided by
-//           max(1, |g| / max_grad_norm), |g| the norm of all of them, max_grad_norm > 0 (apex: 1.0): clip_scale() says it. r is that of lamb for
+//           max(1, |g| / max_grad_norm), |g| the norm of all of them, max_grad_norm > 0 (apex: 1.0): Backend::step_decision does it. r is that of lamb for
 //           parameters with wd != 0; the others have r = 1, unless use_nvlamb (apex's option of that name, NVIDIA's published NVLAMB).
 //           Source: NVIDIA/apex, csrc/multi_tensor_lamb.cu (its two stages); "Pretraining BERT with Layer-wise Adaptive Learning Rates", 2019.
 struct OptimizerOptions {
@@ -36,12 +36,13 @@ class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // One update of the owned pieces of the arena's values. gradient [owned size] fp32, compact; LAMB overwrites it. The rate, the corrections and
-  // the factor of the gradient are read from `state` (StepState as bytes, on the device). Collective for LAMB: it needs norms over ranks.
+  // One update of the owned pieces of the arena's values, none where the step was decided to be skipped. gradient [owned size] fp32, compact; LAMB
+  // overwrites it. The rate, the decision, the corrections and the factor of the gradient are read from `state` (StepState as bytes, on the device),
+  // after Backend::step_decision. Collective for LAMB: it needs norms over ranks.
   virtual void step(const Tensor& state, const Tensor& gradient, const SumOverRanks& sum) = 0;
 
-  // Sets bias_correction1 and bias_correction2 of the t-th applied step, t from 1.
-  void correct_bias(StepState& state, int64_t t) const;
+  // What Backend::step_decision must know of this optimizer.
+  StepRule rule(double max_grad_norm = 0, const LossScaleOptions& loss_scale = {}) const;
 
   // Takes the owned parts of a flat host [padded size] fp32 as masters. With it goes ParameterArena::set_values() of the same numbers.
   void set_masters(const Tensor& host_masters);

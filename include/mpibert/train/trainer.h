@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <span>
@@ -30,15 +31,22 @@ struct TrainerOptions {
   uint64_t seed = 0;         // of dropout
 };
 
-// What one step did. All ranks get the same numbers, but for the times.
+// What is known of a step when it has been queued. All ranks get the same numbers, but for the times.
 struct StepOutcome {
   int stop_signal = 0;      // a signal reached some rank: nothing was computed, the step is still to be done
-  bool applied = false;     // false: a gradient was not finite, the parameters and moments are as before
-  double gradient_norm = 0, learning_rate = 0;  // the norm is that of the true gradient, without the scale of the loss
-  double loss_scale = 1;                        // what the loss was multiplied with
+  double learning_rate = 0;
   int64_t tokens = 0, sequences = 0;
   double flops = 0;
-  double comm_seconds = 0, optimizer_seconds = 0;  // of this rank: waiting for others; updating
+  double comm_seconds = 0, optimizer_seconds = 0;  // of this rank's host: waiting for others; updating
+};
+
+// What the device found. The same on all ranks.
+struct StepVerdict {
+  int64_t step = 0;          // of steps(): the first is 1
+  bool applied = false;      // false: a gradient was not finite, the parameters and moments are as before
+  double gradient_norm = 0;  // of the true gradient, without the scale of the loss
+  double loss_scale = 1, next_loss_scale = 1;  // what the loss was multiplied with, and what that of the next step is
+  int64_t skipped = 0;       // steps that were, since the start of the training
 };
 
 // Mean loss and accuracy of one loss term over a global batch.
@@ -47,6 +55,8 @@ struct TermResult {
   double weight = 1, loss = 0, accuracy = 0;
   int64_t labels = 0;
 };
+
+inline constexpr size_t kStepsAhead = 2;  // how far the host may be ahead of a card
 
 // Data-parallel training of one model: forward and backward of this rank's slots, exact sums over ranks, update of the owned pieces, all-gather.
 // Every function marked collective is called by all ranks at the same place.
@@ -59,8 +69,11 @@ class Trainer {
   // Takes new weights ([arena.size()] host fp32), the same on all ranks, as the masters.
   void set_weights(std::span<const float> masters);
 
-  // Collective. One optimizer step on this rank's slots; `stop_signal` is what this rank has received, or 0.
+  // Collective. One optimizer step on this rank's slots; `stop_signal` is what this rank has received, or 0. On cards it is queued when this returns:
+  // the host waits for a card only in what is said to, and here until the last step but kStepsAhead has been done.
   StepOutcome step(std::span<const Slot> slots, int stop_signal);
+  // Each step's verdict once, in order: of all steps so far, for which it waits, or, on cards, of all but the last kStepsAhead.
+  std::vector<StepVerdict> verdicts(bool all);
   // Collective. Losses of the last step over all ranks, added in the order of slots.
   std::vector<TermResult> losses();
 
@@ -74,8 +87,6 @@ class Trainer {
   // Bytes of the device that the trainer holds, by part; with the model's activations all that the backend counts on a CPU.
   const std::vector<std::pair<std::string, int64_t>>& memory() const { return memory_; }
   int64_t steps() const { return step_; }      // done, skipped ones among them
-  int64_t skipped() const { return skipped_; }
-  double loss_scale() const { return loss_scale_.value(); }  // of the next step
   int64_t samples() const { return samples_; }
   int64_t tokens() const { return tokens_; }
   // Frees nothing and changes nothing: the values to evaluate with.
@@ -84,12 +95,12 @@ class Trainer {
  private:
   struct Counts;
   Counts exchange_counts(std::span<const Slot> slots, int stop_signal);
-  void upload_state();
   void run_slots(std::span<const Slot> slots);
   void run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool last);
   void merge(const SlotMerge& merge, int64_t begin, int64_t end);
   Tensor reduced_gradient();
-  bool apply(const Tensor& gradient, StepOutcome& outcome);
+  void apply(const Tensor& gradient, StepOutcome& outcome);
+  void await_verdict();
   Tensor loss_row(int64_t row) const;
   SumOverRanks sum_over_ranks();
   std::vector<std::vector<float>> gather_owned(const Tensor& owned);
@@ -104,16 +115,25 @@ class Trainer {
   int64_t bucket_ = 0;
   std::vector<Buffer> gradient_memory_;
   std::vector<Tensor> gradients_;   // the buffers of the fold plan, [padded size] fp32
-  Buffer owned_memory_, state_memory_, loss_memory_;
-  Tensor owned_, state_tensor_, losses_;  // losses_ [slots of this rank, 2, terms]: sums, then counts of right answers
+  Buffer owned_memory_, state_memory_, loss_memory_, cells_memory_;
+  Tensor owned_, state_tensor_, losses_, cells_;  // losses_ [slots of this rank, 2, terms]: sums, then counts of right answers
   std::optional<GradientReducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<NormBlocks> norms_;
-  LossScale loss_scale_;
-  StepState state_;
+  StepRule rule_;
+  StepState state_;  // what the host gives: its first part, and all of it at the start
+
+  // Copies of the device's state, under way: the oldest first. Their memory is taken in turn.
+  struct Copy {
+    StepState* state = nullptr;
+    std::unique_ptr<PendingDownload> download;
+  };
+  Buffer copies_memory_;
+  std::deque<Copy> copies_;
+  std::vector<StepVerdict> verdicts_;  // not yet asked for
   std::vector<std::pair<std::string, int64_t>> memory_;
   std::vector<int64_t> labels_;     // of the last step, by term, over all ranks
-  int64_t step_ = 0, applied_ = 0, skipped_ = 0, samples_ = 0, tokens_ = 0;
+  int64_t step_ = 0, samples_ = 0, tokens_ = 0;
 };
 
 }  // namespace mpibert

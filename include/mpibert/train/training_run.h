@@ -66,7 +66,8 @@ class TrainingRun {
  private:
   struct Interval;
   struct Last;
-  void report(Trainer& trainer, const StepOutcome& outcome, Interval& interval, Last& last);
+  void judge(const StepVerdict& verdict, Last& last);
+  void report(Trainer& trainer, const StepOutcome& outcome, const StepVerdict& verdict, Interval& interval, Last& last);
   void evaluate(Trainer& trainer, const Evaluate& evaluate, Last& last);
   void save(Trainer& trainer, const RunIdentity& identity, Last& last);
   void poll_writer();

@@ -123,17 +123,21 @@ bool NcclCommunicator::drop_ended() {
   return dropped;
 }
 
+// Once: what has ended is dropped, what takes too long is an error.
+void NcclCommunicator::poll(const std::function<std::string()>& awaited) {
+  host_->progress();
+  if (drop_ended()) last_sign_ = Clock::now();
+  if (Clock::now() - last_sign_ <= timeout_) return;
+  const std::vector<int> missing = host_->missing();
+  throw Error(ErrorKind::kCommunication, str_cat(awaited(), " did not finish within ", timeout_.count(), " ms on rank ", rank(), " of ", size(), ": ",
+                                                 missing.empty() ? "NCCL does not say who is missing" : "nothing came from " + list_of(missing),
+                                                 "; look at the logs and the hosts of the other ranks"));
+}
+
 void NcclCommunicator::poll_until(const std::function<bool()>& done, const std::function<std::string()>& awaited) {
-  auto last_sign = Clock::now();
+  last_sign_ = Clock::now();
   while (!done()) {
-    host_->progress();
-    if (drop_ended()) last_sign = Clock::now();
-    if (Clock::now() - last_sign > timeout_) {
-      const std::vector<int> missing = host_->missing();
-      throw Error(ErrorKind::kCommunication, str_cat(awaited(), " did not finish within ", timeout_.count(), " ms on rank ", rank(), " of ", size(), ": ",
-                                                     missing.empty() ? "NCCL does not say who is missing" : "nothing came from " + list_of(missing),
-                                                     "; look at the logs and the hosts of the other ranks"));
-    }
+    poll(awaited);
     std::this_thread::yield();
   }
 }
@@ -146,9 +150,18 @@ void NcclCommunicator::settle(ncclResult_t result, const char* call) {
 void NcclCommunicator::progress() {
   if (started_.empty() && failure_.empty()) return host_->progress();
   guarded([this] {
-    host_->progress();
     state();
-    drop_ended();
+    if (!started_.empty()) poll([this] { return started_.front().text; });
+  });
+}
+
+// The stream of collectives runs them in order, so that its present end is the end of all.
+void NcclCommunicator::join() {
+  guarded([this] {
+    state();
+    MPIBERT_CUDA_CHECK(cudaEventRecord(joined_.get(), stream_.get()));
+    MPIBERT_CUDA_CHECK(cudaStreamWaitEvent(static_cast<cudaStream_t>(backend_.stream()), joined_.get(), 0));
+    if (host_started_) host_->wait(), host_started_ = false;
   });
 }
 
@@ -162,6 +175,7 @@ void NcclCommunicator::wait() {
     };
     poll_until(all_ended, [this] { return started_.front().text; });
     host_->wait();
+    host_started_ = false;
   });
 }
 
@@ -176,6 +190,7 @@ void NcclCommunicator::start(CollectiveKind kind, size_t bytes, int64_t detail, 
     calls();
     if (free_events_.empty()) free_events_.push_back(std::make_unique<Event>());
     MPIBERT_CUDA_CHECK(cudaEventRecord(free_events_.back()->get(), stream_.get()));
+    if (started_.empty()) last_sign_ = Clock::now();
     started_.push_back({current_, std::move(free_events_.back())});
     free_events_.pop_back();
   });
@@ -219,7 +234,7 @@ void NcclCommunicator::exchange_pieces(std::span<const Tensor> subtrees, int64_t
 }
 
 void NcclCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) {
-  if (piece.device() == Device{}) return host_->reduce_scatter(subtrees, piece, reduction, what);
+  if (piece.device() == Device{}) return host_started_ = true, host_->reduce_scatter(subtrees, piece, reduction, what);
   host_->check_reduce_scatter(subtrees, piece, reduction, backend_.device(), what);
   const bool exact = reduction == Reduction::kExact;
   start(CollectiveKind::kReduceScatter, piece.bytes() * static_cast<size_t>(size()), exact ? host_->slots() : -1, what, [&] {
@@ -242,10 +257,18 @@ void NcclCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Te
 
 // Bytes, whatever the type: nothing is computed.
 void NcclCommunicator::all_gather(const Tensor& piece, const Tensor& all, std::string_view what) {
-  if (piece.device() == Device{}) return host_->all_gather(piece, all, what);
+  if (piece.device() == Device{}) return host_started_ = true, host_->all_gather(piece, all, what);
   host_->check_all_gather(piece, all, backend_.device(), what);
   start(CollectiveKind::kAllGather, piece.bytes(), 0, what,
         [&] { settle(ncclAllGather(piece.data(), all.data(), piece.bytes(), ncclUint8, comm_, stream_.get()), "ncclAllGather"); });
+}
+
+void NcclCommunicator::sum(const Tensor& numbers, std::string_view what) {
+  if (numbers.device() == Device{}) return host_->sum(numbers, what);
+  host_->check_sum(numbers, backend_.device(), what);
+  start(CollectiveKind::kAllReduce, numbers.bytes(), -1, what, [&] {
+    settle(ncclAllReduce(numbers.data(), numbers.data(), static_cast<size_t>(numbers.size()), ncclFloat64, ncclSum, comm_, stream_.get()), "ncclAllReduce");
+  });
 }
 
 void NcclCommunicator::broadcast(const Tensor& t, int root, std::string_view what) {

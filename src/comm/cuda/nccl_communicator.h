@@ -13,20 +13,9 @@
 
 #include "comm/mpi_communicator.h"
 #include "ops/cuda/cuda_backend.h"
+#include "ops/cuda/event.h"
 
 namespace mpibert::cuda {
-
-class Event {
- public:
-  Event() { MPIBERT_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
-  ~Event() { cudaEventDestroy(event_); }
-  Event(const Event&) = delete;
-  Event& operator=(const Event&) = delete;
-  cudaEvent_t get() const { return event_; }
-
- private:
-  cudaEvent_t event_ = nullptr;
-};
 
 // Tensors of the backend's device over NCCL, on a stream of their own beside the backend's; everything else over MPI.
 //
@@ -50,7 +39,9 @@ class NcclCommunicator final : public Communicator {
 
   void reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) override;
   void all_gather(const Tensor& piece, const Tensor& all, std::string_view what) override;
+  void sum(const Tensor& numbers, std::string_view what) override;
   void progress() override;
+  void join() override;
   void wait() override;  // the host waits: when it returns, work of any stream may use the results
   void all_reduce(std::span<int64_t> numbers, ReduceOp op, std::string_view what) override;
   void all_reduce(std::span<double> numbers, ReduceOp op, std::string_view what) override;
@@ -81,6 +72,7 @@ class NcclCommunicator final : public Communicator {
   void settle(ncclResult_t result, const char* call);  // waits until what the call asked for has been done, or is on the stream
   ncclResult_t state();                                // ncclSuccess or ncclInProgress; throws the asynchronous error
   bool drop_ended();                                   // whether a started collective has ended since the last time
+  void poll(const std::function<std::string()>& awaited);
   void poll_until(const std::function<bool()>& done, const std::function<std::string()>& awaited);
 
   Backend& backend_;
@@ -88,11 +80,13 @@ class NcclCommunicator final : public Communicator {
   std::chrono::milliseconds timeout_;
   int exceptions_;  // under way when it was made
   Stream stream_;
-  Event backend_ready_;
+  Event backend_ready_, joined_;
+  bool host_started_ = false;  // collectives of host tensors, since the last wait for them
   ncclComm_t comm_ = nullptr;
   std::string current_ = "the start of the communicator";  // what is being started, for errors
   std::string failure_;
   std::deque<Started> started_;  // in the order of the calls
+  std::chrono::steady_clock::time_point last_sign_;  // of a collective that ended, or was started when none was under way
   std::vector<std::unique_ptr<Event>> free_events_;
   Buffer staging_, additions_memory_;
   Tensor additions_;  // see TreeSum

@@ -59,6 +59,7 @@ void update(const AdamStep& op) {
 }  // namespace
 
 void adam_step(const AdamStep& op) {
+  if (!data<StepState>(op.state)->applied) return;
   with_element(op.value.dtype(), [&]<class T>(T) {
     switch (op.kind) {
       case AdamKind::kAdam: return update<AdamKind::kAdam, T>(op);

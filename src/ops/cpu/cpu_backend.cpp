@@ -71,6 +71,20 @@ void CpuBackend::download(const Tensor& from, const Tensor& host) {
   if (from.data() != host.data()) copy_bytes(host.data(), from.data(), from.bytes());
 }
 
+namespace {
+
+class Downloaded final : public PendingDownload {
+ public:
+  bool ready() const override { return true; }
+};
+
+}  // namespace
+
+std::unique_ptr<PendingDownload> CpuBackend::start_download(const Tensor& from, const Tensor& host) {
+  download(from, host);
+  return std::make_unique<Downloaded>();
+}
+
 size_t CpuBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const {
   return cpu_attention_saved_bytes(tokens, heads, head_size, max_seq_length);
 }
@@ -90,8 +104,10 @@ void CpuBackend::do_cross_entropy(const CrossEntropy& op) { cpu::cross_entropy(o
 void CpuBackend::do_squared_error(const SquaredError& op) { cpu::squared_error(op); }
 void CpuBackend::do_column_sum(const ColumnSum& op) { cpu::column_sum(op, workspace_); }
 void CpuBackend::do_square_sums(const SquareSums& op) { cpu::square_sums(op, workspace_); }
+void CpuBackend::do_step_decision(const StepDecision& op) { cpu::step_decision(op); }
 void CpuBackend::do_adam_step(std::span<const AdamStep> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::adam_step); }
 void CpuBackend::do_lamb_direction(std::span<const LambDirection> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::lamb_direction); }
+void CpuBackend::do_trust_ratios(const TrustRatios& op) { cpu::trust_ratios(op); }
 void CpuBackend::do_lamb_apply(std::span<const LambApply> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::lamb_apply); }
 void CpuBackend::do_add(const Add& op) { cpu::add(op); }
 void CpuBackend::do_cast(const Cast& op) { cpu::cast(op); }

@@ -7,6 +7,7 @@
 #include "ops/cpu/kernels.h"
 #include "ops/cpu/parallel.h"
 #include "ops/cpu/simd.h"
+#include "ops/step_decision.h"
 
 namespace mpibert::cpu {
 namespace {
@@ -70,7 +71,7 @@ template <class T>
 void run(const CrossEntropy& op, Workspace& workspace) {
   const int64_t rows = op.logits.shape()[0], columns = op.logits.shape()[1];
   const int32_t* labels = data<int32_t>(op.labels);
-  const float scale = op.backward ? data<StepState>(op.state)->loss_scale[static_cast<size_t>(op.term)] : 0;
+  const float scale = op.backward ? scale_of(*data<StepState>(op.state), op.term) : 0;
   auto* results = workspace.get<RowResult>(rows);
   parallel_rows(rows, columns, [&](int64_t row) {
     T* x = data<T>(op.logits) + row * columns;

@@ -1,4 +1,5 @@
 #include <cmath>
+#include <numeric>
 
 #include "ops/cpu/convert.h"
 #include "ops/cpu/element.h"
@@ -9,6 +10,7 @@ namespace mpibert::cpu {
 
 void lamb_direction(const LambDirection& op) {
   const StepState& state = *data<StepState>(op.state);
+  if (!state.applied) return;
   const float scale = state.gradient_scale, correction1 = state.bias_correction1, root2 = std::sqrt(state.bias_correction2);
   const float one_minus_beta1 = static_cast<float>(1 - op.beta1), one_minus_beta2 = static_cast<float>(1 - op.beta2);
   const float beta2 = static_cast<float>(op.beta2), epsilon = op.epsilon, weight_decay = op.weight_decay;
@@ -48,7 +50,19 @@ void apply(const LambApply& op) {
 
 }  // namespace
 
+void trust_ratios(const TrustRatios& op) {
+  const auto *weights = data<double>(op.weights), *directions = data<double>(op.directions);
+  const auto* first = data<int64_t>(op.first_cells);
+  for (int64_t i = 0; i < op.ratios.size(); ++i) {
+    const double of_weights = std::accumulate(weights + first[i], weights + first[i + 1], 0.0);
+    const double of_directions = std::accumulate(directions + first[i], directions + first[i + 1], 0.0);
+    const bool adapts = data<uint8_t>(op.adapts)[i] && of_weights > 0 && of_directions > 0;
+    data<float>(op.ratios)[i] = adapts ? static_cast<float>(std::sqrt(of_weights) / std::sqrt(of_directions)) : 1.0f;
+  }
+}
+
 void lamb_apply(const LambApply& op) {
+  if (!data<StepState>(op.state)->applied) return;
   with_element(op.value.dtype(), [&]<class T>(T) { apply<T>(op); });
 }
 

@@ -1,5 +1,6 @@
 #include "ops/cpu/element.h"
 #include "ops/cpu/kernels.h"
+#include "ops/step_decision.h"
 
 namespace mpibert::cpu {
 namespace {
@@ -9,7 +10,7 @@ template <class T>
 void run(const SquaredError& op) {
   T* logits = data<T>(op.logits);
   const float* labels = data<float>(op.labels);
-  const float scale = op.backward ? 2 * data<StepState>(op.state)->loss_scale[static_cast<size_t>(op.term)] : 0;
+  const float scale = op.backward ? 2 * scale_of(*data<StepState>(op.state), op.term) : 0;
   double sum = 0;
   for (int64_t row = 0; row < op.logits.shape()[0]; ++row) {
     const float difference = to_float(logits[row]) - labels[row];

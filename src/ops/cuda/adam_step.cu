@@ -51,6 +51,7 @@ __device__ Scalars scalars_of(const Settings& settings, float weight_decay, cons
 template <AdamKind kind, class T>
 __global__ void update(const __grid_constant__ Ranges<Entry<T>> ranges, const StepState* state, Settings settings) {
   __shared__ Scalars shared;
+  if (!state->applied) return;
   const int mine = ranges.mine();
   const Entry<T>& x = ranges.entry[mine];
   if (threadIdx.x == 0) shared = scalars_of<kind>(settings, x.weight_decay, *state);

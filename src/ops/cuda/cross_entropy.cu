@@ -7,6 +7,7 @@
 #include "ops/cuda/device/reduce.cuh"
 #include "ops/cuda/element.h"
 #include "ops/cuda/launch.h"
+#include "ops/step_decision.h"
 
 namespace mpibert::cuda {
 namespace {
@@ -68,7 +69,7 @@ __global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, co
   const float at_label = load(x + label);
   if (state != nullptr) {
     __syncthreads();  // every thread has read at_label, which one of them now overwrites
-    const float scale = state->loss_scale[static_cast<size_t>(term)], factor = scale / softmax.sum;
+    const float scale = scale_of(*state, term), factor = scale / softmax.sum;
     for (int64_t i = threadIdx.x; i < columns; i += kThreads)
       store(x + i, expf(load(x + i) - softmax.largest) * factor - (i == label ? scale : 0.0f));
   }

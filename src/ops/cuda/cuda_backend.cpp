@@ -4,6 +4,7 @@
 
 #include "mpibert/base/error.h"
 #include "ops/check.h"
+#include "ops/cuda/event.h"
 #include "ops/make.h"
 
 namespace mpibert {
@@ -97,6 +98,29 @@ void CudaBackend::download(const Tensor& from, const Tensor& host) {
   synchronize();
 }
 
+namespace {
+
+class Download final : public PendingDownload {
+ public:
+  explicit Download(cudaStream_t stream) { MPIBERT_CUDA_CHECK(cudaEventRecord(end_.get(), stream)); }
+  bool ready() const override {
+    const cudaError_t status = cudaEventQuery(end_.get());
+    if (status != cudaErrorNotReady) check_cuda(status, "cudaEventQuery");
+    return status == cudaSuccess;
+  }
+
+ private:
+  Event end_;
+};
+
+}  // namespace
+
+std::unique_ptr<PendingDownload> CudaBackend::start_download(const Tensor& from, const Tensor& host) {
+  check_transfer("start_download", from, device(), host, Device{});
+  if (from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
+  return std::make_unique<Download>(stream_.get());
+}
+
 void CudaBackend::synchronize() { MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get())); }
 
 size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const {
@@ -124,8 +148,10 @@ void CudaBackend::do_cross_entropy(const CrossEntropy& op) { cuda::cross_entropy
 void CudaBackend::do_squared_error(const SquaredError& op) { cuda::squared_error(op, context_); }
 void CudaBackend::do_column_sum(const ColumnSum& op) { cuda::column_sum(op, context_); }
 void CudaBackend::do_square_sums(const SquareSums& op) { cuda::square_sums(op, context_); }
+void CudaBackend::do_step_decision(const StepDecision& op) { cuda::step_decision(op, context_); }
 void CudaBackend::do_adam_step(std::span<const AdamStep> ranges) { cuda::adam_step(ranges, context_); }
 void CudaBackend::do_lamb_direction(std::span<const LambDirection> ranges) { cuda::lamb_direction(ranges, context_); }
+void CudaBackend::do_trust_ratios(const TrustRatios& op) { cuda::trust_ratios(op, context_); }
 void CudaBackend::do_lamb_apply(std::span<const LambApply> ranges) { cuda::lamb_apply(ranges, context_); }
 void CudaBackend::do_add(const Add& op) { cuda::add(op, context_); }
 void CudaBackend::do_cast(const Cast& op) { cuda::cast(op, context_); }

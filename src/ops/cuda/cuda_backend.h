@@ -38,6 +38,7 @@ class CudaBackend final : public Backend {
   void copy(const Tensor& from, const Tensor& to) override;
   void upload(const Tensor& host, const Tensor& to) override;
   void download(const Tensor& from, const Tensor& host) override;
+  std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) override;
   void synchronize() override;
   void* stream() const override { return stream_.get(); }
   size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override;
@@ -58,8 +59,10 @@ class CudaBackend final : public Backend {
   void do_squared_error(const SquaredError& op) override;
   void do_column_sum(const ColumnSum& op) override;
   void do_square_sums(const SquareSums& op) override;
+  void do_step_decision(const StepDecision& op) override;
   void do_adam_step(std::span<const AdamStep> ranges) override;
   void do_lamb_direction(std::span<const LambDirection> ranges) override;
+  void do_trust_ratios(const TrustRatios& op) override;
   void do_lamb_apply(std::span<const LambApply> ranges) override;
   void do_add(const Add& op) override;
   void do_cast(const Cast& op) override;

@@ -1,13 +1,16 @@
-// lamb_direction and lamb_apply. The order of the operations is that of ops/cpu/lamb.cpp, and CMakeLists.txt forbids the compiler to
+// lamb_direction, trust_ratios and lamb_apply. The order of the operations is that of ops/cpu/lamb.cpp, and CMakeLists.txt forbids the compiler to
 // contract them, so that the weights agree to the bit.
 
 #include "ops/cuda/device/ranges.cuh"
+#include "ops/cuda/device/reduce.cuh"
 #include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
 
 namespace mpibert::cuda {
 namespace {
+
+constexpr int kRatioThreads = 256;
 
 struct Settings {
   float one_minus_beta1, beta2, one_minus_beta2, epsilon;
@@ -21,6 +24,7 @@ struct DirectionEntry {
 };
 
 __global__ void direction_of(const __grid_constant__ Ranges<DirectionEntry> ranges, const StepState* state, Settings s) {
+  if (!state->applied) return;
   const int mine = ranges.mine();
   const DirectionEntry& x = ranges.entry[mine];
   const float scale = state->gradient_scale, correction1 = state->bias_correction1, root2 = sqrtf(state->bias_correction2);
@@ -41,6 +45,21 @@ __global__ void direction_of(const __grid_constant__ Ranges<DirectionEntry> rang
   });
 }
 
+// A block has a parameter.
+__global__ void find_ratios(const double* weights, const double* directions, const int64_t* first_cells, const uint8_t* adapts, float* ratios) {
+  __shared__ double scratch[kWarp];
+  double of_weights = 0, of_directions = 0;
+  for (int64_t i = first_cells[blockIdx.x] + threadIdx.x; i < first_cells[blockIdx.x + 1]; i += kRatioThreads) {
+    of_weights += weights[i];
+    of_directions += directions[i];
+  }
+  of_weights = block_reduce<Sum>(of_weights, scratch);
+  of_directions = block_reduce<Sum>(of_directions, scratch);
+  if (threadIdx.x != 0) return;
+  const bool adapted = adapts[blockIdx.x] && of_weights > 0 && of_directions > 0;
+  ratios[blockIdx.x] = adapted ? static_cast<float>(sqrt(of_weights) / sqrt(of_directions)) : 1.0f;
+}
+
 // `value` is null where it is the master itself.
 template <class T>
 struct ApplyEntry {
@@ -52,6 +71,7 @@ struct ApplyEntry {
 
 template <class T>
 __global__ void step_along(const __grid_constant__ Ranges<ApplyEntry<T>> ranges, const StepState* state) {
+  if (!state->applied) return;
   const int mine = ranges.mine();
   const ApplyEntry<T>& x = ranges.entry[mine];
   const float step_size = state->learning_rate * *x.trust_ratio;
@@ -81,6 +101,11 @@ void lamb_direction(std::span<const LambDirection> ranges, const Context& contex
                  .beta2 = static_cast<float>(first.beta2),
                  .one_minus_beta2 = static_cast<float>(1 - first.beta2),
                  .epsilon = first.epsilon});
+}
+
+void trust_ratios(const TrustRatios& op, const Context& context) {
+  launch({.grid = dim3(static_cast<unsigned>(op.ratios.size())), .block = kRatioThreads}, context.stream, find_ratios, data<const double>(op.weights), data<const double>(op.directions),
+         data<const int64_t>(op.first_cells), data<const uint8_t>(op.adapts), data<float>(op.ratios));
 }
 
 void lamb_apply(std::span<const LambApply> ranges, const Context& context) {

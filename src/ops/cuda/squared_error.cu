@@ -3,6 +3,7 @@
 #include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
+#include "ops/step_decision.h"
 
 namespace mpibert::cuda {
 namespace {
@@ -13,7 +14,7 @@ constexpr int kThreads = 256;
 template <class T>
 __global__ void loss_and_gradient(T* logits, const float* labels, int64_t rows, const StepState* state, int term, float* loss_sum) {
   __shared__ double scratch[kWarp];
-  const float scale = state ? 2 * state->loss_scale[static_cast<size_t>(term)] : 0.0f;
+  const float scale = state ? 2 * scale_of(*state, term) : 0.0f;
   double sum = 0;
   for (int64_t row = threadIdx.x; row < rows; row += kThreads) {
     const float difference = load(logits + row) - labels[row];

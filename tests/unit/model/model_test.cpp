@@ -162,7 +162,7 @@ TEST(ModelTest, GradientsWithDropoutAreThoseOfTheLoss) {
       tiny.clear();
       tiny.run(batch);
       double sum = 0;
-      for (size_t term = 0; term < tiny.model.head().terms().size(); ++term) sum += double{tiny.loss_sum(static_cast<int>(term))} * double{tiny.state.loss_scale[term]};
+      for (size_t term = 0; term < tiny.model.head().terms().size(); ++term) sum += double{tiny.loss_sum(static_cast<int>(term))} * double{tiny.state.loss_weights[term]};
       return sum;
     };
     loss();

@@ -3,7 +3,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -27,19 +29,29 @@ std::vector<float> numbers() {
   return numbers;
 }
 
-// The cells that the owners of `pieces_of_ranks` give together.
-std::vector<double> cells(const std::vector<std::vector<Piece>>& pieces_of_ranks, const std::vector<float>& flat) {
+// What the owner of `pieces` gives.
+std::vector<double> own_cells(const std::vector<Piece>& pieces, const std::vector<float>& flat) {
   const auto backend = make_backend({});
+  std::vector<float> owned(static_cast<size_t>(owned_size(pieces)));
+  for (const Piece& p : pieces) std::copy(flat.begin() + p.begin, flat.begin() + p.end, owned.begin() + p.local);
+  const NormBlocks blocks(*backend, kSegments, pieces);
+  std::vector<double> cells(static_cast<size_t>(blocks.count()), -1);
+  blocks.squares(*backend, host_tensor(std::span(owned), {owned_size(pieces)}), host_tensor(std::span(cells), {blocks.count()}));
+  return cells;
+}
+
+// What all owners give together.
+std::vector<double> cells(const std::vector<std::vector<Piece>>& pieces_of_ranks, const std::vector<float>& flat) {
   std::vector<double> sum;
   for (const std::vector<Piece>& pieces : pieces_of_ranks) {
-    std::vector<float> owned(static_cast<size_t>(owned_size(pieces)));
-    for (const Piece& p : pieces) std::copy(flat.begin() + p.begin, flat.begin() + p.end, owned.begin() + p.local);
-    const NormBlocks blocks(*backend, kSegments, pieces);
-    sum.resize(static_cast<size_t>(blocks.count()));
-    blocks.own_cells(*backend, host_tensor(std::span(owned), {owned_size(pieces)}), sum);
+    const std::vector<double> own = own_cells(pieces, flat);
+    sum.resize(own.size());
+    std::ranges::transform(sum, own, sum.begin(), std::plus());
   }
   return sum;
 }
+
+double total(const std::vector<double>& cells) { return std::accumulate(cells.begin(), cells.end(), 0.0); }
 
 TEST(NormBlocksTest, AreTheSameBitsForAnyRanksAndPieces) {
   const std::vector<float> flat = numbers();
@@ -49,43 +61,31 @@ TEST(NormBlocksTest, AreTheSameBitsForAnyRanksAndPieces) {
   EXPECT_EQ(cells({{{0, 4096, 0}, {12288, 16384, 4096}}, {{4096, 8192, 0}, {16384, 20480, 4096}}, {{8192, 12288, 4096}, {20480, 24576, 0}}}, flat), one);
 }
 
-TEST(NormBlocksTest, TotalsAreThoseOfTheNumbers) {
+TEST(NormBlocksTest, CellsOfAParameterAreItsNumbers) {
   const std::vector<float> flat = numbers();
   const auto backend = make_backend({});
-  const NormBlocks blocks(*backend, kSegments, std::vector<Piece>{{0, kPadded, 0}});
-  std::vector<float> copy = flat;
-  const std::vector<double> all = blocks.cells(*backend, host_tensor(std::span(copy), {kPadded}), {});
-  const std::vector<double> squares = blocks.per_parameter(all);
-  double total = 0;
-  ASSERT_EQ(squares.size(), kSegments.size());
+  const std::vector<int64_t> first = NormBlocks(*backend, kSegments, std::vector<Piece>{{0, kPadded, 0}}).first_cells();
+  EXPECT_THAT(first, testing::ElementsAre(0, 2, 3, 4, 7));
+  const std::vector<double> all = cells({{{0, kPadded, 0}}}, flat);
   for (size_t s = 0; s < kSegments.size(); ++s) {
     double expected = 0;
     for (int64_t i = kSegments[s].begin; i < kSegments[s].end; ++i) expected += std::pow(double{flat[static_cast<size_t>(i)]}, 2);
-    EXPECT_NEAR(squares[s], expected, 1e-12 * expected);
-    total += expected;
+    EXPECT_NEAR(std::accumulate(all.begin() + first[s], all.begin() + first[s + 1], 0.0), expected, 1e-12 * expected);
   }
-  EXPECT_NEAR(NormBlocks::total(all), total, 1e-12 * total);
 }
 
-TEST(NormBlocksTest, TheExchangeSeesEveryCell) {
-  const auto backend = make_backend({});
-  const NormBlocks blocks(*backend, kSegments, std::vector<Piece>{{4096, 8192, 0}});
-  std::vector<float> owned(4096, 1.0f);
-  const std::vector<double> all = blocks.cells(*backend, host_tensor(std::span(owned), {4096}), [](std::span<double> mine) {
-    EXPECT_THAT(std::vector<double>(mine.begin(), mine.end()), testing::ElementsAre(0, 904, 1, 2944, 0, 0, 0));
-    for (double& x : mine) x += 1;
-  });
-  EXPECT_THAT(all, testing::ElementsAre(1, 905, 2, 2945, 1, 1, 1));
+TEST(NormBlocksTest, CellsOfOthersAreZero) {
+  EXPECT_THAT(own_cells({{4096, 8192, 0}}, std::vector<float>(kPadded, 1.0f)), testing::ElementsAre(0, 904, 1, 2944, 0, 0, 0));
 }
 
 TEST(NormBlocksTest, WhatIsNotFiniteShows) {
   std::vector<float> flat = numbers();
   flat[5200] = std::numeric_limits<float>::quiet_NaN();  // between parameters: nobody's
-  EXPECT_TRUE(std::isfinite(NormBlocks::total(cells({{{0, kPadded, 0}}}, flat))));
+  EXPECT_TRUE(std::isfinite(total(cells({{{0, kPadded, 0}}}, flat))));
   flat[5120] = std::numeric_limits<float>::infinity();
-  EXPECT_FALSE(std::isfinite(NormBlocks::total(cells({{{0, kPadded, 0}}}, flat))));
+  EXPECT_FALSE(std::isfinite(total(cells({{{0, kPadded, 0}}}, flat))));
   flat[5120] = std::numeric_limits<float>::max();
-  EXPECT_TRUE(std::isfinite(NormBlocks::total(cells({{{0, kPadded, 0}}}, flat)))) << "squares are taken in double";
+  EXPECT_TRUE(std::isfinite(total(cells({{{0, kPadded, 0}}}, flat)))) << "squares are taken in double";
 }
 
 TEST(NormBlocksTest, RefusesPiecesThatCutABlock) {
@@ -97,14 +97,6 @@ TEST(NormBlocksTest, RefusesPiecesThatCutABlock) {
   refused({{100, 8192, 0}}, "[100, 8192)");
   refused({{8192, 12288, 0}, {0, 4096, 4096}}, "[0, 4096)");
   refused({{4096, 0, 0}}, "[4096, 0)");
-}
-
-TEST(ClipScaleTest, ShortensToTheLargestNormAndNeverLengthens) {
-  EXPECT_EQ(clip_scale(0.5, 1), 1);
-  EXPECT_EQ(clip_scale(1, 1), 1);
-  EXPECT_EQ(clip_scale(4, 1), 0.25);
-  EXPECT_EQ(clip_scale(4, 0), 1);
-  EXPECT_EQ(clip_scale(0, 1), 1);
 }
 
 }  // namespace

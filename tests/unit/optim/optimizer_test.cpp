@@ -25,9 +25,11 @@ class OptimizerTest : public testing::Test {
   Tensor host(std::vector<float>& numbers) { return host_tensor(std::span(numbers), {static_cast<int64_t>(numbers.size())}); }
   void step(Optimizer& optimizer, float gradient, int64_t t, float scale = 1) {
     std::vector<float> gradients(static_cast<size_t>(owned_size(optimizer.pieces())), gradient);
-    StepState state{.learning_rate = 0.1f, .gradient_scale = scale};
-    optimizer.correct_bias(state, t);
-    optimizer.step(Tensor(&state, DType::kUInt8, {kStepStateBytes}), host(gradients), {});
+    StepState state{.learning_rate = 0.1f, .loss_scale = 1.0 / static_cast<double>(scale), .applied_steps = t - 1};
+    const Tensor bytes(&state, DType::kUInt8, {kStepStateBytes});
+    std::vector<double> squares{1};
+    backend->step_decision({.squares = host_tensor(std::span(squares), {1}), .rule = optimizer.rule(), .state = bytes});
+    optimizer.step(bytes, host(gradients), {});
   }
   float weight(size_t i) { return arena.values().span<float>()[i]; }
 
@@ -57,18 +59,6 @@ TEST_F(OptimizerTest, TheGradientIsScaledBeforeItEntersTheMoments) {
   step(*adamw, 8, 1, 0.25f);
   EXPECT_NEAR(adamw->buffers()[0].second.span<float>()[7], 0.1 * 2, 1e-6);
   EXPECT_NEAR(adamw->buffers()[1].second.span<float>()[7], 0.001 * 4, 1e-6);
-}
-
-TEST_F(OptimizerTest, CorrectionsArePowersOfTheBetas) {
-  StepState state;
-  make_optimizer({.beta1 = 0.5, .beta2 = 0.75}, *backend, arena, {})->correct_bias(state, 3);
-  EXPECT_EQ(state.bias_correction1, 0.875f);
-  EXPECT_EQ(state.bias_correction2, 1 - 0.421875f);
-  const auto uncorrected = make_optimizer({.correct_bias = false}, *backend, arena, {});
-  uncorrected->correct_bias(state, 3);
-  EXPECT_EQ(state.bias_correction1, 1);
-  EXPECT_EQ(state.bias_correction2, 1);
-  expect_error(ErrorKind::kInvalidArgument, {"from 1, not 0"}, [&] { uncorrected->correct_bias(state, 0); });
 }
 
 TEST_F(OptimizerTest, LambMovesByTheRateTimesTheWeightsNorm) {
