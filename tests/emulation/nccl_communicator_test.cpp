@@ -32,9 +32,9 @@ class NcclTest : public testing::Test {
     EXPECT_EQ(emulation::live_nccl_communicators(), 0);
   }
 
-  std::unique_ptr<cuda::NcclCommunicator> make(milliseconds timeout = kLong) {
+  std::unique_ptr<cuda::NcclCommunicator> make(milliseconds timeout = kLong, int ranks_per_node = 0) {
     MPI_Barrier(MPI_COMM_WORLD);
-    return std::make_unique<cuda::NcclCommunicator>(*backend, std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout}), timeout);
+    return std::make_unique<cuda::NcclCommunicator>(*backend, std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout}), timeout, ranks_per_node);
   }
 
   template <class T>
@@ -115,21 +115,38 @@ class NcclCollectives : public NcclTest, public testing::WithParamInterface<bool
 };
 INSTANTIATE_TEST_SUITE_P(Streams, NcclCollectives, testing::Bool(), [](const auto& i) { return i.param ? "Late" : "Early"; });
 
+// Without levels, and on nodes of as many ranks: with four, two nodes of two.
 TEST_P(NcclCollectives, ExactPiecesHaveTheBitsOfTheTree) {
-  const auto comm = make();
-  for (const int64_t slots : {int64_t{4}, int64_t{8}, int64_t{18}, int64_t{23}}) {
-    comm->set_slots(slots);
-    std::vector<std::pair<Tensor, int64_t>> sums;
-    for (const int64_t n : {int64_t{4111}, int64_t{1}, int64_t{512}}) {  // under way together
-      std::vector<Tensor> mine;
-      for (const Tensor& subtree : subtrees(slots, n * size)) mine.push_back(queued(subtree));
-      sums.emplace_back(empty(n), n);
-      comm->reduce_scatter(mine, sums.back().first, Reduction::kExact, "gradients");
-      comm->progress();
+  for (const int ranks_per_node : {0, 1, 2, 3}) {
+    const auto comm = make(kLong, ranks_per_node);
+    EXPECT_EQ(contains(comm->transport(), "exact sums first inside"), ranks_per_node > 1 && size > ranks_per_node && size % ranks_per_node == 0) << comm->transport();
+    for (const int64_t slots : {int64_t{4}, int64_t{5}, int64_t{8}, int64_t{18}, int64_t{23}}) {
+      if (slots < size) continue;
+      comm->set_slots(slots);
+      std::vector<std::pair<Tensor, int64_t>> sums;
+      for (const int64_t n : {int64_t{4111}, int64_t{1}, int64_t{512}}) {  // under way together
+        std::vector<Tensor> mine;
+        for (const Tensor& subtree : subtrees(slots, n * size)) mine.push_back(queued(subtree));
+        sums.emplace_back(empty(n), n);
+        comm->reduce_scatter(mine, sums.back().first, Reduction::kExact, "gradients");
+        comm->progress();
+      }
+      comm->wait();
+      for (const auto& [sum, n] : sums) EXPECT_EQ(different_bits(sum, slots, rank * n), 0) << slots << " slots, pieces of " << n << ", nodes of " << ranks_per_node;
     }
-    comm->wait();
-    for (const auto& [sum, n] : sums) EXPECT_EQ(different_bits(sum, slots, rank * n), 0) << slots << " slots, pieces of " << n;
   }
+}
+
+// Six ranks on three nodes, as far as the plan goes; the layouts that are none.
+TEST(NodeLayouts, AreRanksInARowAsManyEach) {
+  const auto found = [](const std::vector<int>& hosts, int rank) {
+    const cuda::NodeLayout layout = cuda::find_nodes(hosts, rank);
+    return std::vector<int>{layout.nodes, layout.ranks, layout.node, layout.local};
+  };
+  EXPECT_EQ(found({0, 0, 2, 2, 4, 4}, 3), (std::vector<int>{3, 2, 1, 1}));
+  EXPECT_EQ(found({0, 1, 2}, 2), (std::vector<int>{3, 1, 2, 0}));
+  EXPECT_EQ(found({0, 0, 0}, 2), (std::vector<int>{1, 3, 0, 2}));
+  for (const std::vector<int>& hosts : {std::vector<int>{0, 0, 2, 3}, {0, 1, 0, 1}, {0, 0, 2, 2, 2, 2}, {0, 0, 2, 2, 0, 0}, {0, 0, 0, 3}}) EXPECT_EQ(found(hosts, 1), (std::vector<int>{1, static_cast<int>(hosts.size()), 0, 1}));
 }
 
 TEST_P(NcclCollectives, FastReduceScatter) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <exception>
 #include <thread>
 #include <utility>
@@ -38,9 +39,9 @@ constexpr std::chrono::milliseconds kPatience{300};
 
 }  // namespace
 
-NcclCommunicator::NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout)
+NcclCommunicator::NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout, int ranks_per_node)
     : backend_(backend), host_(std::move(host)), timeout_(timeout), exceptions_(std::uncaught_exceptions()) {
-  guarded([&] { open(); });
+  guarded([&] { open(ranks_per_node); });
 }
 
 NcclCommunicator::~NcclCommunicator() {
@@ -57,7 +58,15 @@ NcclCommunicator::~NcclCommunicator() {
   }
 }
 
-void NcclCommunicator::open() {
+void NcclCommunicator::open(int ranks_per_node) {
+  const int host = host_->host();
+  std::vector<int> hosts;
+  for (const auto& bytes : host_->all_gather_bytes(std::as_bytes(std::span(&host, 1)), "hosts")) {
+    const int next = static_cast<int>(hosts.size());
+    std::memcpy(&hosts.emplace_back(), bytes.data(), sizeof(int));
+    if (ranks_per_node > 0) hosts.back() = next / ranks_per_node;
+  }
+  nodes_ = find_nodes(hosts, rank());
   ncclUniqueId id{};
   if (rank() == 0) check(ncclGetUniqueId(&id), "ncclGetUniqueId");
   host_->broadcast(Tensor(id.internal, DType::kUInt8, {NCCL_UNIQUE_ID_BYTES}), 0, "NCCL's id");
@@ -218,18 +227,19 @@ Tensor NcclCommunicator::staging(int64_t rows, int64_t columns) {
   return staging_.view(DType::kFloat32, {rows, columns});
 }
 
+void NcclCommunicator::send(const Tensor& t, int to) { check(ncclSend(t.data(), static_cast<size_t>(t.size()), ncclFloat32, to, comm_, stream_.get()), "ncclSend"); }
+void NcclCommunicator::receive(const Tensor& t, int from) { check(ncclRecv(t.data(), static_cast<size_t>(t.size()), ncclFloat32, from, comm_, stream_.get()), "ncclRecv"); }
+
 // Partners at distance 1, 2, ...: no owner is flooded by all at once. received: the other ranks' operands, in order.
 void NcclCommunicator::exchange_pieces(std::span<const Tensor> subtrees, int64_t piece, const Tensor& received) {
   const std::vector<int>& first = host_->operands().first;
-  const auto n = static_cast<size_t>(piece);
   for (int distance = 1; distance < size(); ++distance) {
     const int from = (rank() + size() - distance) % size(), to = (rank() + distance) % size();
     for (int operand = first[static_cast<size_t>(from)]; operand < first[static_cast<size_t>(from) + 1]; ++operand) {
       const int row = from < rank() ? operand : operand - static_cast<int>(subtrees.size());
-      check(ncclRecv(received.rows(row, row + 1).data(), n, ncclFloat32, from, comm_, stream_.get()), "ncclRecv");
+      receive(received.rows(row, row + 1), from);
     }
-    for (const Tensor& subtree : subtrees)
-      check(ncclSend(subtree.elements(to * piece, (to + 1) * piece).data(), n, ncclFloat32, to, comm_, stream_.get()), "ncclSend");
+    for (const Tensor& subtree : subtrees) send(subtree.elements(to * piece, (to + 1) * piece), to);
   }
 }
 
@@ -242,17 +252,29 @@ void NcclCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Te
       settle(ncclReduceScatter(subtrees.front().data(), piece.data(), static_cast<size_t>(piece.size()), ncclFloat32, ncclSum, comm_, stream_.get()), "ncclReduceScatter");
       return;
     }
-    const SlotOperands& operands = host_->operands();
-    const int64_t others = operands.sum.operands() - static_cast<int64_t>(subtrees.size());
-    std::vector<Tensor> own;
-    for (const Tensor& subtree : subtrees) own.push_back(subtree.elements(rank() * piece.size(), (rank() + 1) * piece.size()));
-    Tensor received;
-    if (others > 0) {
-      received = staging(others, piece.size());
-      group([&] { exchange_pieces(subtrees, piece.size(), received); });
-    }
-    tree_sum({.own = own, .first = operands.first[static_cast<size_t>(rank())], .received = received, .additions = additions_, .sum = piece}, stream_.get());
+    reduce_exactly(subtrees, piece);
   });
+}
+
+void NcclCommunicator::reduce_exactly(std::span<const Tensor> subtrees, const Tensor& piece) {
+  if (node_reduction_) {
+    node_reduction_->reduce(subtrees, piece, staging(node_reduction_->staging_rows(), piece.size()),
+                            {.group = [this](const auto& calls) { group(calls); },
+                             .send = [this](const Tensor& t, int to) { send(t, to); },
+                             .receive = [this](const Tensor& t, int from) { receive(t, from); },
+                             .stream = stream_.get()});
+    return;
+  }
+  const SlotOperands& operands = host_->operands();
+  const int64_t others = operands.sum.operands() - static_cast<int64_t>(subtrees.size());
+  std::vector<Tensor> own;
+  for (const Tensor& subtree : subtrees) own.push_back(subtree.elements(rank() * piece.size(), (rank() + 1) * piece.size()));
+  Tensor received;
+  if (others > 0) {
+    received = staging(others, piece.size());
+    group([&] { exchange_pieces(subtrees, piece.size(), received); });
+  }
+  tree_sum({.own = own, .first = operands.first[static_cast<size_t>(rank())], .received = received, .additions = additions_, .sum = piece}, stream_.get());
 }
 
 // Bytes, whatever the type: nothing is computed.
@@ -303,8 +325,16 @@ std::vector<std::vector<std::byte>> NcclCommunicator::all_gather_bytes(std::span
   return gathered;
 }
 
+std::string NcclCommunicator::transport() const {
+  return str_cat("NCCL ", nccl_version(), nodes_.has_two_levels() ? str_cat(", exact sums first inside the ", nodes_.nodes, " nodes of ", nodes_.ranks, " ranks") : "");
+}
+
 void NcclCommunicator::set_slots(int64_t slots) {
   host_->set_slots(slots);
+  if (nodes_.has_two_levels()) {
+    node_reduction_.emplace(backend_, slots, nodes_);
+    return;
+  }
   const int operands = host_->operands().sum.operands();
   std::vector<uint8_t> additions = additions_after(operands, combine_order(slots, size()));
   additions_memory_ = backend_.allocate(additions.size());

@@ -7,10 +7,12 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "comm/cuda/node_reduction.h"
 #include "comm/mpi_communicator.h"
 #include "ops/cuda/cuda_backend.h"
 #include "ops/cuda/event.h"
@@ -20,7 +22,8 @@ namespace mpibert::cuda {
 // Tensors of the backend's device over NCCL, on a stream of their own beside the backend's; everything else over MPI.
 //
 // Exact reductions: every rank sends each owner its piece of each of its subtrees, all in one group; the owner adds what has come in the order of the
-// slot tree (tree_sum), so that the bits are those of MpiCommunicator. The collectives of the stream run one after another: one staging memory serves all.
+// slot tree (tree_sum), so that the bits are those of MpiCommunicator; on several nodes with as many ranks each, first inside them (NodeReduction).
+// The collectives of the stream run one after another: one staging memory serves all.
 //
 // The communicator is non-blocking: every wait is a loop that also asks NCCL for asynchronous errors and MPI for the word of the neighbour, and has an
 // end. NCCL itself hangs where ranks disagree; so each collective is announced over MPI as MpiCommunicator's are. After a failure, whatever its
@@ -28,8 +31,8 @@ namespace mpibert::cuda {
 // Source: NCCL user guide, "Fault Tolerance" and "Group Calls".
 class NcclCommunicator final : public Communicator {
  public:
-  // Collective over the ranks of host. The backend must outlive it. Throws kCommunication.
-  NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout);
+  // Collective over the ranks of host. The backend must outlive it. ranks_per_node: 0 finds the nodes itself. Throws kCommunication.
+  NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout, int ranks_per_node = 0);
   ~NcclCommunicator() override;
 
   int rank() const override { return host_->rank(); }
@@ -50,7 +53,7 @@ class NcclCommunicator final : public Communicator {
   std::vector<std::vector<std::byte>> gather_bytes(std::span<const std::byte> mine, int root, std::string_view what) override;
   std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> mine, std::string_view what) override;
   void set_slots(int64_t slots) override;
-  std::string transport() const override { return "NCCL " + nccl_version(); }
+  std::string transport() const override;
 
  private:
   struct Started {
@@ -58,14 +61,17 @@ class NcclCommunicator final : public Communicator {
     std::unique_ptr<Event> end;  // on the stream, behind the collective
   };
 
-  void open();
+  void open(int ranks_per_node);
   void close();
   void abort();
   void guarded(const std::function<void()>& work);  // after a failure nothing works any more
 
   void start(CollectiveKind kind, size_t bytes, int64_t detail, std::string_view what, const std::function<void()>& calls);
   void group(const std::function<void()>& calls);
+  void send(const Tensor& t, int to);
+  void receive(const Tensor& t, int from);
   void exchange_pieces(std::span<const Tensor> subtrees, int64_t piece, const Tensor& received);
+  void reduce_exactly(std::span<const Tensor> subtrees, const Tensor& piece);
   Tensor staging(int64_t rows, int64_t columns);
 
   void check(ncclResult_t result, const char* call);
@@ -90,6 +96,8 @@ class NcclCommunicator final : public Communicator {
   std::vector<std::unique_ptr<Event>> free_events_;
   Buffer staging_, additions_memory_;
   Tensor additions_;  // see TreeSum
+  NodeLayout nodes_;
+  std::optional<NodeReduction> node_reduction_;  // where there are two levels, after set_slots()
 };
 
 }  // namespace mpibert::cuda
