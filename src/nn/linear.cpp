@@ -14,8 +14,7 @@ void Linear::forward(Backend& backend, const Tensor& x, const Tensor& y, Activat
 }
 
 void Linear::backward_parameters(Backend& backend, const Tensor& x, const Tensor& gradient) const {
-  backend.matmul({.a = gradient, .b = x, .transpose_a = true, .beta = 1, .c = weight_.gradient});
-  backend.column_sum({.input = gradient, .output = bias_.gradient});
+  backend.matmul({.a = gradient, .b = x, .transpose_a = true, .beta = 1, .c = weight_.gradient, .row_sums = bias_.gradient});
 }
 
 void Linear::backward_input(Backend& backend, const Tensor& gradient, const Tensor& d_x, bool accumulate) const {

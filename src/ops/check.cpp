@@ -127,6 +127,8 @@ void Backend::matmul(const Matmul& op) {
   rules.may_have("derivative_at", op.derivative_at, compute, {m, n});
   rules.may_have("activated", op.activated, compute, {m, n});
   rules.that(!(op.derivative_at && op.activated), "expected at most one of derivative_at and activated, found both");
+  rules.may_have("row_sums", op.row_sums, DType::kFloat32, {m});
+  rules.that(!op.row_sums || op.transpose_a, "row_sums: expected transpose_a, found a that is not transposed");
   const bool uses = op.derivative_at || op.activated;
   rules.that(uses || op.activation == Activation::kNone, "activation: expected kNone without derivative_at and activated, found ",
              static_cast<int>(op.activation));

@@ -21,11 +21,13 @@ namespace {
 struct Record {
   CUstream_st* stream = nullptr;
   bool is_done = false;
+  double milliseconds = 0;  // on the clock, when it was done
 };
 
 }  // namespace
 
 struct CUevent_st {
+  bool is_timed = true;
   std::shared_ptr<Record> record = std::make_shared<Record>(Record{.stream = nullptr, .is_done = true});
 };
 
@@ -38,6 +40,7 @@ struct Streams {
   std::set<cudaStream_t> streams;
   std::set<cudaEvent_t> events;
   int late = 0;
+  double milliseconds = 0;  // the clock
 };
 // Never destroyed: static objects of tests use streams after main.
 Streams& all() {
@@ -103,6 +106,11 @@ LateStreams::~LateStreams() {
   --all().late;
 }
 
+void pass_time(double milliseconds) {
+  const std::scoped_lock lock(all().mutex);
+  all().milliseconds += milliseconds;
+}
+
 void finish_all_work() {
   wait_until([] {
     bool idle = advance(all().null_stream);
@@ -154,9 +162,9 @@ cudaError_t cudaStreamQuery(cudaStream_t handle) {
   return advance(*stream) ? cudaSuccess : cudaErrorNotReady;
 }
 
-cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   const std::scoped_lock lock(all().mutex);
-  all().events.insert(*event = new CUevent_st);
+  all().events.insert(*event = new CUevent_st{.is_timed = (flags & cudaEventDisableTiming) == 0});
   return cudaSuccess;
 }
 
@@ -173,7 +181,20 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   if (!stream || !all().events.contains(event)) return returned(cudaErrorInvalidResourceHandle);
   const auto record = std::make_shared<Record>(Record{.stream = stream});
   event->record = record;
-  return enqueue(handle, [record] { return record->is_done = true; });
+  return enqueue(handle, [record] {
+    record->milliseconds = all().milliseconds;
+    return record->is_done = true;
+  });
+}
+
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end) {
+  const std::scoped_lock lock(all().mutex);
+  for (const cudaEvent_t event : {start, end}) {
+    if (!all().events.contains(event) || !event->is_timed || !event->record->stream) return returned(cudaErrorInvalidResourceHandle);
+    if (!is_done(*event->record)) return returned(cudaErrorNotReady);
+  }
+  *milliseconds = static_cast<float>(end->record->milliseconds - start->record->milliseconds);
+  return cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {

@@ -24,6 +24,8 @@ class LateStreams {
   LateStreams& operator=(const LateStreams&) = delete;
 };
 
+void pass_time(double milliseconds);  // on the clock that events read: work takes as long as it says
+
 void finish_all_work();  // of all streams; returns when it has ended
 
 }  // namespace emulation

@@ -83,6 +83,10 @@ TEST_P(BackendTest, MatmulRejectsWhatDoesNotFit) {
                   {"expected at most one of derivative_at and activated, found both"});
   expect_rejected([&] { backend().matmul({.a = zeros(DType::kFloat32, {2, 3}), .b = zeros(DType::kFloat32, {3, 4}), .c = zeros(DType::kBFloat16, {2, 4})}); },
                   {"c: expected [2, 4] fp32", "found [2, 4] bf16"});
+  const Tensor sums = zeros(DType::kFloat32, {2});
+  expect_rejected([&] { backend().matmul({.a = a, .b = b, .c = c, .row_sums = sums}); }, {"row_sums: expected transpose_a"});
+  expect_rejected([&] { backend().matmul({.a = zeros(precision(), {3, 2}), .b = b, .transpose_a = true, .c = c, .row_sums = zeros(DType::kFloat32, {3})}); },
+                  {"row_sums: expected [2] fp32", "found [3]"});
   expect_rejected([&] { backend().matmul({.a = zeros(precision(), {6}), .b = b, .c = c}); }, {"a: " + expected_precisions() + " of 2 dimensions", "found [6]"});
 }
 

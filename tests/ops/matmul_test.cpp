@@ -42,14 +42,14 @@ TEST(Matmul, HasTheSameBitsForAnyNumberOfThreads) {
   const auto expect_same = [](const MatmulCase& c, DType compute, bool native) {
     SCOPED_TRACE(c.name + " " + std::string(name_of(compute)) + (native ? ", native" : ""));
     MatmulOperands x(c, compute);
-    Numbers first, first_activated;
+    Numbers first, first_activated, first_sums;
     for (const int threads : {1, 2, 3, 8}) {
       omp_set_num_threads(threads);
       cpu::MatmulEngine engine(native);  // made under this number of threads, as in a run
       x.restore();
       engine.matmul(x.op);
-      if (threads == 1) first = x.product, first_activated = x.activated;
-      EXPECT_TRUE(first.bytes() == x.product.bytes() && first_activated.bytes() == x.activated.bytes()) << threads << " threads";
+      if (threads == 1) first = x.product, first_activated = x.activated, first_sums = x.row_sums;
+      EXPECT_TRUE(first.bytes() == x.product.bytes() && first_activated.bytes() == x.activated.bytes() && first_sums.bytes() == x.row_sums.bytes()) << threads << " threads";
     }
   };
   for (const MatmulCase& c : cases) {

@@ -19,6 +19,7 @@ struct MatmulCase {
   Activation activation = Activation::kNone;
   bool derivative = false;    // the epilogue multiplies by activation'(derivative_at); else it writes activated
   bool float_output = false;  // c is fp32 also where a and b are bf16
+  bool row_sums = false;      // with transpose_a
 };
 
 // Small enough for a triple loop.
@@ -34,8 +35,8 @@ inline std::vector<MatmulCase> matmul_test_cases() {
     const std::string size = std::to_string(s.m) + "x" + std::to_string(s.n) + "x" + std::to_string(s.k);
     cases.push_back({"forward_" + size, s.m, s.n, s.k, false, true, 1, 0, true});
     cases.push_back({"data_gradient_" + size, s.m, s.n, s.k, false, false});
-    cases.push_back({"weight_gradient_" + size, s.m, s.n, s.k, true, false, 1, 1, false, Activation::kNone, false, true});
-    cases.push_back({"weight_gradient_compute_" + size, s.m, s.n, s.k, true, false, 1, 0});
+    cases.push_back({"weight_gradient_" + size, s.m, s.n, s.k, true, false, 1, 1, false, Activation::kNone, false, true, true});
+    cases.push_back({"weight_gradient_compute_" + size, s.m, s.n, s.k, true, false, 1, 0, false, Activation::kNone, false, false, true});
     cases.push_back({"both_transposed_" + size, s.m, s.n, s.k, true, true, 0.5f, 2, true, Activation::kNone, false, true});
   }
   for (const Activation kind : {Activation::kGelu, Activation::kGeluTanh, Activation::kRelu, Activation::kTanh}) {
@@ -45,6 +46,11 @@ inline std::vector<MatmulCase> matmul_test_cases() {
     cases.push_back({"derivative_" + name, 77, 50, 48, false, false, 1, 0, false, kind, true});
     cases.push_back({"derivative_float_" + name, 33, 50, 48, true, false, 2, 1, true, kind, true, true});
   }
+  for (const bool bias : {false, true}) {  // aligned, so that a library may do the activation
+    cases.push_back({std::string("gelu_tanh") + (bias ? "_bias" : ""), 77, 48, 40, false, true, 1, 0, bias, Activation::kGeluTanh});
+    cases.push_back({std::string("gelu_tanh_derivative") + (bias ? "_bias" : ""), 77, 48, 40, false, false, 1, 0, bias, Activation::kGeluTanh, true});
+  }
+  cases.push_back({"weight_gradient_without_sums", 64, 48, 40, true, false, 1, 1, false, Activation::kNone, false, true});
   cases.push_back({"scaled", 40, 40, 40, false, false, -3, 0.5f, true});
   cases.push_back({"accumulated", 150, 40, 40, false, true, 1, 1, true});
   // As many columns, or as long a K, as a vocabulary: cut in other ways.
@@ -53,7 +59,7 @@ inline std::vector<MatmulCase> matmul_test_cases() {
   cases.push_back({"decoder_data_gradient", 37, 24, 8219, false, false, 1, 0.5f});
   cases.push_back({"decoder_data_gradient_many_rows", 515, 8, 8200, false, false, 2, 0, true, Activation::kGelu});
   cases.push_back({"decoder_weight_gradient", 8211, 24, 35, true, false, 1, 1, false, Activation::kNone, false, true});
-  cases.push_back({"empty_sum", 5, 9, 0, true, false, 1, 1, true, Activation::kNone, false, true});
+  cases.push_back({"empty_sum", 5, 9, 0, true, false, 1, 1, true, Activation::kNone, false, true, true});
   cases.push_back({"empty_rows", 0, 9, 4, false, true, 1, 0, true});
   return cases;
 }
@@ -67,7 +73,7 @@ inline std::vector<MatmulCase> matmul_layer_cases(const std::string& model, int6
     return MatmulCase{model + "/" + name, t, n, k, false, false, 1, 0, false, kind, kind != Activation::kNone};
   };
   const auto weight = [&](std::string name, int64_t m, int64_t n) {
-    return MatmulCase{model + "/" + name, m, n, t, true, false, 1, 1, false, Activation::kNone, false, true};
+    return MatmulCase{model + "/" + name, m, n, t, true, false, 1, 1, false, Activation::kNone, false, true, true};
   };
   return {forward("qkv_forward", 3 * h, h),
           forward("output_forward", h, h),

@@ -34,14 +34,16 @@ enum class Activation : uint8_t { kNone, kGelu, kGeluTanh, kRelu, kTanh };
 // c = alpha * op(a) op(b) + beta * c + bias;  then, if derivative_at: c = c * activation'(derivative_at);  if activated: activated = activation(c)
 //   a [M, K] ([K, M] if transpose_a)   b [K, N] ([N, K] if transpose_b)   bias [N] compute, optional
 //   c [M, N] compute, or fp32 with bf16 or fp16 a and b   derivative_at [M, N] compute, optional   activated [M, N] compute, optional
-// At most one of derivative_at and activated; `activation` is kNone without either.
+//   row_sums [M] fp32, optional, with transpose_a only: row_sums[i] += sum over k of op(a)[i, k]; of a layer's gradient that of its bias
+// At most one of derivative_at and activated; `activation` is kNone without either. activation(c) is of c as it is stored; cards may fuse kGeluTanh of
+// 16-bit numbers into the product: then it is of the sum before its rounding u, within 1.13 u |c| of that, and tanh is the hardware's, good to 2^-11.
 struct Matmul {
   Tensor a{}, b{}, bias{};
   bool transpose_a = false, transpose_b = false;
   float alpha = 1, beta = 0;
   Activation activation = Activation::kNone;
   Tensor derivative_at{};
-  Tensor c{}, activated{};
+  Tensor c{}, activated{}, row_sums{};
 };
 
 // d_input = gradient * activation'(input), element by element. All of one shape, compute; d_input may alias gradient.

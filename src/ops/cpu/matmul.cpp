@@ -6,6 +6,7 @@
 
 #include "mpibert/base/error.h"
 #include "ops/cpu/hold_signals.h"
+#include "ops/cpu/kernels.h"
 #include "ops/cpu/matmul_bfloat16.h"
 #include "ops/cpu/matmul_kernels.h"
 #include "ops/cpu/work_items.h"
@@ -57,7 +58,7 @@ struct MatmulEngine::Impl {
 
   bool native_bfloat16;
   Bfloat16Matmul bfloat16_products;
-  Workspace a_as_float, b_as_float, b_transposed;
+  Workspace a_as_float, b_as_float, b_transposed, partial_sums;
   std::vector<Workspace> products;  // one a thread
 
   void multiply(const Matmul& op);
@@ -139,6 +140,7 @@ MatmulEngine::~MatmulEngine() = default;
 void MatmulEngine::matmul(const Matmul& op) {
   try {
     impl_->multiply(op);
+    if (op.row_sums) column_sum({.input = op.a, .output = op.row_sums}, impl_->partial_sums);
   } catch (const dnnl::error& error) {
     throw Error(ErrorKind::kDevice, str_cat("oneDNN: ", error.what(), " (status ", error.status, ") in a product of ", op.a.shape().text(),
                                             " and ", op.b.shape().text()));

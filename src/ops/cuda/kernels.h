@@ -41,5 +41,7 @@ void cast(const Cast& op, const Context& context);
 // What is left of a product after cuBLASLt has written alpha op(a) op(b) to `products` (then beta c is still to be added), or all of
 // alpha op(a) op(b) + beta c to c (products null): bias, derivative or activation.
 void matmul_epilogue(const Matmul& op, const float* products, const Context& context);
+// row_sums += sums: the library overwrites where it writes them.
+void add_row_sums(const float* sums, const Tensor& row_sums, const Context& context);
 
 }  // namespace mpibert::cuda

@@ -6,9 +6,8 @@
 
 namespace mpibert::cuda {
 
-// Matrix products by cuBLASLt: row-major c [M, N] is its column-major [N, M], so it is asked for op(b)^T op(a)^T. The bias is added by the library
-// before c is rounded; what it cannot fuse with the meaning of ops.h (GELU by erf, derivatives) follows in one pass of our own.
-// A plan, that is descriptors and the library's choice of algorithm, is kept for every kind of product.
+// Matrix products by cuBLASLt. The library does as much of an operation as it can with the meaning of ops.h (matmul_ways.h); the rest, such as GELU
+// by erf, follows in passes of our own. A plan (matmul_plan.h) and its algorithm are kept for every kind of product.
 //
 // Owned by one backend; calls come from one thread.
 class MatmulEngine {

@@ -1,5 +1,6 @@
 #include "ops/cuda/device/activation.cuh"
 #include "ops/cuda/device/octet.cuh"
+#include "ops/cuda/device/partial_sums.cuh"
 #include "ops/cuda/element.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/launch.h"
@@ -55,6 +56,11 @@ void matmul_epilogue(const Matmul& op, const float* products, const Context& con
       run<T, T>(op, products, context);
     }
   });
+}
+
+void add_row_sums(const float* sums, const Tensor& row_sums, const Context& context) {
+  const int64_t rows = row_sums.shape()[0];
+  add_partials(sums, 1, rows, rows, data<float>(row_sums), context.stream);
 }
 
 }  // namespace mpibert::cuda
