@@ -5,6 +5,7 @@
 
 #include "apps/declarations.h"
 #include "apps/heads.h"
+#include "apps/matmul_tuning.h"
 #include "apps/model_inputs.h"
 #include "apps/session.h"
 #include "apps/train.h"
@@ -19,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Settings {
   SessionFlags session;
+  MatmulTuningFlags matmul;
   std::vector<std::string> what;
   std::string model, precision = "fp32", head = "classification", optimizer = "adamw", reduction = "exact";
   std::vector<std::string> lengths = {"128"};
@@ -106,6 +108,9 @@ int bench_step(const Settings& settings) {
   const BertConfig config = open_model_source(settings.model).config;
   Task task = make_task("pretraining");
   if (settings.head == "classification") task = Task{.name = "bench", .kind = TaskKind::kClassification, .label_names = {"0", "1"}};
+  const std::vector<Slot> slots = random_slots(settings, config, *session.comm);
+  const BatchLimits limits = limits_of(std::max(settings.micro_tokens, config.max_position_embeddings), config.max_position_embeddings);
+  choose_matmul_algorithms(settings.matmul, session, "", false, [&] { return products_of_training(session.backend->device().type, config, head_maker(task), compute, limits, slots); });
   ParameterArena arena;
   Model model(config, arena, head_maker(task));
   Trainer trainer(*session.backend, *session.comm, model, arena, compute,
@@ -114,10 +119,9 @@ int bench_step(const Settings& settings) {
                    .reduction = settings.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
                    .slots = settings.slots,
                    .loss_scale = usual_loss_scale(compute)});
-  model.plan(*session.backend, arena.compute(), limits_of(std::max(settings.micro_tokens, config.max_position_embeddings), config.max_position_embeddings), true);
+  model.plan(*session.backend, arena.compute(), limits, true);
   model.allocate(*session.backend);
   trainer.set_weights(new_masters(config, arena, 0));
-  const std::vector<Slot> slots = random_slots(settings, config, *session.comm);
 
   std::vector<double> seconds;
   StepOutcome outcome;
@@ -158,6 +162,8 @@ int bench_matmul(const Settings& settings) {
     const Matmul product{.a = x.view(compute, {c.rows, c.in}), .b = w.view(compute, {c.out, c.in}), .transpose_b = true, .c = y.view(compute, {c.rows, c.out})};
     backend->zero(product.a);
     backend->zero(product.b);
+    MatmulTuner* tuner = backend->matmul_tuner();
+    if (tuner && settings.matmul.mode != "off") tuner->measure(std::span(&product, 1));
     std::vector<double> seconds;
     for (int64_t i = 0; i < settings.warmup + settings.steps; ++i) {
       const Clock::time_point start = Clock::now();
@@ -166,9 +172,10 @@ int bench_matmul(const Settings& settings) {
       if (i >= settings.warmup) seconds.push_back(seconds_since(start));
     }
     const double flops = 2.0 * static_cast<double>(c.rows * c.in) * static_cast<double>(c.out);
-    print_line(nlohmann::ordered_json{{"benchmark", "matmul"}, {"case", c.name}, {"precision", settings.precision}, {"shape", {c.rows, c.in, c.out}}, {"median_ms", median(seconds) * 1e3},
-                                      {"gflops", flops / median(seconds) / 1e9}}
-                   .dump());
+    nlohmann::ordered_json result = {{"benchmark", "matmul"}, {"case", c.name}, {"precision", settings.precision}, {"shape", {c.rows, c.in, c.out}}, {"median_ms", median(seconds) * 1e3},
+                                     {"gflops", flops / median(seconds) / 1e9}};
+    if (tuner) result["algorithm"] = tuner->algorithm_of(product);
+    print_line(result.dump());
   }
   return 0;
 }
@@ -190,6 +197,7 @@ std::function<int()> declare_bench(Options& options) {
   options.add({.name = "optimizer", .target = &s->optimizer, .help = "step: update rule", .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
   options.add({.name = "reduction", .target = &s->reduction, .help = "step: order of sums over ranks", .choices = {"exact", "fast"}});
   s->session.declare(options);
+  s->matmul.declare(options);
   return [s] {
     const std::string what = s->what.front();
     if (what == "step") return bench_step(*s);

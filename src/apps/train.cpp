@@ -74,6 +74,23 @@ bool has_split(const Manifest& manifest, const std::string& name) {
   return std::any_of(manifest.splits.begin(), manifest.splits.end(), [&](const SplitEntry& split) { return split.name == name && !split.labels.empty(); });
 }
 
+// The slots of all ranks in the first steps, until there are dozens of micro-batches: what a run measures must not depend on the number of its ranks.
+std::vector<Slot> first_slots(Dataset dataset, LoaderOptions options, int64_t total_steps) {
+  constexpr size_t kMicroBatches = 32;
+  options.first_slot = 0;
+  options.last_slot = options.slots;
+  BatchLoader loader(std::move(dataset), options);
+  std::vector<Slot> slots;
+  size_t found = 0;
+  for (int64_t step = 0; step < total_steps && found < kMicroBatches; ++step) {
+    for (Slot& slot : loader.next()) {
+      found += slot.micro_batches.size();
+      slots.push_back(std::move(slot));
+    }
+  }
+  return slots;
+}
+
 void print_result(const RunResult& result) {
   nlohmann::ordered_json object = {{"code", result.code}, {"reason", result.reason}, {"step", result.step}, {"loss", result.loss}};
   for (const auto& [name, value] : result.scores) object["eval_" + name] = value;
@@ -125,6 +142,20 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
   }
   plan.micro_tokens = micro_tokens_of(flags.micro_tokens, flags.global_batch_size * dataset.longest(), manifest.max_seq_length);
 
+  const std::optional<Masker> masking = job.masking ? std::optional<Masker>(Masker(Vocabulary::from_file(job.data / "vocab.txt"), *job.masking)) : std::nullopt;
+  LoaderOptions loading{.global_batch_size = flags.global_batch_size,
+                        .slots = plan.slots,
+                        .micro_tokens = plan.micro_tokens,
+                        .max_position_embeddings = source.config.max_position_embeddings,
+                        .vocab_size = source.config.vocab_size,
+                        .seed = static_cast<uint64_t>(flags.seed),
+                        .cross_epochs = job.cross_epochs,
+                        .masking = masking};
+  const BatchLimits limits = limits_of(plan.micro_tokens, source.config.max_position_embeddings);
+  choose_matmul_algorithms(flags.matmul, session, flags.output_dir, checkpoint.has_value(), [&] {
+    return products_of_training(session.backend->device().type, source.config, head_maker(job.task), compute, limits, first_slots(Dataset(job.data, "train"), loading, plan.total_steps));
+  });
+
   ParameterArena arena;
   Model model(source.config, arena, head_maker(job.task));
   Trainer trainer(*session.backend, comm, model, arena, compute,
@@ -136,7 +167,7 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
                    .max_grad_norm = flags.max_grad_norm,
                    .loss_scale = loss_scale,
                    .seed = static_cast<uint64_t>(flags.seed)});
-  model.plan(*session.backend, arena.compute(), limits_of(plan.micro_tokens, source.config.max_position_embeddings), true);
+  model.plan(*session.backend, arena.compute(), limits, true);
   model.allocate(*session.backend);
   if (checkpoint) {
     Snapshot snapshot = read_snapshot(*checkpoint, trainer);
@@ -153,24 +184,16 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
   }
 
   const RunIdentity identity = identity_of(job, published, dataset);
-  const std::optional<Masker> masking = job.masking ? std::optional<Masker>(Masker(Vocabulary::from_file(job.data / "vocab.txt"), *job.masking)) : std::nullopt;
   Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking});
   TrainingRun::Evaluate evaluate;
   if (has_split(manifest, "dev")) evaluate = [&] { return evaluator.evaluate(job.task, {job.data, "dev"}); };
   log_info(job.task.name, ": ", dataset.size(), " samples, ", arena.size(), " parameters, ", comm.size(), " ranks, ", plan.slots, " slots, ", plan.total_steps, " steps of ",
            flags.global_batch_size, " sequences");
   const SlotRange mine = slots_of_rank(plan.slots, comm.size(), comm.rank());
-  BatchLoader loader(std::move(dataset), {.global_batch_size = flags.global_batch_size,
-                                          .slots = plan.slots,
-                                          .first_slot = mine.first,
-                                          .last_slot = mine.last,
-                                          .micro_tokens = plan.micro_tokens,
-                                          .max_position_embeddings = source.config.max_position_embeddings,
-                                          .vocab_size = source.config.vocab_size,
-                                          .seed = static_cast<uint64_t>(flags.seed),
-                                          .start_step = trainer.steps(),
-                                          .cross_epochs = job.cross_epochs,
-                                          .masking = masking});
+  loading.first_slot = mine.first;
+  loading.last_slot = mine.last;
+  loading.start_step = trainer.steps();
+  BatchLoader loader(std::move(dataset), loading);
   RunResult result;
   try {
     result = run.run(trainer, loader, identity, evaluate, checkpoint ? checkpoint->filename().string() : "");

@@ -48,6 +48,7 @@ void TrainFlags::declare(Options& options) {
   options.add({.name = "save-best", .target = &save_best, .help = "also save after each evaluation, and mark the best"});
   options.add({.name = "metric-for-best", .target = &metric, .help = "score that says which is best; empty: the first of the task", .aliases = {"metric-for-best-model"}});
   session.declare(options);
+  matmul.declare(options);
 }
 
 OptimizerOptions TrainFlags::optimizer_options() const {

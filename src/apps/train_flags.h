@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "apps/matmul_tuning.h"
 #include "apps/session.h"
 #include "mpibert/data/masking.h"
 #include "mpibert/train/training_run.h"
@@ -11,6 +12,7 @@ namespace mpibert::apps {
 // The options that pretrain and finetune share.
 struct TrainFlags {
   SessionFlags session;
+  MatmulTuningFlags matmul;
   std::string data, model, output_dir, resume = "auto", optimizer = "adamw", schedule = "linear", precision = "fp32", loss_scale = "auto", reduction = "exact", metric;
   int64_t max_steps = 0, global_batch_size = 32, warmup_steps = 0, slots = 0, micro_tokens = 8192, bucket_mib = 25, seed = 42;
   int64_t report_steps = 1, save_steps = 0, evaluate_steps = 0, save_total_limit = 0;

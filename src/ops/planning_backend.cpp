@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <stdexcept>
+#include <utility>
 
 #include "mpibert/base/error.h"
 #include "ops/make.h"
@@ -15,7 +16,7 @@ namespace {
 // Its tensors lie at addresses that nothing may touch, so that views work as ever.
 class PlanningBackend final : public Backend {
  public:
-  explicit PlanningBackend(DeviceType type) : device_{type, 0} {}
+  PlanningBackend(DeviceType type, std::function<void(const Matmul&)> on_product) : device_{type, 0}, on_product_(std::move(on_product)) {}
 
   Device device() const override { return device_; }
   Buffer allocate(size_t bytes) override {
@@ -47,38 +48,46 @@ class PlanningBackend final : public Backend {
   }
   [[noreturn]] static void refuse() { throw std::logic_error("a plan computes nothing"); }
 
-  void do_matmul(const Matmul&) override { refuse(); }
-  void do_activation_backward(const ActivationBackward&) override { refuse(); }
-  void do_embedding_forward(const EmbeddingForward&) override { refuse(); }
-  void do_embedding_backward(const EmbeddingBackward&) override { refuse(); }
-  void do_layer_norm_forward(const LayerNormForward&) override { refuse(); }
-  void do_layer_norm_backward(const LayerNormBackward&) override { refuse(); }
-  void do_attention_forward(const AttentionForward&) override { refuse(); }
-  void do_attention_backward(const AttentionBackward&) override { refuse(); }
-  void do_dropout(const DropoutApply&) override { refuse(); }
-  void do_gather_rows(const GatherRows&) override { refuse(); }
-  void do_scatter_rows(const ScatterRows&) override { refuse(); }
-  void do_cross_entropy(const CrossEntropy&) override { refuse(); }
-  void do_squared_error(const SquaredError&) override { refuse(); }
-  void do_column_sum(const ColumnSum&) override { refuse(); }
-  void do_square_sums(const SquareSums&) override { refuse(); }
-  void do_adam_step(std::span<const AdamStep>) override { refuse(); }
-  void do_lamb_direction(std::span<const LambDirection>) override { refuse(); }
-  void do_step_decision(const StepDecision&) override { refuse(); }
-  void do_trust_ratios(const TrustRatios&) override { refuse(); }
-  void do_lamb_apply(std::span<const LambApply>) override { refuse(); }
-  void do_add(const Add&) override { refuse(); }
-  void do_cast(const Cast&) override { refuse(); }
+  void operation() const {
+    if (!on_product_) refuse();
+  }
+
+  void do_matmul(const Matmul& op) override {
+    operation();
+    on_product_(op);
+  }
+  void do_activation_backward(const ActivationBackward&) override { operation(); }
+  void do_embedding_forward(const EmbeddingForward&) override { operation(); }
+  void do_embedding_backward(const EmbeddingBackward&) override { operation(); }
+  void do_layer_norm_forward(const LayerNormForward&) override { operation(); }
+  void do_layer_norm_backward(const LayerNormBackward&) override { operation(); }
+  void do_attention_forward(const AttentionForward&) override { operation(); }
+  void do_attention_backward(const AttentionBackward&) override { operation(); }
+  void do_dropout(const DropoutApply&) override { operation(); }
+  void do_gather_rows(const GatherRows&) override { operation(); }
+  void do_scatter_rows(const ScatterRows&) override { operation(); }
+  void do_cross_entropy(const CrossEntropy&) override { operation(); }
+  void do_squared_error(const SquaredError&) override { operation(); }
+  void do_column_sum(const ColumnSum&) override { operation(); }
+  void do_square_sums(const SquareSums&) override { operation(); }
+  void do_adam_step(std::span<const AdamStep>) override { operation(); }
+  void do_lamb_direction(std::span<const LambDirection>) override { operation(); }
+  void do_step_decision(const StepDecision&) override { operation(); }
+  void do_trust_ratios(const TrustRatios&) override { operation(); }
+  void do_lamb_apply(std::span<const LambApply>) override { operation(); }
+  void do_add(const Add&) override { operation(); }
+  void do_cast(const Cast&) override { operation(); }
 
   Device device_;
+  std::function<void(const Matmul&)> on_product_;
   size_t in_use_ = 0;
 };
 
 }  // namespace
 
-std::unique_ptr<Backend> make_planning_backend(DeviceType type) {
+std::unique_ptr<Backend> make_planning_backend(DeviceType type, std::function<void(const Matmul&)> on_product) {
   if (type == DeviceType::kCuda) static_cast<void>(cuda_attention_saved_bytes(1, 1, 64, 1));  // throws in a build without CUDA
-  return std::make_unique<PlanningBackend>(type);
+  return std::make_unique<PlanningBackend>(type, std::move(on_product));
 }
 
 }  // namespace mpibert

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "comm/rank_0.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
@@ -29,27 +30,6 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 std::string job_number() {
   const char* job = std::getenv("SLURM_JOB_ID");
   return job ? job : "";
-}
-
-// Rank 0's error, if it has one, on all ranks: so that nobody waits for a rank that gave up.
-template <class Body>
-void on_rank_0(Communicator& comm, const char* what, const Body& body) {
-  std::string message;
-  int64_t kind = -1;
-  if (comm.rank() == 0) {
-    try {
-      body();
-    } catch (const Error& error) {
-      message = error.what();
-      kind = static_cast<int64_t>(error.kind());
-    }
-  }
-  std::string mine = comm.rank() == 0 && kind >= 0 ? str_cat(kind, " ", message) : "";
-  const auto all = comm.all_gather_bytes(std::as_bytes(std::span(mine)), what);
-  const std::string text(reinterpret_cast<const char*>(all[0].data()), all[0].size());
-  if (text.empty()) return;
-  const size_t space = text.find(' ');
-  throw Error(static_cast<ErrorKind>(std::stoi(text.substr(0, space))), text.substr(space + 1));
 }
 
 }  // namespace
@@ -97,13 +77,10 @@ struct TrainingRun::Last {
 };
 
 std::optional<std::filesystem::path> find_resume_checkpoint(Communicator& comm, const std::filesystem::path& run) {
-  std::string found;
-  on_rank_0(comm, "search for a checkpoint", [&] {
-    if (!std::filesystem::exists(run / "checkpoints")) return;
-    if (const auto path = newest_checkpoint(run)) found = path->string();
+  const std::string path = from_rank_0(comm, "checkpoint to resume from", [&]() -> std::string {
+    const auto newest = std::filesystem::exists(run / "checkpoints") ? newest_checkpoint(run) : std::nullopt;
+    return newest ? newest->string() : "";
   });
-  const auto all = comm.all_gather_bytes(std::as_bytes(std::span(found)), "checkpoint to resume from");
-  const std::string path(reinterpret_cast<const char*>(all[0].data()), all[0].size());
   return path.empty() ? std::nullopt : std::optional<std::filesystem::path>(path);
 }
 

@@ -12,6 +12,9 @@
 # shellcheck disable=SC2034  # the scripts that source this file use it
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 
+# What one run measures, the next ones use: their bits are compared.
+export MPIBERT_MATMUL_CACHE=$CHECK_OUTPUT/matmul-cache
+
 result() { printf '%s\n' "$*"; }
 tiny() { [[ $CHECK_TINY == 1 ]]; }
 seconds_since() { awk -v start="$1" -v end="$(date +%s.%N)" 'BEGIN { printf "%.1f", end - start }'; }

@@ -100,10 +100,10 @@ struct Configuration {
 };
 static_assert(sizeof(Configuration) <= sizeof(cublasLtMatmulAlgo_t));
 constexpr int kInOrder = 0, kBackwards = 1, kHalves = 2, kInPlace = 3;
-constexpr Configuration kOffered[] = {{.id = kInOrder, .tile = 15, .stages = 8},
+constexpr Configuration kOffered[] = {{.id = kInPlace, .split_k = 4, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_INPLACE, .stages = 8},
+                                      {.id = kInOrder, .tile = 15, .stages = 8},
                                       {.id = kBackwards, .tile = 20, .swizzling = 1, .custom_option = 3, .stages = 12, .inner_shape = 2, .cluster_shape = 5},
-                                      {.id = kHalves, .split_k = 2, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, .stages = 8},
-                                      {.id = kInPlace, .split_k = 4, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_INPLACE, .stages = 8}};
+                                      {.id = kHalves, .split_k = 2, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, .stages = 8}};
 
 Configuration configuration_of(const cublasLtMatmulAlgo_t& algorithm) {
   Configuration found;
@@ -328,6 +328,11 @@ std::array<double, 4>& emulation::matmul_milliseconds() {
   return milliseconds;
 }
 
+double& emulation::fused_milliseconds() {
+  static double milliseconds = 0;
+  return milliseconds;
+}
+
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout, const void* b,
                               cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
                               const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
@@ -351,6 +356,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
   const uint64_t auxiliary_leading = static_cast<uint64_t>(description->auxiliary_leading_dimension);
   if (product.has_auxiliary() && !holds({type, m, n, auxiliary_leading}, description->auxiliary)) return CUBLAS_STATUS_INVALID_VALUE;
   emulation::pass_time(emulation::matmul_milliseconds()[static_cast<size_t>(configuration.id)]);
+  if (product.has_auxiliary() || product.has_gradient_of_bias()) emulation::pass_time(emulation::fused_milliseconds());
   // Each a row for each l of the sum. A column of the product at a time, so that neighbours are added at once.
   const std::vector<float> left = rows_of(*a_layout, a, description->a != CUBLAS_OP_T), right = rows_of(*b_layout, b, description->b == CUBLAS_OP_T);
   const Order order = order_of(configuration, k);

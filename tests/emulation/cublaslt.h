@@ -1,6 +1,6 @@
 #pragma once
 
-// What the double of cuBLASLt computes with. It offers four algorithms, in this order:
+// What the double of cuBLASLt computes with. It offers four algorithms, the last one first:
 //   0  adds the terms of a sum from first to last
 //   1  from last to first
 //   2  two halves, each from first to last, kept in the workspace as fp32; for sums of an even number of terms and operands of 16 bytes only
@@ -13,5 +13,7 @@ namespace emulation {
 
 // Milliseconds of a product by each of them, whatever its size. EMULATED_CUBLASLT_MS="1 0.75 0.5 0.25" sets them at the start.
 std::array<double, 4>& matmul_milliseconds();
+// What activations and sums of rows take in addition where they are fused; 0.
+double& fused_milliseconds();
 
 }  // namespace emulation

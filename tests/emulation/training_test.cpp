@@ -33,6 +33,7 @@ class EmulatedProgram : public testing::Test {
   void SetUp() override { expect_code(0, prepare_sample(folder_ / "shards")); }
   std::vector<std::string> command(const std::string& run, const std::string& device, const std::string& precision, int steps, const std::vector<std::string>& more = {}) {
     std::vector<std::string> words = {"--precision", precision, "--device", device, "--lr-schedule", "constant", "--global-batch-size", std::to_string(kBatch), "--slots", "4"};
+    if (std::ranges::find(more, "--matmul-cache") == more.end()) words.insert(words.end(), {"--matmul-tuning", "off"});
     words.insert(words.end(), more.begin(), more.end());
     return pretrain_sample(folder_ / "shards", folder_ / run, steps, words);
   }
@@ -83,6 +84,61 @@ TEST_P(EmulatedTraining, NcclGivesTheBitsOfTheHostsMemory) {
   };
   const std::string expected = run("host", 2, "mpi");
   for (const int ranks : {2, 3, 4}) EXPECT_EQ(run(str_cat("nccl", ranks), ranks, "nccl"), expected) << ranks << " ranks";
+}
+
+// Algorithms of products by measurement: the first run measures, later ones use what it has kept.
+class EmulatedMatmulTuning : public EmulatedProgram {
+ protected:
+  // EMULATED_CUBLASLT_MS: the times of algorithms in order, backwards and in halves.
+  static constexpr const char *kBackwards = "1 0.5 1 0.1", *kHalves = "1 1 0.5 0.1";
+  static constexpr const char* kInRun = "matmul_algorithms.json";
+
+  Finished train(const std::string& run, int steps, const std::string& cache, const char* times, int ranks = 1) {
+    Launch launch = emulated(ranks);
+    launch.environment = {std::string("EMULATED_CUBLASLT_MS=") + times};
+    return expect_code(0, command(run, "cuda", "fp32", steps, {"--matmul-cache", folder_ / cache}), launch);
+  }
+  std::filesystem::path only_file(const std::string& cache) const {
+    const std::vector<std::filesystem::directory_entry> files{std::filesystem::directory_iterator(folder_ / cache), {}};
+    EXPECT_EQ(files.size(), 1u);
+    return files.empty() ? std::filesystem::path() : files.front().path();
+  }
+};
+
+TEST_F(EmulatedMatmulTuning, OneTableForAllRanksAndForTheWholeRun) {
+  EXPECT_THAT(train("one", 2, "cache", kBackwards).err, testing::ContainsRegex("matrix products: [1-9][0-9]* kinds measured in "));
+  const std::string table = read_text(only_file("cache"));
+  EXPECT_THAT(table, testing::AllOf(testing::HasSubstr("\"id\":1,"), testing::Not(testing::HasSubstr("\"id\":3,"))));
+  EXPECT_EQ(read_text(folder_ / "one" / kInRun), table);
+  const std::string expected = digest(folder_ / "one");
+
+  // Another run, on two ranks and with other times: the cache knows.
+  EXPECT_THAT(train("two", 1, "cache", kHalves, 2).err, testing::HasSubstr("matrix products: 0 kinds measured"));
+  // It goes on, whatever another cache says now.
+  EXPECT_THAT(train("two", 2, "other", kHalves).err, testing::HasSubstr("matrix products: algorithms of this run"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "other"));
+  EXPECT_EQ(digest(folder_ / "two"), expected);
+
+  // Both laws would hold for nothing if the algorithms gave the same bits.
+  train("three", 2, "other", kHalves);
+  EXPECT_NE(digest(folder_ / "three"), expected);
+  expect_code(0, command("off", "cuda", "fp32", 2), emulated());
+  EXPECT_NE(digest(folder_ / "off"), expected);
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "off" / kInRun));
+}
+
+TEST_F(EmulatedMatmulTuning, ADamagedCacheIsMeasuredAnewAndADamagedRunSaysThatBitsMayDiffer) {
+  train("one", 1, "cache", kBackwards);
+  const std::filesystem::path file = only_file("cache");
+  const std::string good = read_text(file);
+  truncate_to(file, good.size() / 2);
+  EXPECT_THAT(train("two", 1, "cache", kBackwards).err, testing::ContainsRegex("warning: .*this is no table of matmul algorithms.*measured anew"));
+  EXPECT_EQ(read_text(file), good);
+
+  write_text(folder_ / "one" / kInRun, "{}");
+  EXPECT_THAT(train("one", 2, "cache", kBackwards).err, testing::HasSubstr("from here on products may differ in their last bits"));
+  std::filesystem::remove(folder_ / "two" / kInRun);
+  EXPECT_THAT(train("two", 2, "cache", kBackwards).err, testing::HasSubstr("by the library's first choice, as this run began"));
 }
 
 // What doctor says of a card, and gpu_check.sh looks for; and the plan of a training on one.
@@ -178,7 +234,7 @@ class EmulatedNccl : public testing::Test {
   // A model so small that steps are short.
   std::vector<std::string> command(const std::vector<std::string>& more) {
     write_text(run_ / "config.json", R"({"model_type":"bert","vocab_size":1092,"hidden_size":16,"num_hidden_layers":1,"num_attention_heads":1,"intermediate_size":16,"max_position_embeddings":64})");
-    std::vector<std::string> words = {"--device", "cuda", "--global-batch-size", "3", "--slots", "3"};
+    std::vector<std::string> words = {"--device", "cuda", "--matmul-tuning", "off", "--global-batch-size", "3", "--slots", "3"};
     words.insert(words.end(), more.begin(), more.end());
     words = pretrain_sample(*folder_ / "shards", run_ / "run", 1000, words);
     words[4] = (run_ / "config.json").string();

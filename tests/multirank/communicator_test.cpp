@@ -4,6 +4,7 @@
 #include <limits>
 #include <numeric>
 
+#include "comm/rank_0.h"
 #include "mpibert/comm/communicator.h"
 #include "tests/multirank/collectives.h"
 
@@ -181,6 +182,19 @@ TEST_P(Collectives, ArgumentsAreCheckedBeforeAnythingIsSent) {
   EXPECT_PRED2(contains, text_of([&] { comm.broadcast(elsewhere, 0, "w"); }), "tensors of the host only");
   EXPECT_PRED2(contains, text_of([] { MpiCommunicator(MPI_COMM_WORLD, {.timeout = std::chrono::milliseconds(0)}); }),
                "timeout of collectives");
+  comm.barrier("still usable");
+}
+
+TEST_P(Collectives, WhatRankZeroMakesOrThrowsComesToAllRanks) {
+  const auto made = [&](const std::string& text) {
+    return from_rank_0(comm, "text", [&] {
+      EXPECT_EQ(rank, 0) << "others make nothing";
+      return text;
+    });
+  };
+  for (const std::string& text : {std::string(), std::string("a line\n"), std::string("\0\x05 zero and five", 16)}) EXPECT_EQ(made(text), text);
+  EXPECT_EQ(error_of(ErrorKind::kBusy, [&] { on_rank_0(comm, "lock", [] { throw Error(ErrorKind::kBusy, "it is taken"); }); }), "it is taken");
+  EXPECT_EQ(error_of(ErrorKind::kUsage, [&] { on_rank_0(comm, "flag", [] { throw Error(ErrorKind::kUsage, ""); }); }), "");
   comm.barrier("still usable");
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "mpibert/ops/matmul_tuner.h"
 #include "mpibert/ops/ops.h"
 #include "mpibert/tensor/buffer.h"
 
@@ -45,6 +46,9 @@ class Backend {
 
   // Size of AttentionForward::saved for T tokens, A heads of D columns and sequences up to S tokens.
   virtual size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const = 0;
+
+  // The choice of algorithms for products; null where there is none (CPU). Owned by the backend.
+  virtual MatmulTuner* matmul_tuner() { return nullptr; }
 
   void matmul(const Matmul& op);
   void activation_backward(const ActivationBackward& op);

@@ -46,7 +46,7 @@ Stream::Stream() { MPIBERT_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaSt
 Stream::~Stream() { cudaStreamDestroy(stream_); }
 
 CudaBackend::CudaBackend(int index, const BackendOptions& options)
-    : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, options.tf32) {
+    : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, index_, options.tf32) {
   if (options.attention == AttentionKernel::kCudnn) cudnn_ = make_cudnn_attention(context_);
 }
 

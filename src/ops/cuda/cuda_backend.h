@@ -41,6 +41,7 @@ class CudaBackend final : public Backend {
   std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) override;
   void synchronize() override;
   void* stream() const override { return stream_.get(); }
+  MatmulTuner* matmul_tuner() override { return &matmul_; }
   size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override;
 
  private:

@@ -4,10 +4,10 @@
 
 namespace mpibert::cuda {
 
-// A place in a stream's order, recorded by cudaEventRecord; it measures no time.
+// A place in a stream's order, recorded by cudaEventRecord. It measures no time unless made with cudaEventDefault.
 class Event {
  public:
-  Event() { MPIBERT_CUDA_CHECK(cudaEventCreateWithFlags(&event_, cudaEventDisableTiming)); }
+  explicit Event(unsigned flags = cudaEventDisableTiming) { MPIBERT_CUDA_CHECK(cudaEventCreateWithFlags(&event_, flags)); }
   ~Event() { cudaEventDestroy(event_); }
   Event(const Event&) = delete;
   Event& operator=(const Event&) = delete;

@@ -2,6 +2,7 @@
 
 #include <compare>
 #include <optional>
+#include <vector>
 
 #include "mpibert/ops/ops.h"
 #include "ops/cuda/cuda_check.h"
@@ -41,12 +42,29 @@ struct MatmulKind {
   auto operator<=>(const MatmulKind&) const = default;
 };
 
+bool has_auxiliary(const MatmulKind& kind);
+
 struct MatmulOperands {
   const void *a = nullptr, *b = nullptr;
   void* d = nullptr;                // the result; where beta is not 0 also c
   const void* vector = nullptr;     // the bias [N]; with CUBLASLT_EPILOGUE_BGRADB the sums [M] of op(a)'s rows, which are written
   const void* auxiliary = nullptr;  // [M, N]: what GELU was taken of (written), or what its derivative is taken at
 };
+
+// One of the library's algorithms: the attributes of its configuration (cublasLtMatmulAlgoConfigAttributes_t), from which it can be made again.
+struct MatmulAlgorithm {
+  int32_t id = 0;
+  uint32_t tile = 0, stages = 0;
+  int32_t split_k = 1;
+  uint32_t reduction = CUBLASLT_REDUCTION_SCHEME_NONE, swizzling = 0, custom_option = 0;
+  uint16_t inner_shape = 0, cluster_shape = 0;
+  bool operator==(const MatmulAlgorithm&) const = default;
+};
+// None where the library does not say.
+std::optional<MatmulAlgorithm> algorithm_of(const cublasLtMatmulAlgo_t& handle);
+// Whether sums that are split are put together from fp32 parts in a step of its own: in one order, and with no rounding to 16 bits between. Split in place,
+// whoever comes first adds first.
+bool adds_in_order(const MatmulAlgorithm& algorithm);
 
 // The library's description of one kind of product. Row-major [M, N] is its column-major [N, M], so that it is asked for op(b)^T op(a)^T:
 // its A is our b, its B our a.
@@ -56,10 +74,12 @@ class MatmulPlan {
 
   // Where the epilogue reads and writes. Before the library is asked for an algorithm too: it looks at the addresses' alignment.
   void point(const MatmulOperands& operands);
-  // The library's first choice; none where it cannot do this kind of product.
-  std::optional<cublasLtMatmulAlgo_t> first_algorithm() const;
+  // What the library suggests, its first choice first; nothing where it cannot do this kind of product.
+  std::vector<cublasLtMatmulAlgo_t> suggestions(int most) const;
+  // None where the library refuses the algorithm for this kind.
+  std::optional<cublasLtMatmulAlgo_t> rebuilt(const MatmulAlgorithm& algorithm) const;
   // Queued. workspace has kMatmulWorkspaceBytes.
-  void run(const MatmulOperands& operands, float alpha, float beta, const cublasLtMatmulAlgo_t& algorithm, void* workspace, cudaStream_t stream) const;
+  cublasStatus_t run(const MatmulOperands& operands, float alpha, float beta, const cublasLtMatmulAlgo_t& algorithm, void* workspace, cudaStream_t stream) const;
 
  private:
   template <class T>

@@ -87,11 +87,27 @@ MatmulWay row_sums_way(const Matmul& op, bool tf32) {
   MatmulWay way = bare_way(op, tf32);
   way.kind.epilogue = CUBLASLT_EPILOGUE_BGRADB;
   way.workspace_floats = way.kind.m;
+  way.row_sums = op.row_sums;
   way.rest.row_sums = {};
   return way;
 }
 
 }  // namespace
+
+PlacedWay placed(const MatmulWay& way, Workspace& workspace) {
+  PlacedWay place{.operands = way.operands};
+  if (way.workspace_floats == 0) return place;
+  float* scratch = workspace.get<float>(way.workspace_floats);
+  if (way.row_sums) place.operands.vector = place.sums = scratch;
+  else place.operands.d = place.products = scratch;
+  return place;
+}
+
+void finish(const MatmulWay& way, const PlacedWay& place, const Context& context) {
+  matmul_epilogue(way.rest, place.products, context);
+  if (place.sums) add_row_sums(place.sums, way.row_sums, context);
+  if (way.rest.row_sums) column_sum({.input = way.rest.a, .output = way.rest.row_sums}, context);
+}
 
 std::vector<MatmulWay> ways_of(const Matmul& op, bool tf32) {
   std::vector<MatmulWay> ways;

@@ -20,6 +20,6 @@ set(MPIBERT_CUDA_KERNELS
   square_sums.cu
   squared_error.cu
   step_decision.cu)
-set(MPIBERT_CUDA_HOST cards.cpp cuda_backend.cpp cuda_check.cpp matmul.cpp matmul_plan.cpp matmul_ways.cpp upload_ring.cpp)
+set(MPIBERT_CUDA_HOST cards.cpp cuda_backend.cpp cuda_check.cpp matmul.cpp matmul_measurement.cpp matmul_plan.cpp matmul_table.cpp matmul_ways.cpp upload_ring.cpp)
 list(TRANSFORM MPIBERT_CUDA_KERNELS PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
 list(TRANSFORM MPIBERT_CUDA_HOST PREPEND "${CMAKE_CURRENT_LIST_DIR}/")
