@@ -139,8 +139,9 @@ std::vector<Matmul> products_of_training(DeviceType device, const BertConfig& co
   for (const Slot& slot : slots) {
     for (size_t i = 0; i < slot.micro_batches.size(); ++i) {
       if (i >= kLookedAt && i + kLookedAt < slot.micro_batches.size()) continue;
-      model.forward(*backend, slot.micro_batches[i], pass);
-      model.backward(*backend, slot.micro_batches[i], pass);
+      model.put(*backend, slot.micro_batches[i]);
+      model.forward(*backend, pass);
+      model.backward(*backend, pass);
     }
   }
   return products;

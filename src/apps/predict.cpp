@@ -62,8 +62,9 @@ class Predictor {
   void flush() {
     if (waiting_.empty()) return;
     const Batch batch = make_batch(waiting_, {}, source_.config.max_position_embeddings);
-    model_.forward(*backend_, batch, {.train = false});
-    print_rows(model_.head().logits(0));
+    model_.put(*backend_, batch);
+    model_.forward(*backend_, {.train = false});
+    print_rows(model_.logits(0));
     waiting_.clear();
     tokens_ = 0;
   }

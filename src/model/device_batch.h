@@ -2,22 +2,25 @@
 
 #include <vector>
 
-#include "mpibert/data/batch.h"
-#include "mpibert/ops/backend.h"
+#include "mpibert/data/schema.h"
+#include "mpibert/model/pass.h"
+#include "mpibert/nn/activation_arena.h"
 
 namespace mpibert {
 
-// The fields of a batch where the backend computes: a copy in device memory, made by one transfer. On the CPU a batch is there already.
+// A batch where the backend computes: on the CPU the batch itself, on a card a copy, filled up (model/padding.h) and made by one transfer.
+// All batches lie at the same address, and the fields of those of one padded shape too: what is captured for one holds for the others.
 class DeviceBatch {
  public:
-  // The batch on the device. What the call before returned is lost.
+  // Reserves memory for batches within padded_limits() with these labels; none for the CPU.
+  void plan(ActivationArena& arena, const Backend& backend, const BatchLimits& padded, const Schema& labels);
+  // On the CPU a reference to `host`. What the call before returned is lost.
   const Batch& put(Backend& backend, const Batch& host);
-  // The same again, without a transfer, of the batch last given to put().
-  const Batch& get(const Backend& backend, const Batch& host) const { return backend.device().type == DeviceType::kCpu ? host : copy_; }
 
  private:
-  std::vector<std::byte> fields_;  // one after another, as they lie on the device
-  Buffer memory_;
+  Schema labels_;
+  const PlannedTensor* memory_ = nullptr;
+  std::vector<int32_t> fields_;  // one after another, as they lie on the device; floats by their bits
   Batch copy_;
 };
 

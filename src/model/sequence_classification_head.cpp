@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 
 #include "mpibert/base/error.h"
 #include "mpibert/model/heads.h"
@@ -25,7 +26,7 @@ Schema SequenceClassificationHead::labels() const {
 }
 
 std::vector<int64_t> SequenceClassificationHead::count(const Batch& host) const {
-  if (is_regression()) return {host["labels"].size()};
+  if (is_regression()) return {std::ranges::count_if(host["labels"].span<float>(), [](float label) { return !std::isnan(label); })};
   return {std::ranges::count_if(host["labels"].span<int32_t>(), [](int32_t label) { return label >= 0; })};
 }
 

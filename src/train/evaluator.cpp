@@ -65,8 +65,9 @@ std::vector<Prediction> Evaluator::predict(const DataSplit& split, int64_t begin
   std::vector<Prediction> predictions;
   EvaluationLoader batches = loader(Dataset(split.folder, split.name), begin, end);
   while (const std::optional<Batch> batch = batches.next()) {
-    model_.forward(backend_, *batch, {.train = false});
-    const Tensor logits = model_.head().logits(0);
+    model_.put(backend_, *batch);
+    model_.forward(backend_, {.train = false});
+    const Tensor logits = model_.logits(0);
     const std::vector<float> values = host_floats(backend_, logits);
     const auto classes = static_cast<size_t>(logits.shape()[-1]);
     for (size_t i = 0; i < batch->sample_ids().size(); ++i)
@@ -125,7 +126,8 @@ Scores Evaluator::evaluate_pretraining(const DataSplit& split) {
   while (const std::optional<Batch> batch = batches.next()) {
     backend_.zero(sums);
     backend_.zero(correct);
-    model_.forward(backend_, *batch, {.train = false, .loss_sums = sums, .correct = correct});
+    model_.put(backend_, *batch);
+    model_.forward(backend_, {.train = false, .loss_sums = sums, .correct = correct});
     const std::vector<float> batch_sums = host_floats(backend_, sums), batch_correct = host_floats(backend_, correct);
     const std::vector<int64_t> labels = model_.head().count(*batch);
     for (size_t i = 0; i < terms.size(); ++i) {

@@ -195,8 +195,9 @@ void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool
   for (size_t i = 0; i < slot.micro_batches.size(); ++i) {
     const Batch& batch = slot.micro_batches[i];
     const bool final_batch = overlap && i + 1 == slot.micro_batches.size();
-    model_.forward(backend_, batch, pass);
-    model_.backward(backend_, batch, pass, [this, final_batch](int64_t offset) {
+    model_.put(backend_, batch);
+    model_.forward(backend_, pass);
+    model_.backward(backend_, pass, [this, final_batch](int64_t offset) {
       if (final_batch) reducer_->ready_from(offset);
       else comm_.progress();
     });

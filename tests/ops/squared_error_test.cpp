@@ -1,3 +1,5 @@
+#include <limits>
+
 #include "tests/support/backends.h"
 
 namespace mpibert::test {
@@ -26,6 +28,15 @@ TEST_P(SquaredErrorOp, LossAndGradientMatchCentralDifferences) {
     expect_close(read(loss), {3 + 2 * loss_at(x)}, {.relative = 4 * 0x1p-24}, "loss_sum");
     expect_close(read(logits), expected, stored({.relative = 0x1p-23, .absolute = 1e-9}), "gradient");
   }
+}
+
+TEST_P(SquaredErrorOp, ARowWithoutLabelCountsForNothing) {
+  const Numbers x = {1, std::numeric_limits<double>::infinity(), 3};
+  const Tensor logits = compute(x, {3, 1}), loss = fp32({0}, {1});
+  const Tensor labels = fp32({0.5, std::numeric_limits<double>::quiet_NaN(), std::numeric_limits<double>::quiet_NaN()}, {3});
+  backend().squared_error({.logits = logits, .labels = labels, .state = state({.loss_weights = {1}}), .loss_sum = loss});
+  EXPECT_EQ(read(loss), Numbers{0.25});
+  EXPECT_EQ(read(logits), (Numbers{1, 0, 0}));
 }
 
 TEST_P(SquaredErrorOp, RejectsWhatDoesNotFit) {

@@ -61,18 +61,20 @@ void TinyModel::run(const Batch& batch, const GradientReady& ready, std::vector<
   for (size_t i = 0; i < terms.size(); ++i)
     state.loss_weights[i] = global_counts[i] > 0 ? terms[i].weight / static_cast<float>(global_counts[i]) : 0.0f;
   upload_state();
-  model.forward(*backend, batch, pass(true));
-  model.backward(*backend, batch, pass(true), ready);
+  model.put(*backend, batch);
+  model.forward(*backend, pass(true));
+  model.backward(*backend, pass(true), ready);
 }
 
 void TinyModel::forward(const Batch& batch, bool train) {
   upload_state();
-  model.forward(*backend, batch, pass(train));
+  model.put(*backend, batch);
+  model.forward(*backend, pass(train));
 }
 
 std::vector<float> TinyModel::gradient(const std::string& parameter) const { return host_floats(*backend, arena.find(parameter).gradient); }
 std::vector<float> TinyModel::gradients() const { return host_floats(*backend, arena.gradients()); }
-std::vector<float> TinyModel::logits(int term) const { return host_floats(*backend, model.head().logits(term)); }
+std::vector<float> TinyModel::logits(int term) const { return host_floats(*backend, model.logits(term)); }
 
 std::vector<float> TinyModel::losses() const { return host_floats(*backend, losses_.view(DType::kFloat32, {8})); }
 

@@ -39,8 +39,9 @@ class DeviceBatch;
 //   arena.use_gradients(gradients);  // [arena.padded_size()] fp32, zeroed by the caller
 //   model.plan(*backend, arena.compute(), {.tokens = 4096, .sequences = 64, .predictions = 640, .max_seq_length = 512}, true);
 //   model.allocate(*backend);
-//   model.forward(*backend, batch, pass);
-//   model.backward(*backend, batch, pass, ready);
+//   model.put(*backend, batch);
+//   model.forward(*backend, pass);
+//   model.backward(*backend, pass, ready);
 class Model {
  public:
   using MakeHead = std::function<std::unique_ptr<Head>(const BertConfig&, ParameterArena&)>;
@@ -49,15 +50,21 @@ class Model {
   Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head);
   ~Model();
 
-  // Reserves activations for batches up to `limits`, for training or for evaluation alone; a second plan replaces the first. Returns bytes.
+  // Reserves activations for batches up to `limits`, for training or for evaluation alone; a second plan replaces the first. Returns bytes, which on
+  // a card are those of batches filled up to few shapes (src/model/padding.h).
   int64_t plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train);
   void allocate(Backend& backend);  // the planned activations; the only device memory a Model has
 
-  // Throws kInvalidArgument, before any work, on a batch beyond the plan or longer than max_position_embeddings.
-  void forward(Backend& backend, const Batch& batch, const Pass& pass);
-  // Of the batch last given to forward with a pass that trains. Adds to the gradients of all parameters, top to bottom; calls `ready`, if there is
-  // one, after the head, the pooler, every layer and the embeddings with the offset from which on gradients are final: last with 0.
-  void backward(Backend& backend, const Batch& batch, const Pass& pass, const GradientReady& ready = {});
+  // Takes a batch to where the backend computes, for forward and backward. On the CPU it stays where it is, and must outlive them; on a card what is
+  // returned has fillers behind its rows, and lies where every batch does. Throws kInvalidArgument on a batch beyond the plan or longer than
+  // max_position_embeddings.
+  const Batch& put(Backend& backend, const Batch& host);
+  void forward(Backend& backend, const Pass& pass);
+  // After a forward that trains. Adds to the gradients of all parameters, top to bottom; calls `ready`, if there is one, after the head, the pooler,
+  // every layer and the embeddings with the offset from which on gradients are final: last with 0.
+  void backward(Backend& backend, const Pass& pass, const GradientReady& ready = {});
+  // Of the last forward: one row of the term's logits (Head::logits) for each sequence or prediction of the host's batch.
+  Tensor logits(int term) const;
 
   Head& head() { return *head_; }
   const Head& head() const { return *head_; }
@@ -65,7 +72,7 @@ class Model {
   const BatchLimits& limits() const { return limits_; }
 
  private:
-  void check_batch(const Batch& batch, const Pass& pass) const;
+  void check_batch(const BatchShape& batch) const;
 
   BertConfig config_;
   BertModel bert_;
@@ -74,8 +81,11 @@ class Model {
   BatchLimits limits_;
   bool planned_to_train_ = false;
   const PlannedTensor *d_hidden_ = nullptr, *d_pooled_ = nullptr;
+  std::unique_ptr<DeviceBatch> device_batch_;
+  const Batch* inputs_ = nullptr;  // where the backend computes
+  BatchShape real_;                // of the host's batch
+  bool has_output_ = false;        // forward has run since put()
   EncoderOutput output_;
-  std::unique_ptr<DeviceBatch> inputs_;
 };
 
 }  // namespace mpibert

@@ -18,6 +18,7 @@ namespace mpibert {
 struct LossTerm {
   std::string name;  // "mlm", "nsp", "classification", "regression"
   float weight = 1;
+  Per per = Per::kSequence;  // what has a row of logits
 };
 
 // What stands on the encoder: from its output to logits, losses and back. Calls come in the order plan, then forward, backward, forward, ...
@@ -26,7 +27,7 @@ class Head {
   virtual ~Head() = default;
   virtual Schema labels() const = 0;  // what it reads of a batch beside the inputs
   virtual std::vector<LossTerm> terms() const = 0;
-  // Labels of each term in a batch on the host; negative labels do not count.
+  // Labels of each term in a batch on the host; negative labels, and NaN, do not count.
   virtual std::vector<int64_t> count(const Batch& host) const = 0;
   virtual int64_t first_offset() const = 0;  // where its own parameters begin in the flat buffers
 
@@ -35,7 +36,7 @@ class Head {
   virtual void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) = 0;
   // Adds to the parameters' gradients and to d_encoder.hidden (which holds zeros or another's gradient), writes d_encoder.pooled.
   virtual void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) = 0;
-  // [rows of the term, classes] compute, of the last forward, until the next. After a forward that trains they hold gradients.
+  // [rows of the term, classes] compute, of the last forward, until the next; with the rows of fillers. After a forward that trains they hold gradients.
   virtual Tensor logits(int term) const = 0;
 
  protected:

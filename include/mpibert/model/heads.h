@@ -23,7 +23,7 @@ class PretrainingHead final : public Head {
   PretrainingHead(const BertConfig& config, ParameterArena& arena);
 
   Schema labels() const override;
-  std::vector<LossTerm> terms() const override { return {{"mlm", 1}, {"nsp", 1}}; }
+  std::vector<LossTerm> terms() const override { return {{"mlm", 1, Per::kPrediction}, {"nsp", 1, Per::kSequence}}; }
   std::vector<int64_t> count(const Batch& host) const override;
   int64_t first_offset() const override { return transform_.weight().offset; }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
@@ -49,14 +49,14 @@ class PretrainingHead final : public Head {
 };
 
 // Transformers' BertForSequenceClassification: logits(0) [B, C] = dropout(pooled) W^T + b. With C = 1 it is a regression with squared error and
-// fp32 labels, term "regression"; otherwise a classification with cross-entropy and int32 labels, term "classification".
+// fp32 labels (NaN: none), term "regression"; otherwise a classification with cross-entropy and int32 labels, term "classification".
 class SequenceClassificationHead final : public Head {
  public:
   // Declares classifier.*. Throws kInvalidArgument unless num_labels >= 1.
   SequenceClassificationHead(const BertConfig& config, ParameterArena& arena, int64_t num_labels);
 
   Schema labels() const override;
-  std::vector<LossTerm> terms() const override { return {{is_regression() ? "regression" : "classification", 1}}; }
+  std::vector<LossTerm> terms() const override { return {{is_regression() ? "regression" : "classification", 1, Per::kSequence}}; }
   std::vector<int64_t> count(const Batch& host) const override;
   int64_t first_offset() const override { return classifier_.weight().offset; }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;

@@ -3,17 +3,23 @@
 #include <cstdint>
 #include <functional>
 
+#include "mpibert/data/batch.h"
 #include "mpibert/ops/backend.h"
 
 namespace mpibert {
 
-// The largest micro-batch that activations are planned for.
-struct BatchLimits {
+// The numbers that the shapes of all tensors of a pass follow from.
+struct BatchShape {
   int64_t tokens = 0;       // T
   int64_t sequences = 0;    // B
   int64_t predictions = 0;  // P; only the pre-training head asks
   int64_t max_seq_length = 0;  // S
+  auto operator<=>(const BatchShape&) const = default;
 };
+BatchShape shape_of(const Batch& batch);
+
+// The largest micro-batch that activations are planned for: the most of each number.
+using BatchLimits = BatchShape;
 
 // What a forward or backward runs with. All tensors are on the device; the trainer owns them.
 struct Pass {

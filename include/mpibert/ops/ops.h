@@ -142,6 +142,7 @@ struct CrossEntropy {
 };
 
 // loss_sum += sum_i (logits[i] - labels[i])^2;  then logits = 2 (logits - labels) * state.loss_weights[term] * state.loss_scale, in place, if `backward`.
+// A row whose label is NaN counts for nothing.
 //   logits [rows, 1] compute   labels [rows] fp32   loss_sum [1] fp32
 struct SquaredError {
   Tensor logits{}, labels{}, state{};

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "ops/cpu/element.h"
 #include "ops/cpu/kernels.h"
 #include "ops/step_decision.h"
@@ -13,7 +15,7 @@ void run(const SquaredError& op) {
   const float scale = op.backward ? 2 * scale_of(*data<StepState>(op.state), op.term) : 0;
   double sum = 0;
   for (int64_t row = 0; row < op.logits.shape()[0]; ++row) {
-    const float difference = to_float(logits[row]) - labels[row];
+    const float difference = std::isnan(labels[row]) ? 0 : to_float(logits[row]) - labels[row];
     sum += static_cast<double>(difference) * static_cast<double>(difference);
     if (op.backward) logits[row] = T(difference * scale);
   }

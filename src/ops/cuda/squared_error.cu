@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "ops/cuda/device/number.cuh"
 #include "ops/cuda/device/reduce.cuh"
 #include "ops/cuda/element.h"
@@ -17,7 +19,7 @@ __global__ void loss_and_gradient(T* logits, const float* labels, int64_t rows, 
   const float scale = state ? 2 * scale_of(*state, term) : 0.0f;
   double sum = 0;
   for (int64_t row = threadIdx.x; row < rows; row += kThreads) {
-    const float difference = load(logits + row) - labels[row];
+    const float label = labels[row], difference = std::isnan(label) ? 0.0f : load(logits + row) - label;
     sum += static_cast<double>(difference) * static_cast<double>(difference);
     if (state) store(logits + row, difference * scale);
   }
