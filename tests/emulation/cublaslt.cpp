@@ -118,8 +118,8 @@ cublasLtMatmulAlgo_t algorithm_of(const Configuration& configuration) {
 
 // op(a) [m, k], op(b) [k, n], d [m, n], column-major.
 struct Product {
-  const cublasLtMatmulDescOpaque& description;
-  const cublasLtMatrixLayoutOpaque &a, &b, &c, &d;
+  cublasLtMatmulDescOpaque description;
+  cublasLtMatrixLayoutOpaque a, b, c, d;
 
   uint64_t m() const { return d.rows; }
   uint64_t n() const { return d.columns; }
@@ -195,6 +195,57 @@ float gelu(float x) { return 0.5f * x * (1 + std::tanh(0.797884561f * x * (1 + 0
 float gelu_derivative(float x) {
   const float t = std::tanh(0.797884561f * x * (1 + 0.044715f * x * x));
   return 0.5f * (1 + t) + 0.5f * x * (1 - t * t) * 0.797884561f * (1 + 0.134145f * x * x);
+}
+
+struct Matrices {
+  const void *a, *b, *c;
+  void* d;
+};
+
+// A product that has been checked.
+void run(const Product& product, const Configuration& configuration, float scale, float keep, const Matrices& matrices) {
+  const cublasLtMatmulDescOpaque& description = product.description;
+  const uint64_t m = product.m(), n = product.n(), k = product.k();
+  const cudaDataType_t type = product.d.type;
+  const auto auxiliary_leading = static_cast<uint64_t>(description.auxiliary_leading_dimension);
+  emulation::pass_time(emulation::matmul_milliseconds()[static_cast<size_t>(configuration.id)]);
+  if (product.has_auxiliary() || product.has_gradient_of_bias()) emulation::pass_time(emulation::fused_milliseconds());
+  // Each a row for each l of the sum. A column of the product at a time, so that neighbours are added at once.
+  const std::vector<float> left = rows_of(product.a, matrices.a, description.a != CUBLAS_OP_T), right = rows_of(product.b, matrices.b, description.b == CUBLAS_OP_T);
+  const Order order = order_of(configuration, k);
+  std::vector<float> column(m), second(m);
+  for (uint64_t j = 0; j < n; ++j) {
+    std::fill(column.begin(), column.end(), 0.0f);
+    std::fill(second.begin(), second.end(), 0.0f);
+    for (uint64_t at = 0; at < k; ++at) {
+      const uint64_t l = order.terms[at];
+      const float *from = left.data() + l * m, factor = right[l * n + j];
+      float* into = at < order.second ? column.data() : second.data();
+      for (uint64_t i = 0; i < m; ++i) into[i] += from[i] * factor;
+    }
+    for (uint64_t i = 0; i < m; ++i) {
+      float sum = scale * (column[i] + second[i]);
+      if (keep != 0) sum += keep * load(matrices.c, type, j * product.c.leading_dimension + i);
+      if (product.has(CUBLASLT_EPILOGUE_BIAS)) sum += load(description.bias, type, i);
+      const uint64_t in_auxiliary = j * auxiliary_leading + i;
+      if (description.epilogue == CUBLASLT_EPILOGUE_DGELU) {
+        sum *= gelu_derivative(load(description.auxiliary, type, in_auxiliary));
+      } else if (product.has_auxiliary()) {
+        store(description.auxiliary, type, in_auxiliary, sum);
+        sum = gelu(sum);
+      }
+      store(matrices.d, type, j * product.d.leading_dimension + i, sum);
+    }
+  }
+  if (product.has_gradient_of_bias()) {
+    const std::vector<float>& summed = product.has(CUBLASLT_EPILOGUE_BGRADB) ? right : left;
+    const uint64_t size = product.vector_size();
+    for (uint64_t i = 0; i < size; ++i) {
+      float sum = 0;
+      for (const uint64_t l : order.terms) sum += summed[l * size + i];
+      store(description.bias, type, i, sum);
+    }
+  }
 }
 
 }  // namespace
@@ -337,63 +388,28 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
                               cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
                               const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
   const Product product{*description, *a_layout, *b_layout, *c_layout, *d_layout};
-  const Configuration configuration = configuration_of(*algorithm);
+  const Configuration configuration = algorithm ? configuration_of(*algorithm) : kOffered[1];  // without one the library chooses: in order
   size_t needed_bytes = 0;
   if (const cublasStatus_t status = product.check(configuration, &needed_bytes); status != CUBLAS_STATUS_SUCCESS) return status;
   if (needed_bytes > workspace_bytes) return CUBLAS_STATUS_INVALID_VALUE;
-  if (cudaStreamSynchronize(stream) != cudaSuccess) return CUBLAS_STATUS_INVALID_VALUE;
   if (!holds(*a_layout, a) || !holds(*b_layout, b) || !holds(*d_layout, d)) return CUBLAS_STATUS_INVALID_VALUE;
   const float scale = *static_cast<const float*>(alpha), keep = *static_cast<const float*>(beta);
   if (keep != 0 && !holds(*c_layout, c)) return CUBLAS_STATUS_INVALID_VALUE;
   if (workspace_bytes > 0 && !(in_arena(workspace) && is_allocated(workspace, workspace_bytes))) return CUBLAS_STATUS_INVALID_VALUE;
   const bool packed = is_packed(a) && is_packed(b) && is_packed(d);
   if ((configuration.id == kHalves || product.has_auxiliary() || product.has_gradient_of_bias()) && !packed) return CUBLAS_STATUS_NOT_SUPPORTED;
-  const uint64_t m = product.m(), n = product.n(), k = product.k();
   const bool has_bias = product.has(CUBLASLT_EPILOGUE_BIAS);
   const cudaDataType_t type = d_layout->type;
   if ((has_bias || product.has_gradient_of_bias()) && !(in_arena(description->bias) && is_allocated(description->bias, product.vector_size() * bytes_of(type))))
     return CUBLAS_STATUS_INVALID_VALUE;
   const uint64_t auxiliary_leading = static_cast<uint64_t>(description->auxiliary_leading_dimension);
-  if (product.has_auxiliary() && !holds({type, m, n, auxiliary_leading}, description->auxiliary)) return CUBLAS_STATUS_INVALID_VALUE;
-  emulation::pass_time(emulation::matmul_milliseconds()[static_cast<size_t>(configuration.id)]);
-  if (product.has_auxiliary() || product.has_gradient_of_bias()) emulation::pass_time(emulation::fused_milliseconds());
-  // Each a row for each l of the sum. A column of the product at a time, so that neighbours are added at once.
-  const std::vector<float> left = rows_of(*a_layout, a, description->a != CUBLAS_OP_T), right = rows_of(*b_layout, b, description->b == CUBLAS_OP_T);
-  const Order order = order_of(configuration, k);
-  std::vector<float> column(m), second(m);
-  for (uint64_t j = 0; j < n; ++j) {
-    std::fill(column.begin(), column.end(), 0.0f);
-    std::fill(second.begin(), second.end(), 0.0f);
-    for (uint64_t at = 0; at < k; ++at) {
-      const uint64_t l = order.terms[at];
-      const float *from = left.data() + l * m, factor = right[l * n + j];
-      float* into = at < order.second ? column.data() : second.data();
-      for (uint64_t i = 0; i < m; ++i) into[i] += from[i] * factor;
-    }
-    for (uint64_t i = 0; i < m; ++i) {
-      float sum = scale * (column[i] + second[i]);
-      if (keep != 0) sum += keep * load(c, c_layout->type, j * c_layout->leading_dimension + i);
-      if (has_bias) sum += load(description->bias, type, i);
-      const uint64_t in_auxiliary = j * auxiliary_leading + i;
-      if (description->epilogue == CUBLASLT_EPILOGUE_DGELU) {
-        sum *= gelu_derivative(load(description->auxiliary, type, in_auxiliary));
-      } else if (product.has_auxiliary()) {
-        store(description->auxiliary, type, in_auxiliary, sum);
-        sum = gelu(sum);
-      }
-      store(d, type, j * d_layout->leading_dimension + i, sum);
-    }
-  }
-  if (product.has_gradient_of_bias()) {
-    const std::vector<float>& summed = product.has(CUBLASLT_EPILOGUE_BGRADB) ? right : left;
-    const uint64_t size = product.vector_size();
-    for (uint64_t i = 0; i < size; ++i) {
-      float sum = 0;
-      for (const uint64_t l : order.terms) sum += summed[l * size + i];
-      store(description->bias, type, i, sum);
-    }
-  }
-  return CUBLAS_STATUS_SUCCESS;
+  if (product.has_auxiliary() && !holds({type, product.m(), product.n(), auxiliary_leading}, description->auxiliary)) return CUBLAS_STATUS_INVALID_VALUE;
+  // All but the matrices is taken as it is now.
+  const auto work = [=, matrices = Matrices{a, b, c, d}] {
+    run(product, configuration, scale, keep, matrices);
+    return true;
+  };
+  return emulation::enqueue(stream, work) == cudaSuccess ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_EXECUTION_FAILED;
 }
 
 const char* cublasLtGetStatusString(cublasStatus_t status) {

@@ -85,6 +85,7 @@ bool is_pinned(const void* p, size_t bytes) {
 using namespace emulation;
 
 cudaError_t cudaMalloc(void** pointer, size_t bytes) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   Device& d = device();
   const std::scoped_lock lock(d.mutex);
   *pointer = nullptr;
@@ -113,6 +114,7 @@ cudaError_t cudaMalloc(void** pointer, size_t bytes) {
 }
 
 cudaError_t cudaFree(void* pointer) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   finish_all_work();
   Device& d = device();
   const std::scoped_lock lock(d.mutex);
@@ -130,6 +132,7 @@ cudaError_t cudaFree(void* pointer) {
 }
 
 cudaError_t cudaMallocHost(void** pointer, size_t bytes, unsigned) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   const std::scoped_lock lock(device().mutex);
   *pointer = std::malloc(std::max<size_t>(bytes, 1));
   if (!*pointer) return returned(cudaErrorMemoryAllocation);
@@ -140,6 +143,7 @@ cudaError_t cudaMallocHost(void** pointer, size_t bytes, unsigned) {
 cudaError_t cudaHostAlloc(void** pointer, size_t bytes, unsigned flags) { return cudaMallocHost(pointer, bytes, flags); }
 
 cudaError_t cudaFreeHost(void* pointer) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   const std::scoped_lock lock(device().mutex);
   if (!pointer) return cudaSuccess;
   if (device().pinned.erase(reinterpret_cast<uintptr_t>(pointer)) == 0) return returned(cudaErrorInvalidValue);
@@ -154,13 +158,15 @@ cudaError_t cudaMemGetInfo(size_t* free, size_t* total) {
   return cudaSuccess;
 }
 
-// To pageable memory the runtime returns when it has arrived; from there it takes a copy along.
+// To pageable memory the runtime returns when it has arrived; from there it takes a copy along. A captured copy reads its host memory at every launch.
 cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpyKind kind, cudaStream_t stream) {
   if (bytes > 0) {
     const std::scoped_lock lock(device().mutex);
     if (const cudaError_t error = check_transfer(to, from, bytes, kind); error != cudaSuccess) return returned(error);
   }
-  if (in_arena(from) || is_pinned(from, bytes)) {
+  cudaStreamCaptureStatus capture{};
+  if (const cudaError_t error = cudaStreamIsCapturing(stream, &capture); error != cudaSuccess) return error;
+  if (in_arena(from) || is_pinned(from, bytes) || capture != cudaStreamCaptureStatusNone) {
     const cudaError_t error = enqueue(stream, [=] { return std::memmove(to, from, bytes), true; });
     return error != cudaSuccess || in_arena(to) || is_pinned(to, bytes) ? error : cudaStreamSynchronize(stream);
   }
@@ -169,6 +175,7 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 }
 
 cudaError_t cudaMemcpy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   const cudaError_t error = cudaMemcpyAsync(to, from, bytes, kind, nullptr);
   return error == cudaSuccess ? cudaStreamSynchronize(nullptr) : error;
 }
@@ -181,7 +188,10 @@ cudaError_t cudaMemsetAsync(void* to, int value, size_t bytes, cudaStream_t stre
   return enqueue(stream, [=] { return std::memset(to, value, bytes), true; });
 }
 
-cudaError_t cudaMemset(void* to, int value, size_t bytes) { return cudaMemsetAsync(to, value, bytes, nullptr); }
+cudaError_t cudaMemset(void* to, int value, size_t bytes) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
+  return cudaMemsetAsync(to, value, bytes, nullptr);
+}
 
 // ---- Devices
 
@@ -242,6 +252,11 @@ const char* cudaGetErrorName(cudaError_t error) {
     case cudaErrorInvalidDevice: return "cudaErrorInvalidDevice";
     case cudaErrorInvalidResourceHandle: return "cudaErrorInvalidResourceHandle";
     case cudaErrorNotReady: return "cudaErrorNotReady";
+    case cudaErrorIllegalState: return "cudaErrorIllegalState";
+    case cudaErrorStreamCaptureUnsupported: return "cudaErrorStreamCaptureUnsupported";
+    case cudaErrorStreamCaptureInvalidated: return "cudaErrorStreamCaptureInvalidated";
+    case cudaErrorStreamCaptureIsolation: return "cudaErrorStreamCaptureIsolation";
+    case cudaErrorStreamCaptureWrongThread: return "cudaErrorStreamCaptureWrongThread";
   }
   return "unrecognized error code";
 }
@@ -257,6 +272,11 @@ const char* cudaGetErrorString(cudaError_t error) {
     case cudaErrorInvalidDevice: return "invalid device ordinal";
     case cudaErrorInvalidResourceHandle: return "invalid resource handle";
     case cudaErrorNotReady: return "device not ready";
+    case cudaErrorIllegalState: return "the operation cannot be performed in the present state";
+    case cudaErrorStreamCaptureUnsupported: return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated: return "operation failed due to a previous error during capture";
+    case cudaErrorStreamCaptureIsolation: return "dependency created on uncaptured work in another stream";
+    case cudaErrorStreamCaptureWrongThread: return "attempt to terminate a thread-local capture sequence from another thread";
   }
   return "unrecognized error code";
 }

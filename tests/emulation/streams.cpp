@@ -6,11 +6,22 @@
 #include <set>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "tests/emulation/memory.h"
 
+struct CUgraph_st {
+  std::vector<emulation::Work> work;
+};
+struct CUgraphExec_st {
+  std::vector<emulation::Work> work;
+};
+
 struct CUstream_st {
   std::deque<emulation::Work> queue;
+  std::unique_ptr<CUgraph_st> capture;  // while it is captured
+  std::thread::id capturer;
+  bool has_failed = false;  // the capture
   bool is_running = false;  // its first work is being called
   bool is_destroyed = false;
 };
@@ -39,6 +50,8 @@ struct Streams {
   CUstream_st null_stream;
   std::set<cudaStream_t> streams;
   std::set<cudaEvent_t> events;
+  std::set<cudaGraph_t> graphs;
+  std::set<cudaGraphExec_t> executables;
   int late = 0;
   double milliseconds = 0;  // the clock
 };
@@ -79,6 +92,12 @@ bool is_done(const Record& record) {
   return record.is_done;
 }
 
+// What a captured stream cannot take: the capture has failed.
+cudaError_t refuse(CUstream_st& stream, cudaError_t error) {
+  stream.has_failed = true;
+  return returned(error);
+}
+
 void wait_until(const std::function<bool()>& done) {
   for (;;) {
     {
@@ -95,9 +114,22 @@ cudaError_t enqueue(cudaStream_t handle, Work work) {
   const std::scoped_lock lock(all().mutex);
   CUstream_st* stream = live(handle);
   if (!stream) return returned(cudaErrorInvalidResourceHandle);
+  if (stream->capture) {
+    if (stream->has_failed) return returned(cudaErrorStreamCaptureInvalidated);
+    stream->capture->work.push_back(std::move(work));
+    return cudaSuccess;
+  }
   stream->queue.push_back(std::move(work));
   if (all().late == 0) advance(*stream);
   return cudaSuccess;
+}
+
+cudaError_t unsafe_in_capture() {
+  const std::scoped_lock lock(all().mutex);
+  cudaError_t error = cudaSuccess;
+  for (CUstream_st* stream : all().streams)
+    if (stream->capture && stream->capturer == std::this_thread::get_id()) error = refuse(*stream, cudaErrorStreamCaptureUnsupported);
+  return error;
 }
 
 LateStreams::LateStreams() { ++all().late; }
@@ -124,6 +156,7 @@ void finish_all_work() {
 using namespace emulation;
 
 cudaError_t cudaDeviceSynchronize() {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   finish_all_work();
   return cudaSuccess;
 }
@@ -145,6 +178,7 @@ cudaError_t cudaStreamDestroy(cudaStream_t stream) {
 }
 
 cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   CUstream_st* stream = nullptr;
   {
     const std::scoped_lock lock(all().mutex);
@@ -156,6 +190,7 @@ cudaError_t cudaStreamSynchronize(cudaStream_t handle) {
 }
 
 cudaError_t cudaStreamQuery(cudaStream_t handle) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   const std::scoped_lock lock(all().mutex);
   CUstream_st* stream = live(handle);
   if (!stream) return returned(cudaErrorInvalidResourceHandle);
@@ -179,6 +214,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t handle) {
   const std::scoped_lock lock(all().mutex);
   CUstream_st* stream = live(handle);
   if (!stream || !all().events.contains(event)) return returned(cudaErrorInvalidResourceHandle);
+  if (stream->capture) return refuse(*stream, cudaErrorStreamCaptureUnsupported);
   const auto record = std::make_shared<Record>(Record{.stream = stream});
   event->record = record;
   return enqueue(handle, [record] {
@@ -198,12 +234,14 @@ cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEve
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t event) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   const std::scoped_lock lock(all().mutex);
   if (!all().events.contains(event)) return returned(cudaErrorInvalidResourceHandle);
   return is_done(*event->record) ? cudaSuccess : cudaErrorNotReady;
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t event) {
+  if (const cudaError_t error = unsafe_in_capture(); error != cudaSuccess) return error;
   std::shared_ptr<Record> record;
   {
     const std::scoped_lock lock(all().mutex);
@@ -214,8 +252,75 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
   return cudaSuccess;
 }
 
-cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned) {
+cudaError_t cudaStreamWaitEvent(cudaStream_t handle, cudaEvent_t event, unsigned) {
   const std::scoped_lock lock(all().mutex);
-  if (!all().events.contains(event)) return returned(cudaErrorInvalidResourceHandle);
-  return enqueue(stream, [record = event->record] { return is_done(*record); });
+  CUstream_st* stream = live(handle);
+  if (!stream || !all().events.contains(event)) return returned(cudaErrorInvalidResourceHandle);
+  if (stream->capture) return refuse(*stream, cudaErrorStreamCaptureIsolation);  // no event is of the capture
+  return enqueue(handle, [record = event->record] { return is_done(*record); });
+}
+
+// ---- Graphs
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t handle, cudaStreamCaptureMode mode) {
+  const std::scoped_lock lock(all().mutex);
+  CUstream_st* stream = live(handle);
+  if (!stream) return returned(cudaErrorInvalidResourceHandle);
+  if (handle == nullptr || mode != cudaStreamCaptureModeThreadLocal) return returned(cudaErrorStreamCaptureUnsupported);
+  if (stream->capture) return returned(cudaErrorIllegalState);
+  stream->capture = std::make_unique<CUgraph_st>();
+  stream->capturer = std::this_thread::get_id();
+  stream->has_failed = false;
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t handle, cudaGraph_t* graph) {
+  const std::scoped_lock lock(all().mutex);
+  *graph = nullptr;
+  CUstream_st* stream = live(handle);
+  if (!stream) return returned(cudaErrorInvalidResourceHandle);
+  if (!stream->capture) return returned(cudaErrorIllegalState);
+  if (stream->capturer != std::this_thread::get_id()) return refuse(*stream, cudaErrorStreamCaptureWrongThread);
+  const std::unique_ptr<CUgraph_st> captured = std::move(stream->capture);
+  if (stream->has_failed) return returned(cudaErrorStreamCaptureInvalidated);
+  all().graphs.insert(*graph = new CUgraph_st(*captured));
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* status) {
+  const std::scoped_lock lock(all().mutex);
+  const CUstream_st* stream = live(handle);
+  if (!stream) return returned(cudaErrorInvalidResourceHandle);
+  *status = !stream->capture ? cudaStreamCaptureStatusNone : stream->has_failed ? cudaStreamCaptureStatusInvalidated : cudaStreamCaptureStatusActive;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* executable, cudaGraph_t graph, unsigned long long) {
+  const std::scoped_lock lock(all().mutex);
+  if (!all().graphs.contains(graph)) return returned(cudaErrorInvalidValue);
+  all().executables.insert(*executable = new CUgraphExec_st{graph->work});
+  return cudaSuccess;
+}
+
+// What is queued outlives the graph.
+cudaError_t cudaGraphLaunch(cudaGraphExec_t executable, cudaStream_t stream) {
+  const std::scoped_lock lock(all().mutex);
+  if (!all().executables.contains(executable)) return returned(cudaErrorInvalidValue);
+  for (const Work& work : executable->work)
+    if (const cudaError_t error = enqueue(stream, work); error != cudaSuccess) return error;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  const std::scoped_lock lock(all().mutex);
+  if (all().graphs.erase(graph) == 0) return returned(cudaErrorInvalidValue);
+  delete graph;
+  return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t executable) {
+  const std::scoped_lock lock(all().mutex);
+  if (all().executables.erase(executable) == 0) return returned(cudaErrorInvalidValue);
+  delete executable;
+  return cudaSuccess;
 }

@@ -11,8 +11,12 @@ namespace emulation {
 
 // Called until it returns true: it has ended.
 using Work = std::function<bool()>;
-// cudaErrorInvalidResourceHandle if there is no such stream. Rethrows what work throws that runs now.
+// cudaErrorInvalidResourceHandle if there is no such stream. Rethrows what work throws that runs now. A stream that is captured keeps the work, of which
+// each launch of the graph then runs a copy.
 cudaError_t enqueue(cudaStream_t stream, Work work);
+
+// For calls that a thread must not make while it captures: then cudaErrorStreamCaptureUnsupported, and the capture has failed.
+cudaError_t unsafe_in_capture();
 
 // While one lives, work runs as late as the device might: only when the host waits for its stream or for an event behind it, or work of another
 // stream does. What reads too early, because nobody waits for what it reads, then reads too early in every run.
