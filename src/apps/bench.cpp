@@ -24,6 +24,7 @@ struct Settings {
   std::vector<std::string> what;
   std::string model, precision = "fp32", head = "classification", optimizer = "adamw", reduction = "exact";
   std::vector<std::string> lengths = {"128"};
+  bool cuda_graphs = true;
   int64_t batch = 16, steps = 7, warmup = 2, slots = 1, micro_tokens = 8192;
 };
 
@@ -118,7 +119,8 @@ int bench_step(const Settings& settings) {
                    .optimizer = {.kind = settings.optimizer},
                    .reduction = settings.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
                    .slots = settings.slots,
-                   .loss_scale = usual_loss_scale(compute)});
+                   .loss_scale = usual_loss_scale(compute),
+                   .cuda_graphs = settings.cuda_graphs});
   model.plan(*session.backend, arena.compute(), limits, true);
   model.allocate(*session.backend);
   trainer.set_weights(new_masters(config, arena, 0));
@@ -143,6 +145,7 @@ int bench_step(const Settings& settings) {
                                     {"median_ms", step * 1e3},
                                     {"sequences_per_s", static_cast<double>(outcome.sequences) / step},
                                     {"gflops", outcome.flops / step / 1e9},
+                                    {"graph_replays", trainer.graph_replays()},
                                     {"device_bytes", session.backend->allocated_bytes()},
                                     {"samples_ms", seconds}}
                  .dump());
@@ -196,6 +199,7 @@ std::function<int()> declare_bench(Options& options) {
   options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "step: most tokens computed at a time by a rank", .minimum = 16});
   options.add({.name = "optimizer", .target = &s->optimizer, .help = "step: update rule", .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
   options.add({.name = "reduction", .target = &s->reduction, .help = "step: order of sums over ranks", .choices = {"exact", "fast"}});
+  TrainFlags::declare_cuda_graphs(options, s->cuda_graphs);
   s->session.declare(options);
   s->matmul.declare(options);
   return [s] {

@@ -166,7 +166,8 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
                    .bucket_mib = flags.bucket_mib,
                    .max_grad_norm = flags.max_grad_norm,
                    .loss_scale = loss_scale,
-                   .seed = static_cast<uint64_t>(flags.seed)});
+                   .seed = static_cast<uint64_t>(flags.seed),
+                   .cuda_graphs = flags.cuda_graphs});
   model.plan(*session.backend, arena.compute(), limits, true);
   model.allocate(*session.backend);
   if (checkpoint) {

@@ -39,6 +39,7 @@ void TrainFlags::declare(Options& options) {
   options.add({.name = "slots", .target = &slots, .help = "parts of a global batch with exact sums; the most ranks that can share it; 0: chosen", .minimum = 0, .maximum = 65536});
   options.add({.name = "micro-tokens", .target = &micro_tokens, .help = "most tokens computed at a time by a rank; bounds its memory", .minimum = 16, .maximum = 1048576});
   options.add({.name = "bucket-mib", .target = &bucket_mib, .help = "size of the gradient ranges that are summed while backward goes on", .minimum = 1});
+  declare_cuda_graphs(options, cuda_graphs);
   options.add({.name = "seed", .target = &seed, .help = "of new weights, order, masks and dropout", .minimum = 0});
 
   options.add({.name = "report-steps", .target = &report_steps, .help = "a line every so many steps", .minimum = 1, .aliases = {"logging-steps"}});
@@ -49,6 +50,10 @@ void TrainFlags::declare(Options& options) {
   options.add({.name = "metric-for-best", .target = &metric, .help = "score that says which is best; empty: the first of the task", .aliases = {"metric-for-best-model"}});
   session.declare(options);
   matmul.declare(options);
+}
+
+void TrainFlags::declare_cuda_graphs(Options& options, bool& target) {
+  options.add({.name = "cuda-graphs", .target = &target, .help = "cuda: micro-batches of a shape that has come before are replayed, which saves starting their kernels one by one; the bits are the same"});
 }
 
 OptimizerOptions TrainFlags::optimizer_options() const {

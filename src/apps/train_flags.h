@@ -20,9 +20,10 @@ struct TrainFlags {
   double weight_decay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 0, max_grad_norm = 1, dropout = -1;
   double initial_loss_scale = usual_loss_scale(DType::kFloat16).initial;
   int64_t loss_scale_growth_interval = LossScaleOptions{}.growth_interval;
-  bool correct_bias = true, save_best = false;
+  bool correct_bias = true, save_best = false, cuda_graphs = true;
 
   void declare(Options& options);
+  static void declare_cuda_graphs(Options& options, bool& target);
   OptimizerOptions optimizer_options() const;
   ScheduleOptions schedule_options(int64_t total_steps) const;
   LossScaleOptions loss_scale_options() const;  // throws kUsage where the options do not fit the precision or each other

@@ -1,5 +1,7 @@
 #include "mpibert/ops/backend.h"
 
+#include <stdexcept>
+
 #include "mpibert/base/error.h"
 #include "ops/make.h"
 
@@ -17,6 +19,16 @@ std::unique_ptr<Backend> make_backend(Device device, const BackendOptions& optio
   }
   throw Error(ErrorKind::kDevice, str_cat("expected a cpu or cuda device, found type ", static_cast<int>(device.type)));
 }
+
+namespace {
+
+[[noreturn]] void refuse_graphs() { throw std::logic_error("this backend has no graphs: ask has_graphs() first"); }
+
+}  // namespace
+
+void Backend::begin_capture() { refuse_graphs(); }
+std::unique_ptr<Graph> Backend::end_capture() { refuse_graphs(); }
+void Backend::launch(const Graph&) { refuse_graphs(); }
 
 int device_count(DeviceType type) { return type == DeviceType::kCpu ? 1 : cuda_device_count(); }
 

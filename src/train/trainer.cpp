@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "mpibert/base/error.h"
+#include "train/step_graphs.h"
 
 namespace mpibert {
 
@@ -82,8 +83,10 @@ Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterAr
   state_memory_ = backend.allocate(sizeof(StepState));
   state_tensor_ = state_memory_.view(DType::kUInt8, {kStepStateBytes});
   const auto terms = static_cast<int64_t>(model.head().terms().size());
-  loss_memory_ = backend.allocate(static_cast<size_t>(run_.size() * 2 * terms) * sizeof(float));
+  const int64_t rows = run_.size() * 2;
+  loss_memory_ = backend.allocate(static_cast<size_t>((rows + 2) * terms) * sizeof(float));
   losses_ = loss_memory_.view(DType::kFloat32, {run_.size(), 2, terms});
+  slot_losses_ = loss_memory_.view(DType::kFloat32, {2, terms}, static_cast<size_t>(rows * terms) * sizeof(float));
   labels_.assign(static_cast<size_t>(terms), 0);
   const std::vector<Piece> pieces = pieces_of(padded, bucket_, comm, comm.rank());
   norms_.emplace(backend, arena.segments(), pieces);
@@ -94,10 +97,14 @@ Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterAr
   taken_by("moments and masters");
   rule_ = optimizer_->rule(options.max_grad_norm, options.loss_scale);
   copies_memory_ = backend.allocate_host((kStepsAhead + 1) * sizeof(StepState));
+  graphs_ = std::make_unique<StepGraphs>(backend, options.cuda_graphs);
   state_.seed = options.seed;
   state_.loss_scale = options.loss_scale.initial;
   backend_.upload(bytes_of_state(state_), state_tensor_);
 }
+Trainer::~Trainer() = default;
+
+int64_t Trainer::graph_replays() const { return graphs_->replays(); }
 
 void Trainer::set_weights(std::span<const float> masters) {
   MPIBERT_CHECK(static_cast<int64_t>(masters.size()) == arena_.size(), kInvalidArgument, "a model of ", arena_.size(), " numbers was given ", masters.size());
@@ -172,7 +179,6 @@ Tensor Trainer::loss_row(int64_t row) const { return losses_.rows(row, row + 1).
 
 void Trainer::run_slots(std::span<const Slot> slots) {
   MPIBERT_ASSERT(static_cast<int64_t>(slots.size()) == run_.size());
-  backend_.zero(losses_);
   for (size_t i = 0; i < slots.size(); ++i) run_slot(slots[i], plan_.steps[i], static_cast<int64_t>(i), i + 1 == slots.size());
 }
 
@@ -190,18 +196,22 @@ void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool
       for (const SlotMerge& each : plan.merges) merge(each, begin, end);
     });
   }
-  const Tensor sums = loss_row(row);
-  const Pass pass{.train = true, .state = state_tensor_, .loss_sums = sums.rows(0, 1).reshape({sums.shape()[1]}), .correct = sums.rows(1, 2).reshape({sums.shape()[1]})};
+  backend_.zero(slot_losses_);
+  const int64_t terms = slot_losses_.shape()[1];
+  const Pass pass{.train = true, .state = state_tensor_, .loss_sums = slot_losses_.elements(0, terms), .correct = slot_losses_.elements(terms, 2 * terms)};
   for (size_t i = 0; i < slot.micro_batches.size(); ++i) {
-    const Batch& batch = slot.micro_batches[i];
+    const Batch& batch = model_.put(backend_, slot.micro_batches[i]);
     const bool final_batch = overlap && i + 1 == slot.micro_batches.size();
-    model_.put(backend_, batch);
-    model_.forward(backend_, pass);
-    model_.backward(backend_, pass, [this, final_batch](int64_t offset) {
+    const auto work = [&](const GradientReady& ready) {
+      model_.forward(backend_, pass);
+      model_.backward(backend_, pass, ready);
+    };
+    graphs_->run({.shape = shape_of(batch), .fields = static_cast<int64_t>(batch.fields().size()), .gradient = gradient.data(), .cut = final_batch}, work, [&](int64_t offset) {
       if (final_batch) reducer_->ready_from(offset);
       else comm_.progress();
     });
   }
+  backend_.copy(slot_losses_, loss_row(row));
   if (!overlap)
     for (const SlotMerge& each : plan.merges) merge(each, 0, arena_.padded_size());
 }

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: started by launch/gpu_check.sh
-# One digest: pre-training on datasets/sample, dropout on, gives the same weights to the bit on one rank, on two that share the card, and when it
-# is killed and goes on with another number of ranks.
+# One digest: pre-training on datasets/sample, dropout on, gives the same weights to the bit on one rank, on two that share the card, without CUDA graphs,
+# and when it is killed and goes on with another number of ranks.
 set -euo pipefail
 # shellcheck source=tests/device/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -39,6 +39,15 @@ for precision in $precisions; do
     result PASS "ranks-$precision" "1 and 2 ranks: ${expected:0:16}..."
   else
     result FAIL "ranks-$precision" "1 rank $expected, 2 ranks $found"
+  fi
+
+  command_of "$precision" "$precision-no-graphs"
+  ranks 1 "${training[@]}" --no-cuda-graphs
+  found=$(digest "$precision-no-graphs")
+  if [[ $found == "$expected" ]]; then
+    result PASS "graphs-$precision" "with and without CUDA graphs: ${expected:0:16}..."
+  else
+    result FAIL "graphs-$precision" "with CUDA graphs $expected, without $found"
   fi
 
   command_of "$precision" "$precision-killed"

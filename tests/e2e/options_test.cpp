@@ -35,6 +35,11 @@ TEST(Options, TheLaterSourceIsTheStronger) {
               testing::AllOf(testing::HasSubstr("13"), testing::HasSubstr("flag")));
 }
 
+TEST(Options, AFlagThatIsOnIsTurnedOffByItsNegation) {
+  EXPECT_THAT(shown("cuda-graphs", {}), testing::AllOf(testing::HasSubstr("true"), testing::HasSubstr("default")));
+  EXPECT_THAT(shown("cuda-graphs", {"--no-cuda-graphs"}), testing::AllOf(testing::HasSubstr("false"), testing::HasSubstr("flag")));
+}
+
 // MPIBERT_DATA is the mirror of raw data that datasets/*/prepare.sh read.
 TEST(Options, TheMirrorOfRawDataIsNoOptionOfTheProgram) {
   EXPECT_THAT(shown("data", {}, {"MPIBERT_DATA=/mirror"}), testing::Not(testing::HasSubstr("/mirror")));

@@ -24,6 +24,13 @@ class PendingDownload {
   virtual bool ready() const = 0;  // does not wait
 };
 
+// Work captured by a Backend, to be launched any number of times: the same operations on the same memory, with what stands there then. It refers to the
+// backend and to that memory, and must not outlive them.
+class Graph {
+ public:
+  virtual ~Graph() = default;
+};
+
 // A device and the operations a BERT needs of it. Calls come from one thread. The public functions check shapes, types and devices, once for
 // all backends (src/ops/check.cpp); the work is in the private virtual of the same name.
 class Backend {
@@ -43,6 +50,15 @@ class Backend {
   virtual std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) = 0;
   virtual void synchronize() = 0;
   virtual void* stream() const = 0;  // cudaStream_t, or null on the CPU
+
+  // Graphs. Between begin_capture() and end_capture() zero(), copy() and operations are recorded, not executed. All must have run before in the same
+  // shapes, so that nothing is left to allocate or to choose; allocations, transfers with the host and synchronize() are refused. What cannot be captured
+  // throws kDevice; drop_capture() then ends the capture, and does nothing where there is none. A backend that has no graphs throws std::logic_error.
+  virtual bool has_graphs() const { return false; }
+  virtual void begin_capture();
+  virtual std::unique_ptr<Graph> end_capture();
+  virtual void drop_capture() {}
+  virtual void launch(const Graph& graph);  // queued; of this backend's own
 
   // Size of AttentionForward::saved for T tokens, A heads of D columns and sequences up to S tokens.
   virtual size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const = 0;

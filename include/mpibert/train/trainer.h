@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,6 +30,7 @@ struct TrainerOptions {
   double max_grad_norm = 1;  // 0: no clipping
   LossScaleOptions loss_scale{};
   uint64_t seed = 0;         // of dropout
+  bool cuda_graphs = true;   // on a card: micro-batches whose shape has come before are replayed from graphs; the bits are the same
 };
 
 // What is known of a step when it has been queued. All ranks get the same numbers, but for the times.
@@ -58,6 +60,8 @@ struct TermResult {
 
 inline constexpr size_t kStepsAhead = 2;  // how far the host may be ahead of a card
 
+class StepGraphs;
+
 // Data-parallel training of one model: forward and backward of this rank's slots, exact sums over ranks, update of the owned pieces, all-gather.
 // Every function marked collective is called by all ranks at the same place.
 class Trainer {
@@ -65,6 +69,7 @@ class Trainer {
   // The arena's parameters are declared; this allocates values, gradients and moments. The model must be planned and allocated by the caller
   // after it. Throws kInvalidArgument where options do not fit (more ranks than slots, ...).
   Trainer(Backend& backend, Communicator& comm, Model& model, ParameterArena& arena, DType compute, const TrainerOptions& options);
+  ~Trainer();
 
   // Takes new weights ([arena.size()] host fp32), the same on all ranks, as the masters.
   void set_weights(std::span<const float> masters);
@@ -87,6 +92,7 @@ class Trainer {
   // Bytes of the device that the trainer holds, by part; with the model's activations all that the backend counts on a CPU.
   const std::vector<std::pair<std::string, int64_t>>& memory() const { return memory_; }
   int64_t steps() const { return step_; }      // done, skipped ones among them
+  int64_t graph_replays() const;  // micro-batches of this process that were replayed
   int64_t samples() const { return samples_; }
   int64_t tokens() const { return tokens_; }
   // Frees nothing and changes nothing: the values to evaluate with.
@@ -117,6 +123,8 @@ class Trainer {
   std::vector<Tensor> gradients_;   // the buffers of the fold plan, [padded size] fp32
   Buffer owned_memory_, state_memory_, loss_memory_, cells_memory_;
   Tensor owned_, state_tensor_, losses_, cells_;  // losses_ [slots of this rank, 2, terms]: sums, then counts of right answers
+  Tensor slot_losses_;                    // [2, terms], of the slot at work: graphs add to one address
+  std::unique_ptr<StepGraphs> graphs_;
   std::optional<GradientReducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
   std::optional<NormBlocks> norms_;

@@ -34,6 +34,18 @@ int selected(int index) {
   return index;
 }
 
+class CudaGraph final : public Graph {
+ public:
+  explicit CudaGraph(cudaGraph_t captured) { MPIBERT_CUDA_CHECK(cudaGraphInstantiate(&executable_, captured, 0)); }
+  ~CudaGraph() override { cudaGraphExecDestroy(executable_); }
+  CudaGraph(const CudaGraph&) = delete;
+  CudaGraph& operator=(const CudaGraph&) = delete;
+  cudaGraphExec_t get() const { return executable_; }
+
+ private:
+  cudaGraphExec_t executable_ = nullptr;
+};
+
 int multiprocessors(int index) {
   int count = 0;
   MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, index));
@@ -51,6 +63,7 @@ CudaBackend::CudaBackend(int index, const BackendOptions& options)
 }
 
 Buffer CudaBackend::allocate(size_t bytes) {
+  refuse_in_capture("allocate");
   void* memory = nullptr;
   const cudaError_t status = cudaMalloc(&memory, std::max<size_t>(bytes, 1));
   if (status == cudaErrorMemoryAllocation) {
@@ -69,6 +82,7 @@ Buffer CudaBackend::allocate(size_t bytes) {
 }
 
 Buffer CudaBackend::allocate_host(size_t bytes) {
+  refuse_in_capture("allocate_host");
   void* memory = nullptr;
   MPIBERT_CUDA_CHECK(cudaMallocHost(&memory, std::max<size_t>(bytes, 1)));
   return Buffer(memory, bytes, Device{}, [](void* p) { cudaFreeHost(p); });
@@ -86,6 +100,7 @@ void CudaBackend::copy(const Tensor& from, const Tensor& to) {
 
 void CudaBackend::upload(const Tensor& host, const Tensor& to) {
   check_transfer("upload", host, Device{}, to, device());
+  refuse_in_capture("upload");
   if (host.bytes() == 0) return;
   if (host.bytes() <= UploadRing::kMostBytes) return uploads_.put(host.data(), to.data(), host.bytes());
   MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), host.data(), host.bytes(), cudaMemcpyHostToDevice, stream_.get()));
@@ -94,6 +109,7 @@ void CudaBackend::upload(const Tensor& host, const Tensor& to) {
 
 void CudaBackend::download(const Tensor& from, const Tensor& host) {
   check_transfer("download", from, device(), host, Device{});
+  refuse_in_capture("download");
   if (from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
   synchronize();
 }
@@ -117,11 +133,41 @@ class Download final : public PendingDownload {
 
 std::unique_ptr<PendingDownload> CudaBackend::start_download(const Tensor& from, const Tensor& host) {
   check_transfer("start_download", from, device(), host, Device{});
+  refuse_in_capture("start_download");
   if (from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
   return std::make_unique<Download>(stream_.get());
 }
 
-void CudaBackend::synchronize() { MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get())); }
+void CudaBackend::synchronize() {
+  refuse_in_capture("synchronize");
+  MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get()));
+}
+
+void CudaBackend::refuse_in_capture(const char* call) const {
+  MPIBERT_CHECK(!is_capturing(stream_.get()), kDevice, call, "() while a graph is captured: a graph holds work of the device only; call it before or after");
+}
+
+// Other threads may allocate and wait meanwhile.
+void CudaBackend::begin_capture() { MPIBERT_CUDA_CHECK(cudaStreamBeginCapture(stream_.get(), cudaStreamCaptureModeThreadLocal)); }
+
+std::unique_ptr<Graph> CudaBackend::end_capture() {
+  cudaGraph_t captured = nullptr;
+  MPIBERT_CUDA_CHECK(cudaStreamEndCapture(stream_.get(), &captured));
+  const std::unique_ptr<CUgraph_st, cudaError_t (*)(cudaGraph_t)> owner(captured, cudaGraphDestroy);
+  return std::make_unique<CudaGraph>(captured);
+}
+
+void CudaBackend::drop_capture() {
+  if (!is_capturing(stream_.get())) return;
+  cudaGraph_t captured = nullptr;
+  if (cudaStreamEndCapture(stream_.get(), &captured) == cudaSuccess) {
+    cudaGraphDestroy(captured);
+  } else {
+    cudaGetLastError();  // the capture had failed, which is why it is dropped
+  }
+}
+
+void CudaBackend::launch(const Graph& graph) { MPIBERT_CUDA_CHECK(cudaGraphLaunch(dynamic_cast<const CudaGraph&>(graph).get(), stream_.get())); }
 
 size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const {
   return cuda::attention_saved_bytes(tokens, heads, head_size, max_seq_length);

@@ -42,9 +42,15 @@ class CudaBackend final : public Backend {
   void synchronize() override;
   void* stream() const override { return stream_.get(); }
   MatmulTuner* matmul_tuner() override { return &matmul_; }
+  bool has_graphs() const override { return true; }
+  void begin_capture() override;
+  std::unique_ptr<Graph> end_capture() override;
+  void drop_capture() override;
+  void launch(const Graph& graph) override;
   size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override;
 
  private:
+  void refuse_in_capture(const char* call) const;
   void do_matmul(const Matmul& op) override;
   void do_activation_backward(const ActivationBackward& op) override;
   void do_embedding_forward(const EmbeddingForward& op) override;

@@ -15,4 +15,10 @@ void check_cublas(cublasStatus_t status, const char* call) {
   throw Error(ErrorKind::kDevice, str_cat("cuBLASLt: ", cublasLtGetStatusString(status), " (", static_cast<int>(status), ") in ", call));
 }
 
+bool is_capturing(cudaStream_t stream) {
+  cudaStreamCaptureStatus status{};
+  check_cuda(cudaStreamIsCapturing(stream, &status), "cudaStreamIsCapturing");
+  return status != cudaStreamCaptureStatusNone;
+}
+
 }  // namespace mpibert::cuda

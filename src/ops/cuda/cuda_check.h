@@ -9,6 +9,8 @@ namespace mpibert::cuda {
 void check_cuda(cudaError_t status, const char* call);
 void check_cublas(cublasStatus_t status, const char* call);
 
+bool is_capturing(cudaStream_t stream);  // also where the capture has failed
+
 }  // namespace mpibert::cuda
 
 #define MPIBERT_CUDA_CHECK(call) ::mpibert::cuda::check_cuda((call), #call)
