@@ -143,6 +143,12 @@ void pass_time(double milliseconds) {
   all().milliseconds += milliseconds;
 }
 
+size_t queued(cudaStream_t handle) {
+  const std::scoped_lock lock(all().mutex);
+  const CUstream_st* stream = live(handle);
+  return stream ? stream->queue.size() : 0;
+}
+
 void finish_all_work() {
   wait_until([] {
     bool idle = advance(all().null_stream);

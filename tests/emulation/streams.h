@@ -29,6 +29,7 @@ class LateStreams {
 };
 
 void pass_time(double milliseconds);  // on the clock that events read: work takes as long as it says
+size_t queued(cudaStream_t stream);  // pieces of work that have not ended
 
 void finish_all_work();  // of all streams; returns when it has ended
 

@@ -54,9 +54,6 @@ int multiprocessors(int index) {
 
 }  // namespace
 
-Stream::Stream() { MPIBERT_CUDA_CHECK(cudaStreamCreateWithFlags(&stream_, cudaStreamNonBlocking)); }
-Stream::~Stream() { cudaStreamDestroy(stream_); }
-
 CudaBackend::CudaBackend(int index, const BackendOptions& options)
     : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, index_, options.tf32) {
   if (options.attention == AttentionKernel::kCudnn) cudnn_ = make_cudnn_attention(context_);

@@ -11,20 +11,8 @@
 
 namespace mpibert::cuda {
 
-// A stream of its own, which ends with the last of the backend and its buffers.
-class Stream {
- public:
-  Stream();
-  ~Stream();
-  Stream(const Stream&) = delete;
-  Stream& operator=(const Stream&) = delete;
-  cudaStream_t get() const { return stream_; }
-
- private:
-  cudaStream_t stream_ = nullptr;
-};
-
-// One card. Every operation is queued on one stream; only download(), synchronize() and uploads of many megabytes wait for the card.
+// One card. Every operation is queued on one stream; only download(), synchronize() and uploads of many megabytes wait for the card. Smaller uploads
+// travel beside the operations, on a stream of their own.
 class CudaBackend final : public Backend {
  public:
   // Throws kDevice, naming the cards there are, if there is none of this index.

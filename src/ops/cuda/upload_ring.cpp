@@ -2,6 +2,7 @@
 
 #include <bit>
 #include <cstring>
+#include <utility>
 
 #include "mpibert/base/error.h"
 
@@ -9,29 +10,34 @@ namespace mpibert::cuda {
 
 UploadRing::~UploadRing() {
   for (const Place& place : places_) {
-    if (place.done) cudaEventSynchronize(place.done), cudaEventDestroy(place.done);
-    cudaFreeHost(place.memory);
+    cudaEventSynchronize(place.done.get());
+    cudaFree(place.device);
+    cudaFreeHost(place.host);
   }
 }
 
 void UploadRing::put(const void* from, void* to, size_t bytes) {
   MPIBERT_ASSERT(bytes <= kMostBytes);
   Place& place = places_[next_++ % kPlaces];
-  if (place.done) {
-    MPIBERT_CUDA_CHECK(cudaEventSynchronize(place.done));
-  } else {
-    MPIBERT_CUDA_CHECK(cudaEventCreateWithFlags(&place.done, cudaEventDisableTiming));
+  MPIBERT_CUDA_CHECK(cudaEventSynchronize(place.done.get()));
+  if (bytes > place.bytes) grow(place, std::bit_ceil(bytes));
+  std::memcpy(place.host, from, bytes);
+  MPIBERT_CUDA_CHECK(cudaMemcpyAsync(place.device, place.host, bytes, cudaMemcpyHostToDevice, transfers_.get()));
+  MPIBERT_CUDA_CHECK(cudaEventRecord(place.arrived.get(), transfers_.get()));
+  MPIBERT_CUDA_CHECK(cudaStreamWaitEvent(compute_, place.arrived.get(), 0));
+  MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to, place.device, bytes, cudaMemcpyDeviceToDevice, compute_));
+  MPIBERT_CUDA_CHECK(cudaEventRecord(place.done.get(), compute_));
+}
+
+// Of a place that nothing uses. Freeing device memory waits for all work of the card, which a place does a few times.
+void UploadRing::grow(Place& place, size_t bytes) {
+  if (std::exchange(place.bytes, 0) > 0) {
+    MPIBERT_CUDA_CHECK(cudaFreeHost(std::exchange(place.host, nullptr)));
+    MPIBERT_CUDA_CHECK(cudaFree(std::exchange(place.device, nullptr)));
   }
-  if (bytes > place.bytes) {
-    MPIBERT_CUDA_CHECK(cudaFreeHost(place.memory));
-    place = {.memory = nullptr, .bytes = 0, .done = place.done};
-    const size_t size = std::bit_ceil(bytes);
-    MPIBERT_CUDA_CHECK(cudaMallocHost(&place.memory, size));
-    place.bytes = size;
-  }
-  std::memcpy(place.memory, from, bytes);
-  MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to, place.memory, bytes, cudaMemcpyHostToDevice, stream_));
-  MPIBERT_CUDA_CHECK(cudaEventRecord(place.done, stream_));
+  MPIBERT_CUDA_CHECK(cudaMallocHost(&place.host, bytes));
+  MPIBERT_CUDA_CHECK(cudaMalloc(&place.device, bytes));
+  place.bytes = bytes;
 }
 
 }  // namespace mpibert::cuda

@@ -3,33 +3,38 @@
 #include <array>
 #include <cstddef>
 
-#include "ops/cuda/cuda_check.h"
+#include "ops/cuda/event.h"
+#include "ops/cuda/stream.h"
 
 namespace mpibert::cuda {
 
-// Page-locked memory through which small uploads leave without a wait: the host's bytes are copied here, and go to the device when the stream
-// comes to them. A place is taken again when its last transfer has ended, which after kPlaces uploads it mostly has.
+// Memory through which small uploads leave without a wait. A place has page-locked memory, where the host's bytes are copied at once, and as much on the
+// device, where a stream of its own takes them while the compute stream is still at earlier work; that then copies them to their target in its turn.
+// A place is taken again when that copy has ended, which after kPlaces uploads it mostly has.
 class UploadRing {
  public:
   static constexpr size_t kMostBytes = size_t{8} << 20;  // of one upload
   static constexpr size_t kPlaces = 8;
 
-  explicit UploadRing(cudaStream_t stream) : stream_(stream) {}
+  explicit UploadRing(cudaStream_t compute) : compute_(compute) {}
   ~UploadRing();
   UploadRing(const UploadRing&) = delete;
   UploadRing& operator=(const UploadRing&) = delete;
 
-  // Returns when `from` may be written again; bytes <= kMostBytes.
+  // Returns when `from` may be written again; bytes <= kMostBytes. `to` is written in the order of the compute stream.
   void put(const void* from, void* to, size_t bytes);
+  cudaStream_t transfers() const { return transfers_.get(); }
 
  private:
   struct Place {
-    void* memory = nullptr;
+    void *host = nullptr, *device = nullptr;
     size_t bytes = 0;
-    cudaEvent_t done = nullptr;
+    Event arrived, done;  // on the device; at the target
   };
+  void grow(Place& place, size_t bytes);
 
-  cudaStream_t stream_;
+  cudaStream_t compute_;
+  Stream transfers_;
   std::array<Place, kPlaces> places_;
   size_t next_ = 0;
 };
