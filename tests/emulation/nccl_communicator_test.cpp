@@ -342,6 +342,22 @@ TEST_F(NcclTest, TheRankThatDoesNotComeIsNamed) {
   }
 }
 
+// What the device computes behind a collective that stands still ends neither; the host that waits for it hears of the rank that is missing.
+TEST_F(NcclTest, AWaitForTheDeviceHasAnEnd) {
+  if (size == 1) return;
+  const auto comm = make(kShort);
+  comm->set_slots(size);
+  if (rank == last) return comm->progress();
+  const std::vector<Tensor> gradients = subtrees(size, 100 * size);
+  const Tensor sum = empty(100);
+  const std::string text = communication_error([&] {
+    comm->reduce_scatter(gradients, sum, Reduction::kExact, "gradients");
+    comm->join();
+    read(sum);
+  });
+  EXPECT_PRED2(contains, text, "did not finish within " + std::to_string(kShort.count()) + " ms");
+}
+
 // Found by word over MPI, long before the time is up, by the ranks whose neighbour differs: 0 and 1.
 TEST_F(NcclTest, RanksThatDisagreeAreNoticed) {
   if (size == 1) return;

@@ -165,13 +165,14 @@ TEST_F(StepGraphsTest, AnErrorInACaptureLeavesTheStreamAndTheKeyAsTheyWere) {
   EXPECT_EQ(graphs_.replays(), 1);
 }
 
-// A trainer of the tiny model with dropout, on sequences of changing lengths: four slots of two micro-batches.
+// A trainer of the tiny model with dropout, on sequences of changing lengths: slots of two micro-batches.
 class Training {
  public:
-  explicit Training(bool cuda_graphs)
-      : model_(config(), arena_, pretraining_head()),
+  explicit Training(bool cuda_graphs, int64_t slots = 4)
+      : slots_(slots),
+        model_(config(), arena_, pretraining_head()),
         trainer_(*backend_, *comm_, model_, arena_, DType::kFloat32,
-                 {.schedule = {.kind = "constant", .peak = 1e-2}, .slots = kSlots, .bucket_mib = 1, .cuda_graphs = cuda_graphs}) {
+                 {.schedule = {.kind = "constant", .peak = 1e-2}, .slots = slots, .bucket_mib = 1, .cuda_graphs = cuda_graphs}) {
     model_.plan(*backend_, DType::kFloat32, TinyModel::kLimits, true);
     model_.allocate(*backend_);
     std::vector<float> masters(static_cast<size_t>(arena_.size()));
@@ -183,10 +184,7 @@ class Training {
   std::vector<std::vector<float>> steps(int count) {
     std::vector<std::vector<float>> found;
     for (int step = 0; step < count; ++step) {
-      std::vector<Slot> slots;
-      const SlotRange mine = slots_of_rank(kSlots, comm_->size(), comm_->rank());
-      for (int64_t i = mine.first; i < mine.last; ++i) slots.push_back(slot_of(i, step));
-      trainer_.step(slots, 0);
+      start(step);
       std::vector<float> losses;
       for (const TermResult& term : trainer_.losses())
         losses.insert(losses.end(), {static_cast<float>(term.loss), static_cast<float>(term.accuracy)});
@@ -197,10 +195,17 @@ class Training {
     found.push_back(snapshot.weights);
     return found;
   }
+  void start(int step) {
+    std::vector<Slot> slots;
+    const SlotRange mine = slots_of_rank(slots_, comm_->size(), comm_->rank());
+    for (int64_t i = mine.first; i < mine.last; ++i) slots.push_back(slot_of(i, step));
+    trainer_.step(slots, 0);
+  }
   int64_t replays() const { return trainer_.graph_replays(); }
+  Trainer& trainer() { return trainer_; }
+  cudaStream_t stream() { return static_cast<cudaStream_t>(backend_->stream()); }
 
  private:
-  static constexpr int64_t kSlots = 4;
   static BertConfig config() {
     BertConfig config = tiny_config();
     config.num_hidden_layers = 1;
@@ -234,6 +239,7 @@ class Training {
     return slot;
   }
 
+  int64_t slots_;
   std::unique_ptr<Backend> backend_ = make_backend(kCard);
   std::unique_ptr<Communicator> comm_ = make_communicator(*backend_, patient().timeout);
   ParameterArena arena_;
@@ -251,6 +257,32 @@ TEST(TrainerGraphs, DoNotChangeOneBit) {
   EXPECT_EQ(late_with.steps(kSteps), expected);
   EXPECT_EQ(without.replays(), 0);
   EXPECT_GE(with.replays(), 5);
+}
+
+// A device that does nothing until the host waits for it: so many steps are queued before the host does.
+TEST(TrainerSteps, AreQueuedWithoutAWaitOfTheHost) {
+  int ranks = 0;
+  MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+  if (ranks > 1) return;  // on cards that share a host's processor their sums wait for each other
+  Training training(true, 1);
+  training.steps(3);                 // memory, graphs, uploads
+  training.trainer().verdicts(true);
+  const emulation::LateStreams late;
+  bool has_begun = false;
+  emulation::enqueue(training.stream(), [&] { return has_begun = true; });
+  for (size_t step = 0; step < kStepsAhead; ++step) {
+    training.start(static_cast<int>(step));
+    EXPECT_FALSE(has_begun) << "step " << step;
+    EXPECT_TRUE(training.trainer().verdicts(false).empty());
+  }
+  const std::vector<StepVerdict> verdicts = training.trainer().verdicts(true);
+  EXPECT_TRUE(has_begun);
+  ASSERT_EQ(verdicts.size(), kStepsAhead);
+  for (size_t i = 0; i < verdicts.size(); ++i) {
+    EXPECT_EQ(verdicts[i].step, static_cast<int64_t>(4 + i));
+    EXPECT_TRUE(verdicts[i].applied);
+    EXPECT_GT(verdicts[i].gradient_norm, 0);
+  }
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ TEST_P(EmulatedTraining, NcclGivesTheBitsOfTheHostsMemory) {
     std::vector<std::string> words = command(name, "cuda", 2);
     words.insert(words.end(), {"--comm", comm, "--global-batch-size", "4"});
     const Finished finished = expect_code(0, words, emulated(ranks));
-    EXPECT_EQ(finished.err.find("cards exchange tensors over NCCL") != std::string::npos, comm == "nccl") << finished.err;
+    EXPECT_EQ(finished.err.find("cards exchange tensors over NCCL") != std::string::npos, comm == "nccl" && ranks > 1) << finished.err;
     return digest(folder_ / name);
   };
   const std::string expected = run("host", 2, "mpi");

@@ -44,7 +44,8 @@ class UploadRingTest : public testing::Test {
   cudaStream_t compute_ = static_cast<cudaStream_t>(backend_->stream());
   Buffer memory_ = backend_->allocate(kUploads * sizeof(int32_t));
   Tensor numbers_ = memory_.view(DType::kInt32, {kUploads});
-  cuda::UploadRing ring_{compute_};
+  cuda::HostWait wait_;
+  cuda::UploadRing ring_{compute_, wait_};
 };
 
 TEST_F(UploadRingTest, TransfersDoNotWaitForWhatTheDeviceComputes) {

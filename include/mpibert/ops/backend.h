@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -49,6 +50,8 @@ class Backend {
   // Queued; host, of allocate_host(), is filled when the result says so.
   virtual std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) = 0;
   virtual void synchronize() = 0;
+  // What the host does, again and again, while it waits for the device; an exception of it ends the wait. Empty: nothing.
+  virtual void set_while_waiting(std::function<void()>) {}
   virtual void* stream() const = 0;  // cudaStream_t, or null on the CPU
 
   // Graphs. Between begin_capture() and end_capture() zero(), copy() and operations are recorded, not executed. All must have run before in the same

@@ -42,9 +42,11 @@ constexpr std::chrono::milliseconds kPatience{300};
 NcclCommunicator::NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout, int ranks_per_node)
     : backend_(backend), host_(std::move(host)), timeout_(timeout), exceptions_(std::uncaught_exceptions()) {
   guarded([&] { open(ranks_per_node); });
+  backend_.set_while_waiting([this] { progress(); });
 }
 
 NcclCommunicator::~NcclCommunicator() {
+  backend_.set_while_waiting({});
   if (comm_ == nullptr) return;
   // While an error is on its way up, the other ranks may not come.
   if (!started_.empty() || std::uncaught_exceptions() > exceptions_) {
@@ -121,10 +123,7 @@ ncclResult_t NcclCommunicator::state() {
 
 bool NcclCommunicator::drop_ended() {
   bool dropped = false;
-  while (!started_.empty()) {
-    const cudaError_t status = cudaEventQuery(started_.front().end->get());
-    if (status == cudaErrorNotReady) break;
-    check_cuda(status, "cudaEventQuery");
+  while (!started_.empty() && started_.front().end->has_passed()) {
     free_events_.push_back(std::move(started_.front().end));
     started_.pop_front();
     dropped = true;

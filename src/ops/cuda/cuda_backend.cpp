@@ -55,7 +55,7 @@ int multiprocessors(int index) {
 }  // namespace
 
 CudaBackend::CudaBackend(int index, const BackendOptions& options)
-    : index_(selected(index)), uploads_(stream_.get()), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, index_, options.tf32) {
+    : index_(selected(index)), uploads_(stream_.get(), wait_), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, index_, options.tf32) {
   if (options.attention == AttentionKernel::kCudnn) cudnn_ = make_cudnn_attention(context_);
 }
 
@@ -100,15 +100,18 @@ void CudaBackend::upload(const Tensor& host, const Tensor& to) {
   refuse_in_capture("upload");
   if (host.bytes() == 0) return;
   if (host.bytes() <= UploadRing::kMostBytes) return uploads_.put(host.data(), to.data(), host.bytes());
+  synchronize();
   MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), host.data(), host.bytes(), cudaMemcpyHostToDevice, stream_.get()));
-  synchronize();  // page-locked memory is still being read
+  MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get()));  // page-locked memory is still being read
 }
 
 void CudaBackend::download(const Tensor& from, const Tensor& host) {
   check_transfer("download", from, device(), host, Device{});
   refuse_in_capture("download");
-  if (from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
-  synchronize();
+  synchronize();  // the copy itself would wait, for ever where the work before it stands still
+  if (from.bytes() == 0) return;
+  MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
+  MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get()));
 }
 
 namespace {
@@ -116,11 +119,7 @@ namespace {
 class Download final : public PendingDownload {
  public:
   explicit Download(cudaStream_t stream) { MPIBERT_CUDA_CHECK(cudaEventRecord(end_.get(), stream)); }
-  bool ready() const override {
-    const cudaError_t status = cudaEventQuery(end_.get());
-    if (status != cudaErrorNotReady) check_cuda(status, "cudaEventQuery");
-    return status == cudaSuccess;
-  }
+  bool ready() const override { return end_.has_passed(); }
 
  private:
   Event end_;
@@ -137,7 +136,8 @@ std::unique_ptr<PendingDownload> CudaBackend::start_download(const Tensor& from,
 
 void CudaBackend::synchronize() {
   refuse_in_capture("synchronize");
-  MPIBERT_CUDA_CHECK(cudaStreamSynchronize(stream_.get()));
+  MPIBERT_CUDA_CHECK(cudaEventRecord(reached_.get(), stream_.get()));
+  wait_.until(reached_);
 }
 
 void CudaBackend::refuse_in_capture(const char* call) const {

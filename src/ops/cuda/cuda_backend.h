@@ -5,6 +5,7 @@
 
 #include "mpibert/ops/backend.h"
 #include "ops/cuda/cudnn_attention.h"
+#include "ops/cuda/host_wait.h"
 #include "ops/cuda/kernels.h"
 #include "ops/cuda/matmul.h"
 #include "ops/cuda/upload_ring.h"
@@ -28,6 +29,7 @@ class CudaBackend final : public Backend {
   void download(const Tensor& from, const Tensor& host) override;
   std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) override;
   void synchronize() override;
+  void set_while_waiting(std::function<void()> work) override { wait_.set_meanwhile(std::move(work)); }
   void* stream() const override { return stream_.get(); }
   MatmulTuner* matmul_tuner() override { return &matmul_; }
   bool has_graphs() const override { return true; }
@@ -65,6 +67,8 @@ class CudaBackend final : public Backend {
   int index_;
   Stream stream_;
   std::shared_ptr<std::atomic<size_t>> in_use_ = std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
+  HostWait wait_;
+  Event reached_;  // by the stream: for synchronize()
   UploadRing uploads_;
   Workspace workspace_;
   Context context_;

@@ -1,5 +1,6 @@
 #include "ops/cuda/upload_ring.h"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
 #include <utility>
@@ -19,8 +20,8 @@ UploadRing::~UploadRing() {
 void UploadRing::put(const void* from, void* to, size_t bytes) {
   MPIBERT_ASSERT(bytes <= kMostBytes);
   Place& place = places_[next_++ % kPlaces];
-  MPIBERT_CUDA_CHECK(cudaEventSynchronize(place.done.get()));
-  if (bytes > place.bytes) grow(place, std::bit_ceil(bytes));
+  wait_.until(place.done);
+  if (bytes > place.bytes) grow(place, std::bit_ceil(std::max(bytes, kLeastBytes)));
   std::memcpy(place.host, from, bytes);
   MPIBERT_CUDA_CHECK(cudaMemcpyAsync(place.device, place.host, bytes, cudaMemcpyHostToDevice, transfers_.get()));
   MPIBERT_CUDA_CHECK(cudaEventRecord(place.arrived.get(), transfers_.get()));

@@ -3,7 +3,7 @@
 #include <array>
 #include <cstddef>
 
-#include "ops/cuda/event.h"
+#include "ops/cuda/host_wait.h"
 #include "ops/cuda/stream.h"
 
 namespace mpibert::cuda {
@@ -14,9 +14,10 @@ namespace mpibert::cuda {
 class UploadRing {
  public:
   static constexpr size_t kMostBytes = size_t{8} << 20;  // of one upload
+  static constexpr size_t kLeastBytes = size_t{256} << 10;  // of a place: what a batch mostly is, so that places do not grow one by one
   static constexpr size_t kPlaces = 8;
 
-  explicit UploadRing(cudaStream_t compute) : compute_(compute) {}
+  UploadRing(cudaStream_t compute, const HostWait& wait) : compute_(compute), wait_(wait) {}
   ~UploadRing();
   UploadRing(const UploadRing&) = delete;
   UploadRing& operator=(const UploadRing&) = delete;
@@ -34,6 +35,7 @@ class UploadRing {
   void grow(Place& place, size_t bytes);
 
   cudaStream_t compute_;
+  const HostWait& wait_;
   Stream transfers_;
   std::array<Place, kPlaces> places_;
   size_t next_ = 0;
