@@ -14,6 +14,7 @@ inline int exit_code(ErrorKind kind) {
     case ErrorKind::kNotFound: return 66;
     case ErrorKind::kDevice: return 69;
     case ErrorKind::kOutOfMemory: return 71;
+    case ErrorKind::kOutOfDeviceMemory: return 72;
     case ErrorKind::kBusy: return 73;
     case ErrorKind::kIo: return 74;
     case ErrorKind::kCommunication: return 76;

@@ -8,8 +8,10 @@
 #include "apps/command.h"
 #include "apps/exit_code.h"
 #include "apps/heads.h"
+#include "apps/memory_plan.h"
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
+#include "mpibert/ops/cards.h"
 
 namespace mpibert::apps {
 
@@ -91,6 +93,15 @@ std::vector<Slot> first_slots(Dataset dataset, LoaderOptions options, int64_t to
   return slots;
 }
 
+// What would fit, for a card that had too little memory: free again, since the training that wanted it has ended.
+std::string advice(const MemoryPlanInputs& memory, Device device) {
+  const std::vector<CardDescription> cards = describe_cards();
+  const auto index = static_cast<size_t>(device.index);
+  std::string text = "\nmemory of a rank:";
+  for (const std::string& line : MemoryPlan(memory).lines(index < cards.size() ? static_cast<int64_t>(cards[index].free_bytes) - kCardReserveBytes : 0)) text += "\n  " + line;
+  return text;
+}
+
 void print_result(const RunResult& result) {
   nlohmann::ordered_json object = {{"code", result.code}, {"reason", result.reason}, {"step", result.step}, {"loss", result.loss}};
   for (const auto& [name, value] : result.scores) object["eval_" + name] = value;
@@ -98,16 +109,8 @@ void print_result(const RunResult& result) {
   print_line(object.dump());
 }
 
-}  // namespace
-
-BatchLimits limits_of(int64_t tokens, int64_t max_seq_length) {
-  // No sequence is shorter than [CLS] x [SEP]; a quarter of the tokens of a sequence is the most that masking rounds up to.
-  return {.tokens = tokens, .sequences = tokens / 2 + 1, .predictions = tokens / 4 + 1, .max_seq_length = max_seq_length};
-}
-
-int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t max_seq_length) { return std::max(std::min(flag, batch_tokens), max_seq_length); }
-
-int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session) {
+// memory: what is filled in before the device's memory is taken.
+int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session, MemoryPlanInputs& memory) {
   Communicator& comm = *session.comm;
   const DType compute = precision_on(session.backend->device(), flags.precision);
   const LossScaleOptions loss_scale = flags.loss_scale_options();
@@ -156,12 +159,23 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
     return products_of_training(session.backend->device().type, source.config, head_maker(job.task), compute, limits, first_slots(Dataset(job.data, "train"), loading, plan.total_steps));
   });
 
+  memory = {.config = source.config,
+            .make_head = head_maker(job.task),
+            .device = session.backend->device().type,
+            .compute = compute,
+            .optimizer = flags.optimizer_options(),
+            .reduction = flags.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
+            .ranks = comm.size(),
+            .slots = plan.slots,
+            .bucket_mib = flags.bucket_mib,
+            .micro_tokens = plan.micro_tokens,
+            .max_seq_length = dataset.longest()};
   ParameterArena arena;
   Model model(source.config, arena, head_maker(job.task));
   Trainer trainer(*session.backend, comm, model, arena, compute,
                   {.schedule = flags.schedule_options(plan.total_steps),
-                   .optimizer = flags.optimizer_options(),
-                   .reduction = flags.reduction == "exact" ? Reduction::kExact : Reduction::kFast,
+                   .optimizer = memory.optimizer,
+                   .reduction = memory.reduction,
                    .slots = plan.slots,
                    .bucket_mib = flags.bucket_mib,
                    .max_grad_norm = flags.max_grad_norm,
@@ -204,6 +218,25 @@ int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource sourc
   }
   if (comm.rank() == 0) print_result(result);
   return result.code;
+}
+
+}  // namespace
+
+BatchLimits limits_of(int64_t tokens, int64_t max_seq_length) {
+  // No sequence is shorter than [CLS] x [SEP]; a quarter of the tokens of a sequence is the most that masking rounds up to.
+  return {.tokens = tokens, .sequences = tokens / 2 + 1, .predictions = tokens / 4 + 1, .max_seq_length = max_seq_length};
+}
+
+int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t max_seq_length) { return std::max(std::min(flag, batch_tokens), max_seq_length); }
+
+int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session) {
+  MemoryPlanInputs memory;
+  try {
+    return train(flags, job, std::move(source), session, memory);
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kOutOfDeviceMemory || memory.micro_tokens == 0) throw;
+    throw Error(error.kind(), error.what() + advice(memory, session.backend->device()));
+  }
 }
 
 }  // namespace mpibert::apps

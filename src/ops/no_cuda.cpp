@@ -12,10 +12,6 @@ std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions&) {
 
 int cuda_device_count() { return 0; }
 
-size_t cuda_attention_saved_bytes(int64_t, int64_t, int64_t, int64_t) {
-  throw Error(ErrorKind::kDevice, "built without CUDA: this program does not know what a card would need; plan for the CPU (--device cpu)");
-}
-
 std::vector<CardDescription> describe_cards() { return {}; }
 
 std::string cuda_version() { return "not built in"; }

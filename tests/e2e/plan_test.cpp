@@ -58,8 +58,17 @@ TEST(Plan, TakesNoMemoryItself) {
   EXPECT_GT(number_in(run.out, "total_bytes"), 1e11);
 }
 
-TEST(Plan, ACardIsUnknownToABuildWithoutCuda) {
-  EXPECT_THAT(expect_code(69, {"plan", "--model", config(), "--device", "cuda"}).err, testing::HasSubstr("built without CUDA"));
+// Of cards that are not there, in any build: what is known of an H200 is its memory and its peak.
+TEST(Plan, KnownCardsArePlannedForAnywhere) {
+  const std::string large = (source_folder() / "launch/configs/models/large.json").string();
+  const std::vector<std::string> command = {"plan", "--model", large, "--device", "h200", "--precision", "bf16", "--ranks", "8", "--global-batch-size", "4096"};
+  const Finished found = expect_code(0, words(command, {"--json"}));
+  EXPECT_GT(number_in(found.out, "largest_micro_tokens"), 100'000);
+  EXPECT_NEAR(number_in(found.out, "expected_step_s"), number_in(found.out, "flops_per_step") / (8 * 0.4 * 989e12), 1e-9);
+  EXPECT_EQ(number_in(expect_code(0, words(command, {"--json", "--peak-tflops", "1978", "--utilization", "0.2"})).out, "expected_step_s"), number_in(found.out, "expected_step_s"));
+  EXPECT_THAT(expect_code(0, command).out, testing::AllOf(testing::HasSubstr("if each rank does 40 % of 989 TFLOP/s"), testing::HasSubstr("CUDA's own"), testing::HasSubstr("largest --micro-tokens that fits")));
+  EXPECT_GT(planned("total_bytes", {"--device", "h200", "--precision", "fp16"}), 0);
+  EXPECT_THAT(expect_code(2, {"plan", "--model", config(), "--precision", "fp16"}).err, testing::HasSubstr("fp16 is for cards"));
 }
 
 }  // namespace mpibert::test

@@ -153,6 +153,15 @@ TEST(EmulatedCard, IsDescribedAndPlannedFor) {
   EXPECT_GT(number_in(expect_code(0, plan, launch).out, "largest_micro_tokens"), 256);
 }
 
+// The card of the emulation has 4 GiB.
+TEST_F(EmulatedProgram, SaysWhatWouldFitWhereACardHasTooLittleMemory) {
+  const std::vector<std::string> words = command("run", "cuda", "fp32", 1, {"--global-batch-size", "65536", "--micro-tokens", "1000000", "--matmul-tuning", "off"});
+  const std::string text = expect_code(72, words, {.program = MPIBERT_EMULATED_PROGRAM}).err;
+  for (const char* part : {"cannot allocate", "on cuda:0", "memory of a rank:", "activations: ", "each rank, with ", "largest --micro-tokens that fits: "}) EXPECT_THAT(text, testing::HasSubstr(part));
+  const std::string fits = "largest --micro-tokens that fits: ";
+  EXPECT_GT(std::stoll(text.substr(text.find(fits) + fits.size())), 1000);
+}
+
 INSTANTIATE_TEST_SUITE_P(Precision, EmulatedTraining, testing::Values("fp32", "bf16", "fp16"), [](const auto& each) { return std::string(each.param); });
 
 // A run that begins above what fp16 holds: half of 2^22 over 8 labels is 2^18, and the largest number is below 2^16.

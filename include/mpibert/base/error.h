@@ -18,7 +18,8 @@ enum class ErrorKind : uint8_t {
   kPermission,       // the system refused access
   kCommunication,    // a collective failed or timed out: names the collective and the rank
   kDevice,           // a device or its library is not usable
-  kOutOfMemory,      // says how much was asked for
+  kOutOfMemory,      // of the host: says how much was asked for
+  kOutOfDeviceMemory,
   kDiverged,         // training cannot go on: do not restart
 };
 

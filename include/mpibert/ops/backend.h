@@ -40,7 +40,7 @@ class Backend {
   virtual Device device() const = 0;
 
   // Memory and order. Work is queued in order on one stream; the host never waits except where said.
-  virtual Buffer allocate(size_t bytes) = 0;                          // device memory, aligned to 256 bytes; kOutOfMemory says how much was asked
+  virtual Buffer allocate(size_t bytes) = 0;                          // device memory, aligned to 256 bytes; kOutOfMemory, kOutOfDeviceMemory say how much was asked
   virtual Buffer allocate_host(size_t bytes) = 0;                     // page-locked where that helps
   virtual size_t allocated_bytes() const = 0;                         // device memory in use now
   virtual void zero(const Tensor& t) = 0;

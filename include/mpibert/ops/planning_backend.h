@@ -11,7 +11,6 @@ namespace mpibert {
 // shapes and no numbers; transfers to it do nothing; operations and downloads throw std::logic_error.
 // With `on_product` operations do nothing, and it is told of every product: what a model multiplies is found by running it here. Only the shapes and types
 // of its operands mean something, and how their addresses are aligned.
-// Throws kDevice if this build does not know the type.
 std::unique_ptr<Backend> make_planning_backend(DeviceType type, std::function<void(const Matmul&)> on_product = {});
 
 }  // namespace mpibert

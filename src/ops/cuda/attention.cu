@@ -214,11 +214,6 @@ void with_shape(const Tensor& qkv, const F& f) {
 
 }  // namespace
 
-// The logarithms of the sums: [A, T] fp32, to base 2 on tensor cores.
-size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) {
-  return static_cast<size_t>(tokens * heads) * sizeof(float);
-}
-
 void attention_forward(const AttentionForward& op, const Context& context) {
   if (takes_tensor_cores(op.qkv)) return attention_forward_mma(op, context);
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {

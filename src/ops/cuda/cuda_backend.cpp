@@ -16,10 +16,6 @@ int cuda_device_count() {
   return cudaGetDeviceCount(&count) == cudaSuccess ? count : 0;
 }
 
-size_t cuda_attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) {
-  return cuda::attention_saved_bytes(tokens, heads, head_size, max_seq_length);
-}
-
 namespace cuda {
 namespace {
 
@@ -67,7 +63,7 @@ Buffer CudaBackend::allocate(size_t bytes) {
     cudaGetLastError();  // or the next check would find it again
     size_t free = 0, total = 0;
     MPIBERT_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    throw Error(ErrorKind::kOutOfMemory, str_cat("cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) on cuda:", index_, ": ", *in_use_ >> 20, " MiB are in use and ", free >> 20, " of its ",
+    throw Error(ErrorKind::kOutOfDeviceMemory, str_cat("cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) on cuda:", index_, ": ", *in_use_ >> 20, " MiB are in use and ", free >> 20, " of its ",
                                                  total >> 20, " MiB are free; lower the tokens of a batch or the model size"));
   }
   check_cuda(status, "cudaMalloc");
@@ -166,9 +162,7 @@ void CudaBackend::drop_capture() {
 
 void CudaBackend::launch(const Graph& graph) { MPIBERT_CUDA_CHECK(cudaGraphLaunch(dynamic_cast<const CudaGraph&>(graph).get(), stream_.get())); }
 
-size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const {
-  return cuda::attention_saved_bytes(tokens, heads, head_size, max_seq_length);
-}
+size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) const { return cuda_attention_saved_bytes(tokens, heads); }
 
 void CudaBackend::do_matmul(const Matmul& op) { matmul_.matmul(op); }
 void CudaBackend::do_activation_backward(const ActivationBackward& op) { cuda::activation_backward(op, context_); }

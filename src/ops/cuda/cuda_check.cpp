@@ -6,7 +6,7 @@ namespace mpibert::cuda {
 
 void check_cuda(cudaError_t status, const char* call) {
   if (status == cudaSuccess) return;
-  const ErrorKind kind = status == cudaErrorMemoryAllocation ? ErrorKind::kOutOfMemory : ErrorKind::kDevice;
+  const ErrorKind kind = status == cudaErrorMemoryAllocation ? ErrorKind::kOutOfDeviceMemory : ErrorKind::kDevice;
   throw Error(kind, str_cat("CUDA: ", cudaGetErrorString(status), " (", cudaGetErrorName(status), ") in ", call));
 }
 

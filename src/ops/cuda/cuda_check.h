@@ -5,7 +5,7 @@
 
 namespace mpibert::cuda {
 
-// Throw kDevice with the library's words, and kOutOfMemory where that is what it says.
+// Throw kDevice with the library's words, and kOutOfDeviceMemory where that is what it says.
 void check_cuda(cudaError_t status, const char* call);
 void check_cublas(cublasStatus_t status, const char* call);
 

@@ -20,7 +20,6 @@ void embedding_forward(const EmbeddingForward& op, const Context& context);
 void embedding_backward(const EmbeddingBackward& op, const Context& context);
 void layer_norm_forward(const LayerNormForward& op, const Context& context);
 void layer_norm_backward(const LayerNormBackward& op, const Context& context);
-size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length);
 void attention_forward(const AttentionForward& op, const Context& context);
 void attention_backward(const AttentionBackward& op, const Context& context);
 void dropout(const DropoutApply& op, const Context& context);
