@@ -5,6 +5,7 @@
 #include "apps/heads.h"
 #include "apps/model_inputs.h"
 #include "apps/task_data.h"
+#include "apps/task_flags.h"
 #include "apps/train.h"
 #include "mpibert/base/error.h"
 
@@ -14,7 +15,8 @@ namespace {
 
 struct Settings {
   SessionFlags session;
-  std::string task, data, model, split = "dev", precision = "fp32";
+  TaskFlags task;
+  std::string data, model, split = "dev", precision = "fp32";
   int64_t max_seq_length = 128, micro_tokens = 8192;
   MaskingOptions masking;
 };
@@ -28,8 +30,9 @@ bool is_masked(const Dataset& dataset) {
 int run(const Settings& settings) {
   Session session = settings.session.open();
   const DType compute = precision_on(session.backend->device(), settings.precision);
-  const Task task = make_task(settings.task);
+  Task task = settings.task.open();
   const ModelSource source = open_model_source(settings.model);
+  take_labels(task, source.config);
   const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
   const WorkFolder work(*session.comm);
   const std::filesystem::path data =
@@ -61,10 +64,11 @@ int run(const Settings& settings) {
 
 std::function<int()> declare_evaluate(Options& options) {
   auto s = std::make_shared<Settings>();
-  options.add({.name = "task", .target = &s->task, .help = "what to score", .choices = task_names(), .required = true});
-  options.add({.name = "data", .target = &s->data, .help = "folder of shards, or of raw files of the task", .required = true});
+  s->task.declare(options, "what to score");
+  s->task.declare_label_column(options);
+  options.add({.name = "data", .target = &s->data, .help = "folder of shards, or of raw files of the task, or one raw file", .required = true});
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)", .required = true});
-  options.add({.name = "split", .target = &s->split, .help = "which part of the data", .choices = {"train", "dev", "test"}});
+  options.add({.name = "split", .target = &s->split, .help = "which part of the data", .choices = {"train", "dev", "dev_mismatched", "test"}});
   options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
   options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "raw data: tokens of a sequence at most", .minimum = 5});
   options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time by a rank", .minimum = 16, .maximum = 1048576});

@@ -3,6 +3,7 @@
 #include "apps/declarations.h"
 #include "apps/model_inputs.h"
 #include "apps/task_data.h"
+#include "apps/task_flags.h"
 #include "apps/train.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/log.h"
@@ -13,13 +14,14 @@ namespace {
 
 struct Settings {
   TrainFlags train;
-  std::string task;
+  TaskFlags task;
+  std::string dev_data;
   int64_t max_seq_length = 128;
 };
 
 int run(Settings& settings, Options& options) {
   Session session = settings.train.session.open();
-  const Task task = make_task(settings.task);
+  Task task = settings.task.open();
   MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "--task pretraining is what mpibert pretrain trains");
   ModelSource source = open_model_source(settings.train.model);
   MPIBERT_CHECK(source.has_weights || std::filesystem::is_regular_file(settings.train.model), kNotFound, settings.train.model,
@@ -28,9 +30,16 @@ int run(Settings& settings, Options& options) {
   MPIBERT_CHECK(settings.max_seq_length <= source.config.max_position_embeddings, kInvalidArgument, "--max-seq-length is ", settings.max_seq_length,
                 ", but the model has positions for ", source.config.max_position_embeddings, " tokens");
   const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
+  const std::filesystem::path data = open_task_data({.task = task,
+                                                     .data = settings.train.data,
+                                                     .dev_data = settings.dev_data,
+                                                     .split = "",
+                                                     .max_seq_length = settings.max_seq_length,
+                                                     .work = std::filesystem::path(settings.train.output_dir) / "data"},
+                                                    tokenizer, *session.comm);
+  if (task.own) task.label_names = read_manifest(data).label_names;
   const TrainJob job{.task = task,
-                     .data = open_task_data({.task = task, .data = settings.train.data, .split = "", .max_seq_length = settings.max_seq_length, .work = std::filesystem::path(settings.train.output_dir) / "data"},
-                                            tokenizer, *session.comm),
+                     .data = data,
                      .cross_epochs = false,
                      .fresh_heads = {"classifier.", "bert.pooler."},
                      .masking = std::nullopt,
@@ -42,8 +51,11 @@ int run(Settings& settings, Options& options) {
 
 std::function<int()> declare_finetune(Options& options) {
   auto s = std::make_shared<Settings>();
-  options.add({.name = "task", .target = &s->task, .help = "what to learn", .choices = task_names(), .required = true});
+  s->task.declare(options, "what to learn");
+  s->task.declare_label_column(options);
+  s->task.declare_labels(options);
   s->train.declare(options);
+  options.add({.name = "dev-data", .target = &s->dev_data, .help = "file of raw data to score on, where --data is one file to train on"});
   options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "raw data: tokens of a sequence at most, [CLS] and [SEP] among them", .minimum = 5});
   return [s, &options] { return run(*s, options); };
 }

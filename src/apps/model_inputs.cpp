@@ -63,7 +63,7 @@ std::vector<std::string> label_names_of(const BertConfig& config) {
   return names;
 }
 
-void set_label_names(BertConfig& config, const std::vector<std::string>& names) {
+void set_label_names(BertConfig& config, const std::vector<std::string>& names, const std::string& problem_type) {
   nlohmann::ordered_json id2label = nlohmann::ordered_json::object(), label2id = nlohmann::ordered_json::object();
   for (size_t i = 0; i < names.size(); ++i) {
     id2label[std::to_string(i)] = names[i];
@@ -71,7 +71,7 @@ void set_label_names(BertConfig& config, const std::vector<std::string>& names) 
   }
   config.other["id2label"] = id2label.dump();
   config.other["label2id"] = label2id.dump();
-  config.other["problem_type"] = "\"single_label_classification\"";
+  config.other["problem_type"] = nlohmann::json(problem_type).dump();
 }
 
 void set_architecture(BertConfig& config, const std::string& name) {

@@ -7,8 +7,8 @@
 #include "apps/declarations.h"
 #include "apps/model_inputs.h"
 #include "apps/session.h"
+#include "apps/task_flags.h"
 #include "mpibert/base/error.h"
-#include "mpibert/tasks/task.h"
 
 namespace mpibert::apps {
 
@@ -17,6 +17,7 @@ namespace {
 struct Settings {
   SessionFlags session;
   TokenizerFlags tokenizer;
+  TaskFlags task;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
   std::string output, format = "auto", truncation = "longest-first", masking = "dynamic";
@@ -27,6 +28,7 @@ int run(Settings& settings) {
   const Session session = settings.session.open();
   const BertTokenizer tokenizer = settings.tokenizer.open();
   PrepareOptions& options = settings.prepare;
+  options.task = settings.task.open();
   options.output = settings.output;
   options.seed = static_cast<uint64_t>(settings.seed);
   options.format = corpus_format_from_name(settings.format);
@@ -36,7 +38,8 @@ int run(Settings& settings) {
   const auto add_input = [&](const char* split, const std::vector<std::string>& paths) {
     if (!paths.empty()) options.inputs.push_back({split, {paths.begin(), paths.end()}});
   };
-  add_input(options.task == "pretraining" ? "train" : "", settings.input);
+  const bool folder_of_splits = options.task.kind != TaskKind::kPretraining && !settings.input.empty() && std::filesystem::is_directory(settings.input.front());
+  add_input(folder_of_splits ? "" : "train", settings.input);
   add_input("dev", settings.dev_input);
 
   const auto start = std::chrono::steady_clock::now();
@@ -56,9 +59,11 @@ int run(Settings& settings) {
 std::function<int()> declare_prepare(Options& options) {
   auto s = std::make_shared<Settings>();
   PrepareOptions& p = s->prepare;
-  options.add({.name = "task", .target = &p.task, .help = "what the text is for", .choices = task_names(), .required = true});
-  options.add({.name = "input", .target = &s->input, .help = "pre-training: files and folders of text; a task: its folder, or one file", .required = true});
-  options.add({.name = "dev-input", .target = &s->dev_input, .help = "pre-training: files and folders of text to evaluate on"});
+  s->task.declare(options, "what the text is for");
+  s->task.declare_label_column(options);
+  s->task.declare_labels(options);
+  options.add({.name = "input", .target = &s->input, .help = "pre-training: files and folders of text; a task: its folder, or one file to train on", .required = true});
+  options.add({.name = "dev-input", .target = &s->dev_input, .help = "pre-training: files and folders of text to evaluate on; a task: one file"});
   s->tokenizer.declare(options);
   options.add({.name = "output", .target = &s->output, .help = "folder for the shards", .required = true});
   options.add({.name = "max-seq-length", .target = &p.max_seq_length, .help = "tokens of a sequence at most, [CLS] and [SEP] among them", .minimum = 5});

@@ -10,16 +10,33 @@ namespace mpibert::apps {
 
 namespace {
 
-void check_vocabulary(const Manifest& manifest, const BertTokenizer& tokenizer, const std::filesystem::path& data) {
+std::string list(const std::vector<std::string>& names) {
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
+void check_fits(const Manifest& manifest, const Task& task, const BertTokenizer& tokenizer, const std::filesystem::path& data) {
+  MPIBERT_CHECK(manifest.task == task.name, kInvalidArgument, data.string(), " was prepared for task ", manifest.task, ", not ", task.name);
+  MPIBERT_CHECK(task.label_names.empty() || task.label_names == manifest.label_names, kInvalidArgument, data.string(), " was prepared with the labels ", list(manifest.label_names),
+                "; expected ", list(task.label_names), ", in this order: prepare it again, or give the raw files");
   MPIBERT_CHECK(manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256(), kInvalidArgument, data.string(), " was prepared with another vocabulary (", manifest.vocabulary_size,
                 " tokens) than the model's (", tokenizer.vocabulary().size(), " tokens); prepare it with --model");
+}
+
+// In the record of a preparation.
+std::string option_of(const Manifest& manifest, const std::string& name) {
+  for (const auto& [key, value] : manifest.options)
+    if (key == name) return value;
+  return "";
 }
 
 // Says whether an earlier preparation can serve. The same answer on all ranks, because all read the same file.
 bool is_usable(const TaskDataRequest& request, const BertTokenizer& tokenizer) {
   if (!is_prepared(request.work)) return false;
   const Manifest manifest = read_manifest(request.work);
-  return manifest.task == request.task.name && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
+  const bool same_labels = request.task.label_names.empty() || request.task.label_names == manifest.label_names;
+  return manifest.task == request.task.name && same_labels && option_of(manifest, "columns") == columns_text(request.task) && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
 }
 
 }  // namespace
@@ -28,14 +45,18 @@ bool is_prepared(const std::filesystem::path& data) { return std::filesystem::ex
 
 std::filesystem::path open_task_data(const TaskDataRequest& request, const BertTokenizer& tokenizer, Communicator& comm) {
   if (is_prepared(request.data)) {
-    check_vocabulary(read_manifest(request.data), tokenizer, request.data);
+    MPIBERT_CHECK(request.dev_data.empty(), kUsage, request.data.string(), " is prepared and has its own dev split; --dev-data goes with a raw file for training");
+    check_fits(read_manifest(request.data), request.task, tokenizer, request.data);
     return request.data;
   }
   const bool usable = is_usable(request, tokenizer);
   comm.barrier("looking for prepared data");  // nobody writes there before all have looked
   if (usable) return request.work;
   RankExchange exchange(comm);
-  prepare({.task = request.task.name, .inputs = {{request.split, {request.data}}}, .output = request.work, .overwrite = true, .max_seq_length = request.max_seq_length}, tokenizer, exchange);
+  const std::string split = request.split.empty() && std::filesystem::is_regular_file(request.data) ? "train" : request.split;
+  std::vector<PrepareInput> inputs = {{split, {request.data}}};
+  if (!request.dev_data.empty()) inputs.push_back({"dev", {request.dev_data}});
+  prepare({.task = request.task, .inputs = inputs, .output = request.work, .overwrite = true, .max_seq_length = request.max_seq_length}, tokenizer, exchange);
   return request.work;
 }
 

@@ -201,7 +201,12 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   const RunIdentity identity = identity_of(job, published, dataset);
   Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking});
   TrainingRun::Evaluate evaluate;
-  if (has_split(manifest, "dev")) evaluate = [&] { return evaluator.evaluate(job.task, {job.data, "dev"}); };
+  if (has_split(manifest, "dev")) evaluate = [&] {
+    Scores scores = evaluator.evaluate(job.task, {job.data, "dev"});
+    if (has_split(manifest, "dev_mismatched"))  // MNLI's, with GLUE's names
+      for (auto& [name, value] : evaluator.evaluate(job.task, {job.data, "dev_mismatched"})) scores.emplace_back(name + "_mm", value);
+    return scores;
+  };
   log_info(job.task.name, ": ", dataset.size(), " samples, ", arena.size(), " parameters, ", comm.size(), " ranks, ", plan.slots, " slots, ", plan.total_steps, " steps of ",
            flags.global_batch_size, " sequences");
   const SlotRange mine = slots_of_rank(plan.slots, comm.size(), comm.rank());

@@ -161,8 +161,7 @@ Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, 
   PreparePlan plan;
   together(exchange, [&] {
     check_options(options);
-    const Task task = make_task(options.task);
-    plan = task.kind == TaskKind::kPretraining ? plan_pretraining(options, tokenizer) : plan_sentences(options, tokenizer, task);
+    plan = options.task.kind == TaskKind::kPretraining ? plan_pretraining(options, tokenizer) : plan_sentences(options, tokenizer);
   });
   together(exchange, [&] {
     if (exchange.rank() == 0) make_output(options);
@@ -170,14 +169,13 @@ Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, 
 
   json made;
   together(exchange, [&] { made = make_own_units(plan, exchange); });
-  const Task task = make_task(options.task);
-  Manifest manifest{.task = task.name,
+  Manifest manifest{.task = options.task.name,
                     .seed = options.seed,
                     .max_seq_length = options.max_seq_length,
                     .vocabulary_size = tokenizer.vocabulary().size(),
                     .vocabulary_sha256 = tokenizer.vocabulary().sha256(),
                     .do_lower_case = tokenizer.options().do_lower_case,
-                    .label_names = task.label_names,
+                    .label_names = plan.label_names,
                     .options = plan.options,
                     .splits = plan.splits};
   collect_shards(plan, exchange.all_gather(made.dump()), manifest.splits);

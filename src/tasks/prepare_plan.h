@@ -15,13 +15,14 @@ namespace mpibert {
 struct PreparePlan {
   std::vector<SplitEntry> splits;  // without shards
   std::vector<int64_t> units;      // of each split
+  std::vector<std::string> label_names;  // of a classification
   std::vector<std::pair<std::string, std::string>> options;  // for the manifest
   // Writes the shards of one unit: a function of (input, options, unit).
   std::function<std::vector<ShardEntry>(size_t split, int64_t unit)> make;
 };
 
 PreparePlan plan_pretraining(const PrepareOptions& options, const BertTokenizer& tokenizer);
-PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer, const Task& task);
+PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer);
 
 // The shards of one unit, each of at most shard_samples samples.
 class UnitWriter {

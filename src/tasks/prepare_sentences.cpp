@@ -30,6 +30,12 @@ std::vector<NamedSplit> splits_of(const PrepareOptions& options, const Task& tas
   return splits;
 }
 
+std::vector<std::string> labels_in_training(const Task& task, const std::vector<NamedSplit>& splits) {
+  for (const NamedSplit& split : splits)
+    if (split.name == "train") return find_labels(task, split.path, split.name);
+  throw Error(ErrorKind::kUsage, str_cat("task ", task.name, " finds its labels in the training split, and there is none; say which labels there are: --labels a,b,c"));
+}
+
 Sample encode(const Example& example, const PrepareOptions& options, const BertTokenizer& tokenizer) {
   const std::optional<std::string_view> second = example.text_b ? std::optional<std::string_view>(*example.text_b) : std::nullopt;
   Encoding encoding = tokenizer.encode(example.text_a, second, options.max_seq_length, options.truncation);
@@ -52,16 +58,20 @@ const char* name_of(Truncation truncation) {
 
 }  // namespace
 
-PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer, const Task& task) {
+PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer) {
   PreparePlan plan;
   auto raw = std::make_shared<std::vector<RawSplit>>();
-  for (const NamedSplit& split : splits_of(options, task)) {
+  Task task = options.task;
+  const std::vector<NamedSplit> splits = splits_of(options, task);
+  if (task.kind == TaskKind::kClassification && task.label_names.empty()) task.label_names = labels_in_training(task, splits);
+  plan.label_names = task.label_names;
+  for (const NamedSplit& split : splits) {
     raw->push_back(read_raw_split(task, split.path, split.name));
     const RawSplit& read = raw->back();
     plan.splits.push_back({.name = split.name, .labels = labels_of(task, read.labelled), .dropped = read.dropped, .shards = {}});
     plan.units.push_back((static_cast<int64_t>(read.examples.size()) + options.shard_samples - 1) / options.shard_samples);
   }
-  plan.options = {{"shard_samples", std::to_string(options.shard_samples)}, {"truncation", name_of(options.truncation)}};
+  plan.options = {{"columns", columns_text(task)}, {"shard_samples", std::to_string(options.shard_samples)}, {"truncation", name_of(options.truncation)}};
   plan.make = [&options, &tokenizer, raw, splits = plan.splits](size_t split, int64_t unit) {
     const std::vector<Example>& examples = (*raw)[split].examples;
     const int64_t begin = unit * options.shard_samples, end = std::min(begin + options.shard_samples, static_cast<int64_t>(examples.size()));

@@ -1,6 +1,7 @@
 #include "mpibert/train/evaluator.h"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstring>
 
@@ -20,6 +21,15 @@ double mean_cross_entropy(std::span<const Prediction> predictions, std::span<con
     double total = 0;
     for (const float value : values) total += std::exp(static_cast<double>(value) - largest);
     sum += std::log(total) + largest - static_cast<double>(values[static_cast<size_t>(labels[i])]);
+  }
+  return sum / static_cast<double>(std::max<size_t>(1, predictions.size()));
+}
+
+double mean_squared_error(std::span<const Prediction> predictions, std::span<const int32_t> labels) {
+  double sum = 0;
+  for (size_t i = 0; i < predictions.size(); ++i) {
+    const double error = static_cast<double>(predictions[i].values[0]) - static_cast<double>(std::bit_cast<float>(labels[i]));
+    sum += error * error;
   }
   return sum / static_cast<double>(std::max<size_t>(1, predictions.size()));
 }
@@ -78,10 +88,10 @@ std::vector<Prediction> Evaluator::predict(const DataSplit& split, int64_t begin
 }
 
 Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
-  return task.kind == TaskKind::kPretraining ? evaluate_pretraining(split) : evaluate_classification(task, split);
+  return task.kind == TaskKind::kPretraining ? evaluate_pretraining(split) : evaluate_sentences(task, split);
 }
 
-Scores Evaluator::evaluate_classification(const Task& task, const DataSplit& split) {
+Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
   const Dataset dataset(split.folder, split.name);
   MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
   const auto [begin, end] = evaluation_range(dataset.size(), comm_.rank(), comm_.size());
@@ -92,11 +102,11 @@ Scores Evaluator::evaluate_classification(const Task& task, const DataSplit& spl
   Scores scores;
   if (comm_.rank() == 0) {
     std::vector<Prediction> predictions;
-    const size_t classes = task.label_names.size();
+    const auto outputs = static_cast<size_t>(task.outputs());
     for (const auto& part : parts) {
-      for (size_t at = 0; at + classes * sizeof(float) <= part.size(); at += classes * sizeof(float)) {
-        std::vector<float> values(classes);
-        std::memcpy(values.data(), part.data() + at, classes * sizeof(float));
+      for (size_t at = 0; at + outputs * sizeof(float) <= part.size(); at += outputs * sizeof(float)) {
+        std::vector<float> values(outputs);
+        std::memcpy(values.data(), part.data() + at, outputs * sizeof(float));
         predictions.push_back({static_cast<int64_t>(predictions.size()), std::move(values)});
       }
     }
@@ -105,7 +115,7 @@ Scores Evaluator::evaluate_classification(const Task& task, const DataSplit& spl
     std::vector<int32_t> labels;
     for (const Sample& sample : dataset.read(ids)) labels.push_back(sample.label("labels").at(0));
     scores = score(task, predictions, labels);
-    scores.insert(scores.begin(), {"loss", mean_cross_entropy(predictions, labels)});
+    scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels) : mean_cross_entropy(predictions, labels)});
   } else {
     scores.emplace_back("loss", 0);
     for (const std::string& metric : task.metrics) scores.emplace_back(metric, 0);

@@ -216,7 +216,7 @@ void TrainingRun::save(Trainer& trainer, const RunIdentity& identity, Last& last
   if (last.evaluated_step == trainer.steps()) {
     for (const auto& [name, value] : last.scores) {
       snapshot.state.metrics[name] = value;
-      if (name == options_.metric) snapshot.score = name == "loss" ? -value : value;
+      if (name == options_.metric && std::isfinite(value)) snapshot.score = name == "loss" ? -value : value;  // a correlation of constant predictions is NaN
     }
   }
   directory_->writer.save(std::move(snapshot));

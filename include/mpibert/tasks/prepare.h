@@ -8,6 +8,7 @@
 #include "mpibert/data/corpus.h"
 #include "mpibert/data/dataset.h"
 #include "mpibert/data/masking.h"
+#include "mpibert/tasks/task.h"
 #include "mpibert/text/tokenizer.h"
 
 namespace mpibert {
@@ -34,7 +35,7 @@ struct PrepareInput {
 };
 
 struct PrepareOptions {
-  std::string task = "pretraining";
+  Task task = make_task("pretraining");  // labels of a task of the user's own may be left to be found in the training split
   std::vector<PrepareInput> inputs{};
   std::filesystem::path output{};      // a folder; made if it is not there
   bool overwrite = false;              // replace a data set that is there

@@ -32,7 +32,7 @@ class Evaluator {
   Evaluator(Backend& backend, Communicator& comm, Model& model, EvaluatorOptions options);
 
   // Collective. Every sample once, dealt to the ranks in contiguous ranges; all ranks get the scores.
-  //   classification: {"loss", mean cross-entropy} and the task's metrics, computed on rank 0 from the logits of all samples
+  //   sentence tasks: {"loss", mean cross-entropy, or mean squared error of a regression} and the task's metrics, computed on rank 0 from all logits
   //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term
   Scores evaluate(const Task& task, const DataSplit& split);
 
@@ -40,7 +40,7 @@ class Evaluator {
   std::vector<Prediction> predict(const DataSplit& split, int64_t begin, int64_t end);
 
  private:
-  Scores evaluate_classification(const Task& task, const DataSplit& split);
+  Scores evaluate_sentences(const Task& task, const DataSplit& split);
   Scores evaluate_pretraining(const DataSplit& split);
   EvaluationLoader loader(Dataset dataset, int64_t begin, int64_t end) const;
   Scores shared(const Scores& scores);

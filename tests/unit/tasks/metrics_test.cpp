@@ -55,7 +55,7 @@ TEST(Score, WantsEverySampleOnce) {
 TEST(MakeTask, ListsTheNames) {
   EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "mrpc", "sst2", "snli"}));
   for (const std::string& name : task_names()) EXPECT_EQ(make_task(name).name, name);
-  expect_contains(error_of(ErrorKind::kUsage, [] { make_task("cola"); }), {"'cola'", "pretraining, mrpc, sst2, snli"});
+  expect_contains(error_of(ErrorKind::kUsage, [] { make_task("colas"); }), {"'colas'", "pretraining, cola, sst2, mrpc"});
   EXPECT_EQ(make_task("snli").label_names, (std::vector<std::string>{"entailment", "neutral", "contradiction"}));
 }
 

@@ -113,7 +113,7 @@ class PrepareTest : public testing::Test {
             .output = folder_ / output, .max_seq_length = 32, .shard_samples = 50, .block_bytes = 4000};
   }
   PrepareOptions sentences(const std::string& output) const {
-    return {.task = "mrpc", .inputs = {{.split = "train", .paths = {folder_ / "mrpc.tsv"}}}, .output = folder_ / output, .max_seq_length = 16, .shard_samples = 2};
+    return {.task = make_task("mrpc"), .inputs = {{.split = "train", .paths = {folder_ / "mrpc.tsv"}}}, .output = folder_ / output, .max_seq_length = 16, .shard_samples = 2};
   }
   TemporaryFolder folder_;
   BertTokenizer tokenizer_ = small_tokenizer();
@@ -231,7 +231,10 @@ TEST_F(PrepareTest, SaysWhatIsWrongWithItsOptions) {
     change(options);
     return error_of(kind, [&] { prepare(options, tokenizer_, alone); });
   };
-  expect_contains(refused(ErrorKind::kUsage, [](PrepareOptions& o) { o.task = "cola"; }), {"'cola'"});
+  expect_contains(refused(ErrorKind::kUsage, [](PrepareOptions& o) {
+                    o.task = make_task("classification");
+                    o.inputs[0].split = "dev";
+                  }), {"training split", "--labels"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs[0].split = ""; }), {"mrpc.tsv", "name the split"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs.push_back(o.inputs[0]); }), {"'train' is given twice"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs.clear(); }), {"no input"});

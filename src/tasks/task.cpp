@@ -1,0 +1,29 @@
+#include "mpibert/tasks/task.h"
+
+#include "mpibert/base/error.h"
+#include "mpibert/data/corpus.h"
+#include "tasks/task_table.h"
+
+namespace mpibert {
+
+std::vector<std::string> task_names() {
+  std::vector<std::string> names;
+  for (const Task& task : task_table()) names.push_back(task.name);
+  return names;
+}
+
+Task make_task(std::string_view name) {
+  for (const Task& task : task_table())
+    if (task.name == name) return task;
+  std::string names;
+  for (const std::string& known : task_names()) names += (names.empty() ? "" : ", ") + known;
+  throw Error(ErrorKind::kUsage, str_cat("unknown task '", name, "'; there are ", names));
+}
+
+Schema labels_of(const Task& task, bool labelled) {
+  if (!labelled) return {};
+  if (task.kind == TaskKind::kPretraining) return sentence_pair_labels();
+  return {{.name = "labels", .dtype = task.kind == TaskKind::kRegression ? DType::kFloat32 : DType::kInt32, .per = Per::kSequence}};
+}
+
+}  // namespace mpibert
