@@ -1,5 +1,7 @@
 #include "mpibert/tasks/metrics.h"
 
+#include <bit>
+#include <cmath>
 #include <vector>
 
 #include "mpibert/tasks/task.h"
@@ -52,8 +54,30 @@ TEST(Score, WantsEverySampleOnce) {
   expect_contains(refused({{0, {1, 2}}, {1, {1, 2, 3}}}), {"3 logits, expected 2"});
 }
 
+TEST(Score, OfARegressionIsOfItsNumbersAndConstantOnesHaveNoCorrelation) {
+  const Task task = make_task("stsb");
+  const auto label = [](float value) { return std::bit_cast<int32_t>(value); };
+  const std::vector<int32_t> labels = {label(1), label(2), label(4)};
+  const Scores scores = score(task, std::vector<Prediction>{{2, {8}}, {0, {2}}, {1, {4}}}, labels);
+  ASSERT_EQ(scores.size(), 3u);
+  EXPECT_EQ(scores[0].first, "pearson");
+  EXPECT_NEAR(scores[0].second, 1, 1e-15);
+  EXPECT_NEAR(scores[1].second, 1, 1e-15);
+  const Scores other = score(task, std::vector<Prediction>{{0, {1}}, {1, {9}}, {2, {8}}}, labels);
+  EXPECT_NEAR(other[1].second, 0.5, 1e-15);
+  EXPECT_DOUBLE_EQ(other[2].second, (other[0].second + other[1].second) / 2);
+  for (const auto& [name, value] : score(task, std::vector<Prediction>{{0, {3}}, {1, {3}}, {2, {3}}}, labels)) EXPECT_TRUE(std::isnan(value)) << name;
+}
+
+TEST(Submission, IsWhatGlueTakes) {
+  EXPECT_EQ(submission_text(make_task("cola"), std::vector<Prediction>{{1, {0, 1}}, {0, {1, 0}}}), "index\tprediction\n0\t0\n1\t1\n");
+  EXPECT_EQ(submission_text(make_task("rte"), std::vector<Prediction>{{0, {0, 1}}, {1, {1, 0}}}), "index\tprediction\n0\tnot_entailment\n1\tentailment\n");
+  EXPECT_EQ(submission_text(make_task("stsb"), std::vector<Prediction>{{0, {2.34567f}}, {1, {5.2f}}, {2, {-0.1f}}}), "index\tprediction\n0\t2.346\n1\t5.000\n2\t0.000\n");
+}
+
 TEST(MakeTask, ListsTheNames) {
-  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "mrpc", "sst2", "snli"}));
+  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "snli", "sick", "sick-relatedness", "classification",
+                                                   "pair-classification", "regression"}));
   for (const std::string& name : task_names()) EXPECT_EQ(make_task(name).name, name);
   expect_contains(error_of(ErrorKind::kUsage, [] { make_task("colas"); }), {"'colas'", "pretraining, cola, sst2, mrpc"});
   EXPECT_EQ(make_task("snli").label_names, (std::vector<std::string>{"entailment", "neutral", "contradiction"}));

@@ -1,5 +1,7 @@
 #include <zlib.h>
 
+#include <bit>
+
 #include "mpibert/tasks/task.h"
 #include "tests/unit/data/data_support.h"
 
@@ -83,7 +85,10 @@ TEST(RawSplit, ErrorsNameFileAndLine) {
   expect_contains(corrupt("snli", kSnliHeader + "maybe\tx\ty\tA\tB\t\n"), {"raw:2: label 'maybe'", "'contradiction', '-'"});
   expect_contains(corrupt("snli", "{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \n"), {"raw:2: "});
   expect_contains(corrupt("snli", "{\"gold_label\": \"neutral\", \"sentence1\": \"A\"}\n"), {"raw:1: ", "sentence2"});
-  expect_contains(corrupt("snli", "{\"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n"), {"raw:2: has a label"});
+  expect_contains(corrupt("snli", "{\"sentence1\": \"A\", \"sentence2\": \"B\", \"label\": 1}\n"), {"raw:1: ", "no member 'gold_label'"});
+  expect_contains(corrupt("snli", "{\"gold_label\": null, \"sentence1\": \"A\", \"sentence2\": \"B\"}\n"), {"raw:1: ", "'gold_label' is null"});
+  write_text(folder / "raw", "{\"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n");
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read("snli", folder / "raw", "test"); }), {"raw:2: has a label"});
   expect_contains(corrupt("sst2", "sentence\tlabel\n"), {"no example"});
   expect_contains(corrupt("sst2", ""), {"is empty"});
 }
@@ -91,7 +96,7 @@ TEST(RawSplit, ErrorsNameFileAndLine) {
 TEST(RawSplit, SaysWhichFilesItLookedFor) {
   TemporaryFolder folder;
   expect_contains(error_of(ErrorKind::kNotFound, [&] { read("snli", folder.path(), "dev"); }), {"'dev'", "snli_1.0_dev.jsonl", ".gz"});
-  expect_contains(error_of(ErrorKind::kNotFound, [&] { find_raw_splits(make_task("mrpc"), folder.path()); }), {"mrpc", "{train,dev,test}.tsv"});
+  expect_contains(error_of(ErrorKind::kNotFound, [&] { find_raw_splits(make_task("mrpc"), folder.path()); }), {"mrpc", "train.tsv, dev.tsv, test.tsv"});
   expect_contains(error_of(ErrorKind::kNotFound, [&] { read("mrpc", folder / "absent"); }), {"absent"});
 }
 
@@ -127,6 +132,12 @@ TEST(RawSplit, CountsThePublishedSets) {
   const RawSplit original = read("snli", *data / "snli/snli_1.0_dev.original_rows.jsonl.gz", "dev");
   EXPECT_EQ(original.examples.size(), 2527u);
   EXPECT_EQ(original.dropped, 39);
+  expect_counts("sick", *data / "snli", "train", {1299, 2536, 665});
+  expect_counts("sick", *data / "snli", "dev", {144, 282, 74});
+  expect_counts("sick", *data / "snli", "test", {1414, 2793, 720});
+  const RawSplit relatedness = read("sick-relatedness", *data / "snli", "train");
+  ASSERT_EQ(relatedness.examples.size(), 4500u);
+  EXPECT_EQ(relatedness.examples[0].label, std::bit_cast<int32_t>(4.5f));
 }
 
 }  // namespace mpibert
