@@ -95,8 +95,8 @@ RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view
   const size_t label_field = task.pair ? 2 : 1;
   RawSplit result;
   std::vector<std::optional<std::string>> fields;
-  // Rows of an unlabelled file are counted by whoever scores the predictions, so none may be left out.
-  int64_t* const ragged = task.files.drop_ragged && !split.starts_with("test") ? &result.dropped : nullptr;
+  // Where labels are not read, predictions are counted by rows, so none may be left out.
+  int64_t* const ragged = task.files.drop_ragged && !task.files.label.empty() && !split.starts_with("test") ? &result.dropped : nullptr;
   for (bool first = true; rows.next(fields, ragged); first = false) {
     const std::optional<std::string> label = label_field < fields.size() ? fields[label_field] : std::nullopt;
     if (first) result.labelled = label.has_value();
