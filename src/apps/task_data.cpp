@@ -36,7 +36,8 @@ bool is_usable(const TaskDataRequest& request, const BertTokenizer& tokenizer) {
   if (!is_prepared(request.work)) return false;
   const Manifest manifest = read_manifest(request.work);
   const bool same_labels = request.task.label_names.empty() || request.task.label_names == manifest.label_names;
-  return manifest.task == request.task.name && same_labels && option_of(manifest, "columns") == columns_text(request.task) && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
+  const bool same_columns = option_of(manifest, "columns") == columns_text(request.task);
+  return manifest.task == request.task.name && same_labels && same_columns && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
 }
 
 }  // namespace

@@ -41,8 +41,8 @@ void TaskFlags::declare_labels(Options& options) {
 
 Task TaskFlags::open() const {
   Task opened = make_task(task);
-  MPIBERT_CHECK(opened.own || (text_column.empty() && second_text_column.empty() && label_column.empty() && labels.empty()), kUsage, "--text-column, --second-text-column, --label-column and --labels go with --task classification, pair-classification and regression; task ",
-                task, " has its own");
+  MPIBERT_CHECK(opened.own || (text_column.empty() && second_text_column.empty() && label_column.empty() && labels.empty()), kUsage,
+                "--text-column, --second-text-column, --label-column and --labels go with --task classification, pair-classification and regression; task ", task, " has its own");
   const bool regression = opened.kind == TaskKind::kRegression;
   MPIBERT_CHECK(second_text_column.empty() || opened.pair || regression, kUsage, "--second-text-column goes with --task pair-classification or regression, not ", task);
   MPIBERT_CHECK(labels.empty() || !regression, kUsage, "--labels are classes; --task regression learns numbers, leave them out");
@@ -55,8 +55,8 @@ Task TaskFlags::open() const {
   if (labels.empty()) return opened;
   opened.label_names = split_at_commas(labels);
   const std::set<std::string> different(opened.label_names.begin(), opened.label_names.end());
-  MPIBERT_CHECK(different.size() == opened.label_names.size() && different.size() >= 2 && !different.contains(""), kUsage, "--labels needs at least two labels, all different and none empty, found ", different.size(), " of ",
-                opened.label_names.size());
+  MPIBERT_CHECK(different.size() == opened.label_names.size() && different.size() >= 2 && !different.contains(""), kUsage,
+                "--labels needs at least two labels, all different and none empty, found ", different.size(), " of ", opened.label_names.size());
   return opened;
 }
 
@@ -69,8 +69,8 @@ void take_labels(Task& task, const BertConfig& config) {
     return;
   }
   if (names == task.label_names || !std::is_permutation(names.begin(), names.end(), task.label_names.begin(), task.label_names.end())) return;
-  MPIBERT_CHECK(std::find(task.metrics.begin(), task.metrics.end(), "f1") == task.metrics.end(), kInvalidArgument, "the model's labels are in another order than those of task ", task.name,
-                ", whose F1 counts label 1, '", task.label_names[1], "'; found '", names[1], "' there: change id2label and the rows of the classifier");
+  MPIBERT_CHECK(std::find(task.metrics.begin(), task.metrics.end(), "f1") == task.metrics.end(), kInvalidArgument,
+                "the model's labels are in another order than those of task ", task.name, ", whose F1 counts label 1, '", task.label_names[1], "'; found '", names[1], "' there: change id2label and the rows of the classifier");
   std::vector<std::string> raw;
   for (const std::string& name : names) {
     const auto place = std::find(task.label_names.begin(), task.label_names.end(), name) - task.label_names.begin();

@@ -73,7 +73,8 @@ void RowReader::find_columns(const std::vector<std::string>& names) {
       places_.emplace_back(place);
       continue;
     }
-    MPIBERT_CHECK(column.may_be_missing, kCorrupt, where(), ": ", by_number ? str_cat("no column ", column.name, "; the first row has ", width_) : missing("the header has no column", column.name, header));
+    MPIBERT_CHECK(column.may_be_missing, kCorrupt, where(), ": ",
+                  by_number ? str_cat("no column ", column.name, "; the first row has ", width_) : missing("the header has no column", column.name, header));
     places_.emplace_back(std::nullopt);
   }
 }

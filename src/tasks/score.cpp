@@ -17,7 +17,8 @@ std::vector<std::span<const float>> in_order(const Task& task, std::span<const P
   std::vector<std::span<const float>> values(predictions.size());
   for (const Prediction& p : predictions) {
     MPIBERT_CHECK(p.sample >= 0 && p.sample < samples, kInvalidArgument, "task ", task.name, ": a prediction of sample ", p.sample, " of ", samples);
-    MPIBERT_CHECK(static_cast<int64_t>(p.values.size()) == task.outputs(), kInvalidArgument, "task ", task.name, ": sample ", p.sample, " has ", p.values.size(), " logits, expected ", task.outputs());
+    MPIBERT_CHECK(static_cast<int64_t>(p.values.size()) == task.outputs(), kInvalidArgument, "task ", task.name, ": sample ",
+                  p.sample, " has ", p.values.size(), " logits, expected ", task.outputs());
     std::span<const float>& place = values[static_cast<size_t>(p.sample)];
     MPIBERT_CHECK(place.empty(), kInvalidArgument, "task ", task.name, ": sample ", p.sample, " is predicted twice");
     place = p.values;
