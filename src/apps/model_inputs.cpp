@@ -5,6 +5,7 @@
 #include "mpibert/base/error.h"
 #include "mpibert/base/log.h"
 #include "mpibert/interop/model_folder.h"
+#include "mpibert/interop/weights_reader.h"
 #include "mpibert/train/checkpoint.h"
 
 namespace mpibert::apps {
@@ -31,8 +32,7 @@ ModelSource open_model_source(const std::filesystem::path& path) {
   }
   source.folder = resolve_model_path(path);
   source.config = read_config(source.folder / "config.json");
-  for (const char* name : {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"})
-    source.has_weights |= std::filesystem::exists(source.folder / name);
+  source.has_weights = find_weights(source.folder).has_value();
   return source;
 }
 

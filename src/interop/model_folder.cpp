@@ -6,6 +6,9 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
+#include "mpibert/interop/pytorch.h"
+#include "mpibert/interop/safetensors.h"
+#include "mpibert/interop/weights_reader.h"
 
 namespace mpibert {
 
@@ -51,7 +54,7 @@ std::string listed(const std::vector<std::string>& names) {
 // One call of load_weights: what the folder has, what is wanted, and what becomes of each name.
 class Match {
  public:
-  Match(const SafetensorsReader& reader, const std::filesystem::path& folder, std::span<const WantedTensor> wanted,
+  Match(const WeightsReader& reader, const std::filesystem::path& folder, std::span<const WantedTensor> wanted,
         std::span<const std::string> prefixes, bool replace_head)
       : reader_(reader), folder_(folder.string()), wanted_(wanted), prefixes_(prefixes), replace_head_(replace_head) {
     for (const WantedTensor& tensor : wanted_) {
@@ -143,7 +146,7 @@ class Match {
     }
   }
 
-  const SafetensorsReader& reader_;
+  const WeightsReader& reader_;
   std::string folder_;
   std::span<const WantedTensor> wanted_;
   std::span<const std::string> prefixes_;
@@ -183,23 +186,28 @@ std::string LoadReport::text() const {
 
 LoadReport load_weights(const std::filesystem::path& folder, std::span<const WantedTensor> wanted, std::span<const std::string> head_prefixes,
                         const TensorSink& sink, bool replace_head) {
-  const SafetensorsReader reader(folder);
+  const WeightsReader reader(folder);
   Match match(reader, folder, wanted, head_prefixes, replace_head);
   const LoadReport report = match.check();
   match.deliver(sink);
   return report;
 }
 
-void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files) {
+void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files,
+                       WeightsFormat format) {
   for (const auto& [name, text] : text_files) {
-    MPIBERT_CHECK(!name.empty() && name != "." && name != ".." && name != "model.safetensors" && name.find_first_of(std::string("/\0", 2)) == std::string::npos,
+    MPIBERT_CHECK(!name.empty() && name != "." && name != ".." && name != "model.safetensors" && name != "pytorch_model.bin" && name.find_first_of(std::string("/\0", 2)) == std::string::npos,
                   kInvalidArgument, "\"", name, "\" cannot be the name of a text file in a model folder");
   }
   std::error_code code;
   std::filesystem::create_directories(folder, code);
   MPIBERT_CHECK(!code, kBusy, "cannot make the folder ", folder.string(), ": ", code.message());
   for (const auto& [name, text] : text_files) write_file_atomically(folder / name, text);
-  write_safetensors(folder / "model.safetensors", tensors);
+  if (format == WeightsFormat::kSafetensors) {
+    write_safetensors(folder / "model.safetensors", tensors);
+  } else {
+    write_pytorch(folder / "pytorch_model.bin", tensors);
+  }
 }
 
 }  // namespace mpibert

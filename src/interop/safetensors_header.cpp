@@ -5,7 +5,9 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "interop/tensor_shape.h"
 #include "mpibert/base/error.h"
+#include "mpibert/interop/safetensors.h"
 
 namespace mpibert {
 
@@ -137,27 +139,11 @@ class HeaderReader {
     TensorInfo& tensor = header_.tensors.back();
     MPIBERT_CHECK(seen_ == 7, kCorrupt, place(), "dtype, shape or data_offsets is missing");
     MPIBERT_CHECK(offsets_.size() == 2, kCorrupt, place(), "data_offsets has ", offsets_.size(), " numbers, not 2");
-    // Zero dimensions count as one here, so that no order of multiplying can overflow later.
-    uint64_t largest = bytes_of(tensor.dtype);
-    bool empty = false, overflow = false;
-    for (const int64_t dim : dims_) {
-      empty |= dim == 0;
-      overflow |= __builtin_mul_overflow(largest, static_cast<uint64_t>(std::max<int64_t>(dim, 1)), &largest);
-    }
-    MPIBERT_CHECK(!overflow && largest <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), kCorrupt, place(), "shape is too large for any file");
-    switch (dims_.size()) {
-      case 0: tensor.shape = Shape(); break;
-      case 1: tensor.shape = {dims_[0]}; break;
-      case 2: tensor.shape = {dims_[0], dims_[1]}; break;
-      case 3: tensor.shape = {dims_[0], dims_[1], dims_[2]}; break;
-      case 4: tensor.shape = {dims_[0], dims_[1], dims_[2], dims_[3]}; break;
-      default: tensor.shape = {dims_[0], dims_[1], dims_[2], dims_[3], dims_[4]}; break;
-    }
+    tensor.shape = checked_shape(dims_, tensor.dtype, place());
     tensor.begin = offsets_[0];
-    tensor.end = offsets_[1];
-    const uint64_t expected = empty ? 0 : largest;
-    MPIBERT_CHECK(tensor.begin <= tensor.end && tensor.end - tensor.begin == expected, kCorrupt, place(), safetensors_dtype(tensor.dtype), " ",
-                  tensor.shape.text(), " takes ", expected, " bytes, but data_offsets are [", tensor.begin, ", ", tensor.end, "]");
+    const uint64_t expected = tensor.bytes();
+    MPIBERT_CHECK(offsets_[0] <= offsets_[1] && offsets_[1] - offsets_[0] == expected, kCorrupt, place(), safetensors_dtype(tensor.dtype), " ",
+                  tensor.shape.text(), " takes ", expected, " bytes, but data_offsets are [", offsets_[0], ", ", offsets_[1], "]");
   }
 
   const std::string& file_;
@@ -172,12 +158,12 @@ class HeaderReader {
 
 // Sorted by place, each tensor begins where the one before it ends, and the last ends with the file.
 void check_cover(std::vector<TensorInfo>& tensors, uint64_t data_size, const std::string& file) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return std::pair(a.begin, a.bytes()) < std::pair(b.begin, b.bytes()); });
   uint64_t covered = 0;
   for (const TensorInfo& tensor : tensors) {
     MPIBERT_CHECK(tensor.begin == covered, kCorrupt, file, ": tensor \"", tensor.name, "\": begins at byte ", tensor.begin, " of the data, expected ",
                   covered, ": tensors ", tensor.begin < covered ? "overlap" : "leave a gap");
-    covered = tensor.end;
+    covered = tensor.begin + tensor.bytes();
   }
   MPIBERT_CHECK(covered == data_size, kCorrupt, file, ": the tensors end at byte ", covered, " of the data, but the file has ", data_size,
                 covered > data_size ? "; it is truncated" : "; it has a tail that belongs to no tensor");
@@ -203,9 +189,20 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
     TensorInfo& tensor = header.tensors[i];
     MPIBERT_CHECK(i == 0 || tensor.name != header.tensors[i - 1].name, kCorrupt, file, ": tensor \"", tensor.name, "\" stands twice in the header");
     tensor.begin += data_begin;
-    tensor.end += data_begin;
   }
   return header;
+}
+
+SafetensorsHeader read_safetensors_header(const InputFile& file) {
+  const std::string name = file.path().string();
+  MPIBERT_CHECK(file.size() >= 8, kCorrupt, name, " has ", file.size(), " bytes; a safetensors file has at least 8");
+  uint64_t header_bytes = 0;
+  file.read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
+  MPIBERT_CHECK(header_bytes <= kSafetensorsMaxHeaderBytes, kCorrupt, name, ": the header claims ", header_bytes, " bytes, more than the ",
+                kSafetensorsMaxHeaderBytes, " that the format allows; this may be no safetensors file");
+  MPIBERT_CHECK(header_bytes <= file.size() - 8, kCorrupt, name, ": the header claims ", header_bytes, " bytes, but the file has ", file.size(),
+                "; it is truncated or no safetensors file");
+  return parse_safetensors_header(file.read_text(8, header_bytes), 8 + header_bytes, file.size() - 8 - header_bytes, name);
 }
 
 }  // namespace mpibert

@@ -2,6 +2,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "interop/named_tensors.h"
 #include "interop/safetensors_header.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
@@ -15,20 +16,6 @@ namespace {
 int library_order(DType dtype) {
   constexpr std::array kAscending = {DType::kUInt8, DType::kFloat16, DType::kBFloat16, DType::kInt32, DType::kFloat32, DType::kInt64};
   return static_cast<int>(std::find(kAscending.begin(), kAscending.end(), dtype) - kAscending.begin());
-}
-
-void check_tensors(const std::vector<NamedTensor>& sorted) {
-  std::vector<std::string_view> names;
-  for (const NamedTensor& tensor : sorted) {
-    MPIBERT_CHECK(!tensor.name.empty() && tensor.name != "__metadata__", kInvalidArgument, "a tensor cannot be named \"", tensor.name, "\"");
-    const size_t bytes = static_cast<size_t>(tensor.shape.size()) * bytes_of(tensor.dtype);
-    MPIBERT_CHECK(tensor.bytes.size() == bytes, kInvalidArgument, "tensor \"", tensor.name, "\": ", safetensors_dtype(tensor.dtype), " ",
-                  tensor.shape.text(), " takes ", bytes, " bytes, but ", tensor.bytes.size(), " are given");
-    names.push_back(tensor.name);
-  }
-  std::sort(names.begin(), names.end());
-  const auto twice = std::adjacent_find(names.begin(), names.end());
-  MPIBERT_CHECK(twice == names.end(), kInvalidArgument, "two tensors are named \"", *twice, "\"");
 }
 
 std::string header_text(const std::vector<NamedTensor>& sorted, const std::map<std::string, std::string>& metadata) {
@@ -48,7 +35,7 @@ std::string header_text(const std::vector<NamedTensor>& sorted, const std::map<s
   try {
     text = header.dump();
   } catch (const nlohmann::json::exception& error) {
-    throw Error(ErrorKind::kInvalidArgument, str_cat("names of tensors and metadata have to be UTF-8: ", error.what()));
+    throw Error(ErrorKind::kInvalidArgument, str_cat("metadata have to be UTF-8: ", error.what()));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
   MPIBERT_CHECK(text.size() <= kSafetensorsMaxHeaderBytes, kInvalidArgument, "the header would have ", text.size(), " bytes, more than the ",
@@ -63,7 +50,9 @@ void write_safetensors(const ByteSink& sink, std::vector<NamedTensor> tensors, c
     const int order_a = library_order(a.dtype), order_b = library_order(b.dtype);
     return order_a != order_b ? order_a > order_b : a.name < b.name;
   });
-  check_tensors(tensors);
+  check_named_tensors(tensors);
+  const bool has_reserved = std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& tensor) { return tensor.name == "__metadata__"; });
+  MPIBERT_CHECK(!has_reserved, kInvalidArgument, "a tensor cannot be named \"__metadata__\" in this format");
   const std::string header = header_text(tensors, metadata);
   const uint64_t header_bytes = header.size();
   sink(std::as_bytes(std::span(&header_bytes, 1)));

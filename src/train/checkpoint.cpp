@@ -9,7 +9,7 @@
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
 #include "mpibert/base/sha256.h"
-#include "mpibert/interop/safetensors.h"
+#include "mpibert/interop/weights_reader.h"
 #include "train/checkpoint_files.h"
 
 namespace mpibert {
@@ -54,7 +54,7 @@ int64_t flat_size(const std::vector<Slice>& parameters) {
 }
 
 // The tensors PREFIX + NAME of all parameters, and no others under `prefix`, into one flat buffer.
-std::vector<float> read_flat(const SafetensorsReader& reader, const std::string& prefix, const std::vector<Slice>& parameters) {
+std::vector<float> read_flat(const WeightsReader& reader, const std::string& prefix, const std::vector<Slice>& parameters) {
   std::vector<std::string> problems;
   for (const Slice& slice : parameters) {
     const TensorInfo* tensor = reader.find(prefix + slice.name);
@@ -73,7 +73,7 @@ std::vector<float> read_flat(const SafetensorsReader& reader, const std::string&
   return flat;
 }
 
-void refuse_others(const SafetensorsReader& reader, const std::vector<std::string>& prefixes, const std::vector<Slice>& parameters) {
+void refuse_others(const WeightsReader& reader, const std::vector<std::string>& prefixes, const std::vector<Slice>& parameters) {
   std::set<std::string> expected;
   for (const std::string& prefix : prefixes) {
     for (const Slice& slice : parameters) expected.insert(prefix + slice.name);
@@ -121,9 +121,7 @@ fs::path resolve_model_path(const fs::path& path) {
     MPIBERT_CHECK(newest.has_value(), kNotFound, path.string(), " is a run that has saved no checkpoint yet");
     return *newest;
   }
-  for (const char* name : {kWeights, "model.safetensors.index.json", "config.json", "pytorch_model.bin", "bert_model.ckpt.index"}) {
-    if (fs::exists(path / name)) return path;
-  }
+  if (find_weights(path) || fs::exists(path / "config.json") || fs::exists(path / "bert_model.ckpt.index")) return path;
   throw Error(ErrorKind::kNotFound, str_cat(path.string(), " is neither a run, a checkpoint nor a model folder: it holds no checkpoints and no ", kWeights));
 }
 
@@ -131,12 +129,12 @@ Snapshot load_checkpoint(const fs::path& checkpoint, std::vector<Slice> paramete
   MPIBERT_CHECK(fs::exists(checkpoint / kManifest), kNotFound, checkpoint.string(), " is not a checkpoint of a run: it has no ", kManifest);
   const CheckpointManifest manifest = read_checkpoint_manifest(checkpoint);
   Snapshot snapshot;
-  const SafetensorsReader weights(checkpoint / kWeights);
+  const WeightsReader weights(checkpoint / kWeights);
   snapshot.weights = read_flat(weights, "", parameters);
   refuse_others(weights, {""}, parameters);
   if (!optimizer_buffers.empty()) {
     MPIBERT_CHECK(manifest.find(kOptimizerState) != nullptr, kNotFound, checkpoint.string(), " holds no state of an optimizer, so training cannot go on from it");
-    const SafetensorsReader state(checkpoint / kOptimizerState);
+    const WeightsReader state(checkpoint / kOptimizerState);
     std::vector<std::string> prefixes;
     for (const std::string& buffer : optimizer_buffers) {
       prefixes.push_back(buffer + ".");

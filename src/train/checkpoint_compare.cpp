@@ -6,7 +6,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/interop/model_folder.h"
-#include "mpibert/interop/safetensors.h"
+#include "mpibert/interop/weights_reader.h"
 #include "mpibert/train/checkpoint.h"
 #include "train/checkpoint_files.h"
 
@@ -21,15 +21,15 @@ class TensorSet {
  public:
   struct Entry {
     std::string name;  // canonical
-    const SafetensorsReader* reader = nullptr;
+    const WeightsReader* reader = nullptr;
     const TensorInfo* tensor = nullptr;
   };
 
   explicit TensorSet(const fs::path& path) {
     const fs::path folder = fs::is_regular_file(path) ? path : resolve_model_path(path);
-    readers_.push_back(std::make_unique<SafetensorsReader>(folder));
+    readers_.push_back(std::make_unique<WeightsReader>(folder));
     const fs::path optimizer = folder / kOptimizerState;
-    if (fs::is_directory(folder) && fs::exists(optimizer)) readers_.push_back(std::make_unique<SafetensorsReader>(optimizer));
+    if (fs::is_directory(folder) && fs::exists(optimizer)) readers_.push_back(std::make_unique<WeightsReader>(optimizer));
     for (const auto& reader : readers_) {
       for (const TensorInfo& tensor : reader->tensors()) {
         const std::string name = canonical_weight_name(tensor.name);
@@ -44,7 +44,7 @@ class TensorSet {
   const std::vector<Entry>& entries() const { return entries_; }
 
   static std::vector<std::byte> bytes(const Entry& entry) {
-    std::vector<std::byte> bytes(entry.tensor->end - entry.tensor->begin);
+    std::vector<std::byte> bytes(entry.tensor->bytes());
     entry.reader->read_bytes(*entry.tensor, bytes);
     return bytes;
   }
@@ -69,7 +69,7 @@ class TensorSet {
     }
   }
 
-  std::vector<std::unique_ptr<SafetensorsReader>> readers_;
+  std::vector<std::unique_ptr<WeightsReader>> readers_;
   std::vector<Entry> entries_;
 };
 

@@ -6,6 +6,7 @@
 
 #include "mpibert/base/file.h"
 #include "mpibert/interop/model_folder.h"
+#include "mpibert/interop/weights_reader.h"
 #include "mpibert/train/checkpoint_writer.h"
 
 using namespace mpibert;
@@ -16,7 +17,7 @@ void convert(const std::filesystem::path& folder, const std::filesystem::path& r
   Snapshot snapshot;
   snapshot.state.step = 1;
   std::vector<WantedTensor> wanted;
-  const SafetensorsReader reader(folder);
+  const WeightsReader reader(folder);
   for (const TensorInfo& tensor : reader.tensors()) {
     const std::string name = canonical_weight_name(tensor.name);
     if (!is_known_buffer(name) && !name.starts_with("cls.predictions.decoder.")) wanted.push_back({name, tensor.shape});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -8,12 +9,12 @@
 #include <string_view>
 #include <vector>
 
-#include "mpibert/interop/safetensors.h"
+#include "mpibert/interop/named_tensor.h"
 #include "mpibert/tensor/shape.h"
 
 namespace mpibert {
 
-// Weights of a Hugging Face model folder (model.safetensors, or sharded with its index), by name.
+// Weights of a Hugging Face model folder (one of find_weights, mpibert/interop/weights_reader.h), by name.
 
 struct WantedTensor {
   std::string name{};  // as BertForPreTraining and its siblings name it, e.g. "bert.embeddings.word_embeddings.weight"
@@ -50,8 +51,16 @@ std::string canonical_weight_name(std::string_view name);
 // True for buffers that old versions saved beside the parameters (canonical name).
 bool is_known_buffer(std::string_view name);
 
-// A model folder that transformers loads: model.safetensors and the text files (config.json, vocab.txt, tokenizer_config.json: name -> text).
+enum class WeightsFormat : uint8_t { kSafetensors, kPytorch };  // model.safetensors, pytorch_model.bin
+
+// A model folder that transformers loads: the weights and the text files (config.json, vocab.txt, tokenizer_config.json: name -> text).
 // Makes the folder; each file appears whole. Throws kInvalidArgument for a name that is not a plain file name.
-void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files);
+void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files,
+                       WeightsFormat format = WeightsFormat::kSafetensors);
+
+// Saves the weights of `from` (a file, an index or a folder, as WeightsReader takes them) with the model's text files, found beside them, as a folder in another
+// format. Numbers keep their dtype; names become those of BertForPreTraining and its siblings; buffers of old versions are left out, nothing else.
+// Throws as WeightsReader; kCorrupt for two names of one tensor; kBusy unless `folder` is absent or empty.
+LoadReport convert_model_folder(const std::filesystem::path& from, const std::filesystem::path& folder, WeightsFormat format);
 
 }  // namespace mpibert

@@ -162,7 +162,7 @@ TEST(LoadWeights, FindsThePredictionsBiasUnderItsOtherName) {
 TEST(LoadWeights, RefusesIntegersWhereNumbersAreWanted) {
   Folder folder;
   folder.add_all({kEncoder.begin(), kEncoder.end() - 3}).add_ids("bert.embeddings.LayerNorm.weight");
-  folder.expect_refusal(ErrorKind::kCorrupt, {"LayerNorm.weight", "I64"}, {kEncoder[1], kEncoder[0]});
+  folder.expect_refusal(ErrorKind::kCorrupt, {"LayerNorm.weight", "int64"}, {kEncoder[1], kEncoder[0]});
 }
 
 TEST(SaveModelFolder, WritesWhatLoadWeightsReads) {

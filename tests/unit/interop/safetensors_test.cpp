@@ -9,6 +9,7 @@
 
 #include "interop/safetensors_header.h"
 #include "mpibert/base/error.h"
+#include "mpibert/interop/weights_reader.h"
 #include "tests/support/files.h"
 #include "tests/unit/interop/expect_error.h"
 
@@ -67,7 +68,7 @@ TEST(Safetensors, WritesTheBytesOfTheLibrary) {
 }
 
 TEST(Safetensors, ReadsWhatTheLibraryWrote) {
-  const SafetensorsReader reader(kLibraryFile);
+  const WeightsReader reader(kLibraryFile);
   EXPECT_EQ(reader.metadata(), (std::map<std::string, std::string>{{"format", "pt"}}));
   ASSERT_EQ(reader.tensors().size(), samples().size());
   for (const Sample& sample : samples()) {
@@ -83,14 +84,14 @@ TEST(Safetensors, ReadsWhatTheLibraryWrote) {
 }
 
 TEST(Safetensors, WidensNarrowNumbersExactly) {
-  const SafetensorsReader reader(kLibraryFile);
+  const WeightsReader reader(kLibraryFile);
   EXPECT_THAT(reader.read_floats(*reader.find("half")), testing::ElementsAre(1.0f, -2.0f, 65504.0f, 0x1p-24f));
   EXPECT_THAT(reader.read_floats(*reader.find("brain")), testing::ElementsAre(1.0f, float(bfloat16(-3.0e38f))));
-  expect_error(ErrorKind::kCorrupt, {"library.safetensors", "position_ids", "I64"}, [&] { reader.read_floats(*reader.find("position_ids")); });
+  expect_error(ErrorKind::kCorrupt, {"library.safetensors", "position_ids", "int64"}, [&] { reader.read_floats(*reader.find("position_ids")); });
   TemporaryFolder folder;
   const std::string halves = raw<uint16_t>({0x7c00, 0xfc00, 0x7e01, 0x8000, 0x03ff, 0x0400});
   write_safetensors(folder / "h", {{"h", DType::kFloat16, {6}, std::as_bytes(std::span(halves))}});
-  const SafetensorsReader special(folder / "h");
+  const WeightsReader special(folder / "h");
   const std::vector<float> values = special.read_floats(*special.find("h"));
   EXPECT_EQ(values[0], INFINITY);
   EXPECT_EQ(values[1], -INFINITY);
@@ -177,7 +178,7 @@ TEST(Safetensors, RefusesEveryKindOfBadHeader) {
     test::write_text(folder / "bad.safetensors", file_with_header(bad.json, bad.data_bytes));
     std::vector<std::string> texts = bad.texts;
     texts.push_back("bad.safetensors");
-    expect_error(bad.kind, texts, [&] { SafetensorsReader reader(folder / "bad.safetensors"); });
+    expect_error(bad.kind, texts, [&] { WeightsReader reader(folder / "bad.safetensors"); });
   }
 }
 
@@ -185,24 +186,24 @@ TEST(Safetensors, RefusesLiesAboutTheHeadersSize) {
   TemporaryFolder folder;
   const auto expect_corrupt = [&](const std::string& bytes, const std::string& text) {
     test::write_text(folder / "f", bytes);
-    expect_error(ErrorKind::kCorrupt, {(folder / "f").string(), text}, [&] { SafetensorsReader reader(folder / "f"); });
+    expect_error(ErrorKind::kCorrupt, {(folder / "f").string(), text}, [&] { WeightsReader reader(folder / "f"); });
   };
   expect_corrupt("", "0 bytes");
   expect_corrupt("1234567", "7 bytes");
   expect_corrupt(std::string("\x0a\0\0\0\0\0\0\0{}", 10), "claims 10 bytes, but the file has 10");
   expect_corrupt(std::string(8, '\xff') + "{}", "more than the 100000000");
   expect_corrupt(std::string("\x01\xe1\xf5\x05\0\0\0\0{}", 10), "claims 100000001 bytes, more than");
-  expect_error(ErrorKind::kCorrupt, {"regular file"}, [&] { SafetensorsReader reader("/dev/zero"); });
-  expect_error(ErrorKind::kNotFound, {"absent"}, [&] { SafetensorsReader reader(folder / "absent"); });
+  expect_error(ErrorKind::kCorrupt, {"regular file"}, [&] { WeightsReader reader("/dev/zero"); });
+  expect_error(ErrorKind::kNotFound, {"absent"}, [&] { WeightsReader reader(folder / "absent"); });
 }
 
 // A damaged file is refused, or it is a valid file of other names or numbers: its tensors still cover it and can all be read.
 void expect_refused_or_whole(const std::filesystem::path& path) {
   try {
-    const SafetensorsReader reader(path);
+    const WeightsReader reader(path);
     uint64_t bytes = 0;
     for (const TensorInfo& tensor : reader.tensors()) {
-      std::vector<std::byte> out(tensor.end - tensor.begin);
+      std::vector<std::byte> out(tensor.bytes());
       reader.read_bytes(tensor, out);
       ASSERT_EQ(static_cast<size_t>(tensor.shape.size()) * bytes_of(tensor.dtype), out.size());
       bytes += out.size();
@@ -225,7 +226,7 @@ TEST(Safetensors, TakesNoDamageForGranted) {
   };
   for (size_t length = 0; length < good.size(); ++length) {
     test::write_text(folder / "f", good.substr(0, length));
-    expect_error(ErrorKind::kCorrupt, {}, [&] { SafetensorsReader reader(folder / "f"); });
+    expect_error(ErrorKind::kCorrupt, {}, [&] { WeightsReader reader(folder / "f"); });
   }
   for (size_t at = 0; at < header_end; ++at) {
     for (const int bit : {0, 1, 2, 3, 4, 5, 6, 7}) {
@@ -256,7 +257,7 @@ TEST(Safetensors, TakesNoDamageForGranted) {
 TEST(Safetensors, AFileCutWhileItIsReadIsAnErrorAndNotASignal) {
   TemporaryFolder folder;
   std::filesystem::copy(kLibraryFile, folder / "f");
-  const SafetensorsReader reader(folder / "f");
+  const WeightsReader reader(folder / "f");
   test::truncate_to(folder / "f", 100);
   expect_error(ErrorKind::kCorrupt, {"shorter"}, [&] { reader.read_floats(*reader.find("weight")); });
 }
@@ -274,13 +275,13 @@ class Sharded : public testing::Test {
   void write_index(const std::string& json) { test::write_text(folder_ / "model.safetensors.index.json", json); }
   void expect_corrupt(const std::string& json, const std::vector<std::string>& texts) {
     write_index(json);
-    expect_error(ErrorKind::kCorrupt, texts, [&] { SafetensorsReader reader(folder_.path()); });
+    expect_error(ErrorKind::kCorrupt, texts, [&] { WeightsReader reader(folder_.path()); });
   }
   TemporaryFolder folder_;
 };
 
 TEST_F(Sharded, IsReadAsOne) {
-  const SafetensorsReader reader(folder_.path());
+  const WeightsReader reader(folder_.path());
   ASSERT_EQ(reader.tensors().size(), 3u);
   EXPECT_THAT(reader.read_floats(*reader.find("bias")), testing::ElementsAre(-1.5f, 0.0f, 3.25f));
   EXPECT_EQ(reader.read_floats(*reader.find("weight"))[5], 1.25f);
@@ -298,14 +299,14 @@ TEST_F(Sharded, RefusesAnIndexThatDisagreesWithItsFiles) {
   expect_corrupt("{\"weight_map\":{\"a\":" + first + ",\"a\":" + first + "}}", {"\"a\" stands twice"});
   expect_corrupt(std::string(100'000, '['), {"nested deeper than 64"});
   write_index("{\"weight_map\":{\"weight\":\"absent.safetensors\"}}");
-  expect_error(ErrorKind::kNotFound, {"absent.safetensors"}, [&] { SafetensorsReader reader(folder_.path()); });
+  expect_error(ErrorKind::kNotFound, {"absent.safetensors"}, [&] { WeightsReader reader(folder_.path()); });
 }
 
-TEST(ModelFolderWithoutSafetensors, SaysWhatItHoldsAndHowToConvertIt) {
+TEST(ModelFolderOfAnotherFormat, SaysWhatItHoldsAndHowToConvertIt) {
   TemporaryFolder folder;
-  expect_error(ErrorKind::kNotFound, {"no model.safetensors"}, [&] { SafetensorsReader reader(folder.path()); });
-  test::write_text(folder / "pytorch_model.bin", "x");
-  expect_error(ErrorKind::kInvalidArgument, {"pytorch_model.bin", "convert it with transformers"}, [&] { SafetensorsReader reader(folder.path()); });
+  expect_error(ErrorKind::kNotFound, {"holds none of model.safetensors, pytorch_model.bin"}, [&] { WeightsReader reader(folder.path()); });
+  test::write_text(folder / "tf_model.h5", "x");
+  expect_error(ErrorKind::kInvalidArgument, {"tf_model.h5", "convert it with transformers"}, [&] { WeightsReader reader(folder.path()); });
 }
 
 }  // namespace mpibert
