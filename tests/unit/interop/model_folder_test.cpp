@@ -7,6 +7,8 @@
 #include <numeric>
 
 #include "interop/strict_json.h"
+#include "mpibert/interop/safetensors.h"
+#include "mpibert/interop/weights_reader.h"
 #include "tests/support/files.h"
 #include "tests/unit/interop/expect_error.h"
 
@@ -173,6 +175,49 @@ TEST(SaveModelFolder, WritesWhatLoadWeightsReads) {
   const std::vector<WantedTensor> wanted = {{"a", {2}}};
   load_weights(folder.path() / "new" / "model", wanted, {}, [&](const std::string&, std::span<const float> read) { EXPECT_THAT(read, ElementsAre(1, 2)); });
   expect_error(ErrorKind::kInvalidArgument, {"../x"}, [&] { save_model_folder(folder / "b", {}, {{"../x", ""}}); });
+}
+
+class ConvertModelFolder : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::vector<NamedTensor> tensors = {{"embeddings.LayerNorm.gamma", DType::kFloat16, {2}, std::as_bytes(std::span(values_))},
+                                              {"embeddings.position_ids", DType::kInt64, {1}, std::as_bytes(std::span(ids_))},
+                                              {"classifier.weight", DType::kFloat16, {2}, std::as_bytes(std::span(values_))}};
+    save_model_folder(from_, tensors, {{"config.json", "{}"}, {"vocab.txt", "[PAD]"}}, WeightsFormat::kPytorch);
+  }
+  const std::vector<float16> values_ = {float16(1.0f), float16(2.0f)};
+  const std::vector<int64_t> ids_ = {0};
+  TemporaryFolder folder_;
+  const std::filesystem::path from_ = folder_ / "from";
+};
+
+TEST_F(ConvertModelFolder, ThereAndBackKeepsNumbersAndTexts) {
+  const LoadReport report = convert_model_folder(from_, folder_ / "there", WeightsFormat::kSafetensors);
+  EXPECT_THAT(report.loaded, ElementsAre("classifier.weight", "bert.embeddings.LayerNorm.weight"));
+  EXPECT_THAT(report.ignored, ElementsAre("embeddings.position_ids"));
+  EXPECT_EQ(report.renamed, 1);
+  convert_model_folder(folder_ / "there" / "model.safetensors", folder_ / "back", WeightsFormat::kPytorch);
+  for (const char* name : {"there/model.safetensors", "back/pytorch_model.bin"}) {
+    const WeightsReader reader(folder_ / name);
+    ASSERT_EQ(reader.tensors().size(), 2u);
+    EXPECT_EQ(reader.find("bert.embeddings.LayerNorm.weight")->dtype, DType::kFloat16);
+    EXPECT_THAT(reader.read_floats(*reader.find("bert.embeddings.LayerNorm.weight")), ElementsAre(1, 2));
+  }
+  EXPECT_EQ(test::read_text(folder_ / "back" / "vocab.txt"), "[PAD]");
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "back" / "tokenizer.json"));
+}
+
+TEST_F(ConvertModelFolder, WritesNowhereBesideOtherWeights) {
+  expect_error(ErrorKind::kBusy, {from_.string(), "not empty"}, [&] { convert_model_folder(from_, from_, WeightsFormat::kSafetensors); });
+  EXPECT_FALSE(std::filesystem::exists(from_ / "model.safetensors"));
+}
+
+TEST_F(ConvertModelFolder, RefusesTwoNamesForOneTensor) {
+  const std::vector<NamedTensor> twice = {{"embeddings.LayerNorm.gamma", DType::kFloat16, {2}, std::as_bytes(std::span(values_))},
+                                          {"bert.embeddings.LayerNorm.weight", DType::kFloat16, {2}, std::as_bytes(std::span(values_))}};
+  write_safetensors(folder_ / "f", twice);
+  expect_error(ErrorKind::kCorrupt, {"second name", "bert.embeddings.LayerNorm.weight"}, [&] { convert_model_folder(folder_ / "f", folder_ / "to", WeightsFormat::kPytorch); });
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "to"));
 }
 
 TEST(StrictJson, RefusesWhatReadersDisagreeOn) {

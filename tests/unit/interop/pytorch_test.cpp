@@ -74,7 +74,7 @@ void write_archive(const std::filesystem::path& path, const std::string& pickle,
 }  // namespace
 
 class PytorchFiles : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Formats, PytorchFiles, testing::Values("pytorch.bin", "pytorch_old.bin"), [](const auto& info) { return std::string(info.param) == "pytorch.bin" ? "zip" : "old"; });
+INSTANTIATE_TEST_SUITE_P(Formats, PytorchFiles, testing::Values("pytorch.bin", "pytorch_old.bin"), [](const auto& format) { return std::string(format.param) == "pytorch.bin" ? "zip" : "old"; });
 
 TEST_P(PytorchFiles, AreReadAsTorchWroteThem) {
   const WeightsReader reader(kFixtures / GetParam());
