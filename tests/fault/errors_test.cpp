@@ -138,6 +138,29 @@ TEST_F(Errors, ACheckpointOfAnotherModelIsRefusedAndKept) {
   EXPECT_EQ(digest(*folder_ / "run"), before);
 }
 
+// A truncated file, a pickle that calls something, an output in use.
+TEST_F(Errors, APytorchFileThatIsNoStateDict) {
+  const std::filesystem::path model = mine_ / "model", weights = model / "pytorch_model.bin";
+  const std::filesystem::path fixture = source_folder() / "tests" / "unit" / "interop" / "fixtures" / "pytorch_old.bin";
+  std::filesystem::copy(sample() / "model", model);
+  const std::vector<std::string> words = {"convert", "--from", model.string(), "--to", "safetensors", "--output", (mine_ / "out").string()};
+  std::filesystem::copy_file(fixture, weights);
+  expect_code(0, words);
+  EXPECT_THAT(expect_code(73, words).err, HasSubstr("not empty"));
+  std::filesystem::remove_all(mine_ / "out");
+
+  truncate_to(weights, std::filesystem::file_size(weights) / 2);
+  EXPECT_THAT(expect_code(65, words).err, AllOf(HasSubstr("pytorch_model.bin"), HasSubstr("truncated")));
+  const std::string good = read_text(fixture);
+  std::string calling = good;
+  calling.replace(calling.find("collections\nOrderedDict"), 23, "posix\nsystem\n)R(((((((((");
+  write_text(weights, calling);
+  const Finished f = expect_code(65, words);
+  EXPECT_THAT(f.err, AllOf(HasSubstr("posix.system"), HasSubstr("byte "), HasSubstr("nothing of the file was executed")));
+  EXPECT_EQ(count_errors(f.err), 1) << f.err;
+  EXPECT_FALSE(std::filesystem::exists(mine_ / "out"));
+}
+
 TEST_F(Errors, TwoRunsInOneDirectory) {
   Program first(pretrain_sample(*folder_ / "shards", mine_ / "run", 100000));
   ASSERT_TRUE(first.wait_for("step 1/"));

@@ -77,12 +77,17 @@ def round_trip(tool, kind, root):
     tokenizer = transformers.AutoTokenizer.from_pretrained(ours)
     assert tokenizer("Hellos WORLD")["input_ids"] == [2, 5, 6, 7, 3]
 
-    # What they save of our checkpoint is what we read of it, by digest, whole or in shards.
+    # What they save of our checkpoint is what we read of it, by digest, whole or in shards, as safetensors or PyTorch's own.
     again.save_pretrained(root / "back")
     assert convert(tool, root / "back", root / "run2")[1] == digest
     again.save_pretrained(root / "sharded", max_shard_size="4KB")
     assert (root / "sharded" / "model.safetensors.index.json").exists()
     assert convert(tool, root / "sharded", root / "run3")[1] == digest
+    for is_zip in (True, False):
+        binary = root / ("bin" if is_zip else "old_bin")
+        again.config.save_pretrained(binary)
+        torch.save(again.state_dict(), binary / "pytorch_model.bin", _use_new_zipfile_serialization=is_zip)
+        assert convert(tool, binary, binary / "run")[1] == digest
     print(f"{kind.__name__}: {len(state)} tensors and all logits agree")
 
 
