@@ -36,7 +36,7 @@ int run(const Command& command, const std::vector<std::string>& arguments) {
 int guarded(int rank, const std::function<int()>& body) {
   const auto report = [rank](const std::string& message, int code) {
     // Ranks often fail alike; the first then speaks for all, because its abort ends the others within this wait.
-    if (rank > 0) std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    if (rank > 0) std::this_thread::sleep_for(std::chrono::seconds(1));
     log_error(message);
     return code;
   };
