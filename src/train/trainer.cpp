@@ -132,9 +132,7 @@ StepOutcome Trainer::step(std::span<const Slot> slots, int stop_signal) {
   const Tensor gradient = reduced_gradient();
   outcome.comm_seconds += waiting.seconds();
   apply(gradient, outcome);
-  const Stopwatch behind;
-  while (copies_.size() > kStepsAhead) await_verdict();
-  outcome.comm_seconds += behind.seconds();
+  while (copies_.size() > kStepsAhead) await_verdict();  // for the card's work, mostly: no time of communication
 
   ++step_;
   samples_ += counts.sequences;
