@@ -1,101 +1,11 @@
-// Shapes, element types and devices of every operation, once for all backends: the public half of Backend.
+// Shapes, element types and devices of every operation but the optimizer's (check_optimizer.cpp), once for all backends: the public half of Backend.
 
 #include "ops/check.h"
 
-#include <string>
-#include <string_view>
-
-#include "mpibert/base/error.h"
+#include "ops/rules.h"
 
 namespace mpibert {
 namespace {
-
-std::string text_of(Device device) { return device.type == DeviceType::kCpu ? "cpu" : str_cat("cuda:", device.index); }
-
-std::string text_of(const Tensor& t) {
-  return t ? str_cat(t.shape().text(), " ", name_of(t.dtype()), " on ", text_of(t.device())) : std::string("left out");
-}
-
-// The rules of one call. Every message names the operation and the operand, and says what was expected and what was found.
-class Rules {
- public:
-  Rules(std::string_view operation, Device device) : operation_(operation), device_(device) {}
-
-  // The operand that the others are compared with: fp32, bf16 or, on a card, fp16, of `rank` dimensions (kAnyRank: any).
-  static constexpr int kAnyRank = -1;
-  void leads(std::string_view name, const Tensor& t, int rank) const {
-    const bool on_cpu = device_.type == DeviceType::kCpu;
-    const bool right = t && t.device() == device_ && is_float(t.dtype()) && !(on_cpu && t.dtype() == DType::kFloat16) &&
-                       (rank == kAnyRank || t.shape().rank() == rank);
-    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", on_cpu ? "fp32 or bf16" : "fp32, bf16 or fp16", dimensions(rank), " on ", text_of(device_),
-                  ", found ", text_of(t));
-  }
-
-  void has(std::string_view name, const Tensor& t, DType dtype, const Shape& shape) const {
-    const bool right = t && t.device() == device_ && t.dtype() == dtype && t.shape() == shape;
-    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", shape.text(), " ", name_of(dtype), " on ", text_of(device_),
-                  ", found ", text_of(t));
-  }
-
-  void may_have(std::string_view name, const Tensor& t, DType dtype, const Shape& shape) const {
-    if (t) has(name, t, dtype, shape);
-  }
-
-  // An operand of one type whose number of rows is its own: [rows, ...rest of shape].
-  void has_rows(std::string_view name, const Tensor& t, DType dtype, const Shape& shape) const {
-    const bool ranked = t && t.shape().rank() == shape.rank();
-    has(name, t, dtype, ranked ? shape.with_rows(t.shape()[0]) : shape);
-  }
-
-  template <class... Parts>
-  void that(bool holds, const Parts&... parts) const {
-    MPIBERT_CHECK(holds, kInvalidArgument, operation_, ": ", parts...);
-  }
-
-  void state(const Tensor& t) const { has("state", t, DType::kUInt8, {kStepStateBytes}); }
-
-  void dropout(const Dropout& d, int64_t rows) const {
-    that(d.rate >= 0 && d.rate < 1, "dropout.rate: expected 0 <= rate < 1, found ", d.rate);
-    if (d.rate == 0) return;
-    that(d.site < 0x80000000u, "dropout.site: expected less than 2^31, found ", d.site);
-    has("dropout.state", d.state, DType::kUInt8, {kStepStateBytes});
-    has("dropout.token_keys", d.token_keys, DType::kInt32, {rows});
-  }
-
-  void activation(Activation a) const { that(a <= Activation::kTanh, "activation: expected one of Activation, found ", static_cast<int>(a)); }
-
-  void epsilon(float e) const { that(e >= 0, "epsilon: expected 0 or more, found ", e); }
-
-  // The member of StepState::loss_weights that a loss uses.
-  void term(int t) const {
-    constexpr int kTerms = static_cast<int>(std::tuple_size_v<decltype(StepState::loss_weights)>);
-    that(t >= 0 && t < kTerms, "term: expected 0 to ", kTerms - 1, ", found ", t);
-  }
-
-  void moments(double beta1, double beta2, float eps, float weight_decay) const {
-    that(beta1 >= 0 && beta1 < 1, "beta1: expected 0 <= beta1 < 1, found ", beta1);
-    that(beta2 >= 0 && beta2 < 1, "beta2: expected 0 <= beta2 < 1, found ", beta2);
-    epsilon(eps);
-    that(weight_decay >= 0, "weight_decay: expected 0 or more, found ", weight_decay);
-  }
-
-  // Ranges of one step are updated together.
-  template <class Op>
-  void of_one_step(const Op& op, const Op& first, bool alike) const {
-    that(alike && op.state.data() == first.state.data(), "ranges: expected tensors and weight decay to be all that differs between the ranges of a step");
-  }
-
- private:
-  static std::string dimensions(int rank) { return rank == kAnyRank ? "" : str_cat(" of ", rank, rank == 1 ? " dimension" : " dimensions"); }
-
-  std::string_view operation_;
-  Device device_;
-};
-
-// Whether two values have one type, and are either both their masters or both not.
-bool alike(const Tensor& value, const Tensor& master, const Tensor& other_value, const Tensor& other_master) {
-  return value.dtype() == other_value.dtype() && (value.data() == master.data()) == (other_value.data() == other_master.data());
-}
 
 Shape columns_of(const Tensor& t) { return {t.shape()[-1]}; }
 Shape rows_of(const Tensor& t) { return {t.shape()[0]}; }
@@ -308,83 +218,6 @@ void Backend::column_sum(const ColumnSum& op) {
   rules.leads("input", op.input, 2);
   rules.has("output", op.output, DType::kFloat32, columns_of(op.input));
   do_column_sum(op);
-}
-
-void Backend::square_sums(const SquareSums& op) {
-  const Rules rules("square_sums", device());
-  rules.has_rows("input", op.input, DType::kFloat32, {1});
-  rules.has_rows("ranges", op.ranges, DType::kUInt8, {1});
-  const auto bytes = static_cast<int64_t>(sizeof(Range));
-  rules.that(op.ranges.size() % bytes == 0, "ranges: expected a multiple of ", bytes, " bytes, found ", op.ranges.size());
-  rules.has("output", op.output, DType::kFloat64, {op.ranges.size() / bytes});
-  do_square_sums(op);
-}
-
-void Backend::step_decision(const StepDecision& op) {
-  const Rules rules("step_decision", device());
-  rules.has_rows("squares", op.squares, DType::kFloat64, {1});
-  rules.that(op.rule.max_grad_norm >= 0, "max_grad_norm: expected 0 or more, found ", op.rule.max_grad_norm);
-  rules.moments(op.rule.beta1, op.rule.beta2, 0, 0);
-  rules.state(op.state);
-  do_step_decision(op);
-}
-
-void Backend::adam_step(std::span<const AdamStep> ranges) {
-  const Rules rules("adam_step", device());
-  for (const AdamStep& op : ranges) {
-    rules.leads("value", op.value, Rules::kAnyRank);
-    const Shape& shape = op.value.shape();
-    rules.has("gradient", op.gradient, DType::kFloat32, shape);
-    rules.state(op.state);
-    rules.that(op.kind <= AdamKind::kAdamWHf, "kind: expected one of AdamKind, found ", static_cast<int>(op.kind));
-    rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
-    rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
-    rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
-    rules.has("master", op.master, DType::kFloat32, shape);
-    const AdamStep& first = ranges.front();
-    rules.of_one_step(op, first, op.kind == first.kind && op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon && alike(op.value, op.master, first.value, first.master));
-  }
-  if (!ranges.empty()) do_adam_step(ranges);
-}
-
-void Backend::lamb_direction(std::span<const LambDirection> ranges) {
-  const Rules rules("lamb_direction", device());
-  for (const LambDirection& op : ranges) {
-    rules.leads("gradient", op.gradient, Rules::kAnyRank);
-    const Shape& shape = op.gradient.shape();
-    rules.has("gradient", op.gradient, DType::kFloat32, shape);
-    rules.state(op.state);
-    rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
-    rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
-    rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
-    rules.has("master", op.master, DType::kFloat32, shape);
-    const LambDirection& first = ranges.front();
-    rules.of_one_step(op, first, op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon);
-  }
-  if (!ranges.empty()) do_lamb_direction(ranges);
-}
-
-void Backend::trust_ratios(const TrustRatios& op) {
-  const Rules rules("trust_ratios", device());
-  rules.has_rows("ratios", op.ratios, DType::kFloat32, {1});
-  rules.has_rows("weights", op.weights, DType::kFloat64, {1});
-  rules.has("directions", op.directions, DType::kFloat64, op.weights.shape());
-  rules.has("first_cells", op.first_cells, DType::kInt64, {op.ratios.size() + 1});
-  rules.has("adapts", op.adapts, DType::kUInt8, op.ratios.shape());
-  do_trust_ratios(op);
-}
-
-void Backend::lamb_apply(std::span<const LambApply> ranges) {
-  const Rules rules("lamb_apply", device());
-  for (const LambApply& op : ranges) {
-    rules.leads("value", op.value, Rules::kAnyRank);
-    rules.has("direction", op.direction, DType::kFloat32, op.value.shape());
-    rules.state(op.state);
-    rules.has("trust_ratio", op.trust_ratio, DType::kFloat32, {1});
-    rules.has("master", op.master, DType::kFloat32, op.value.shape());
-    rules.of_one_step(op, ranges.front(), alike(op.value, op.master, ranges.front().value, ranges.front().master));
-  }
-  if (!ranges.empty()) do_lamb_apply(ranges);
 }
 
 void Backend::add(const Add& op) {

@@ -34,8 +34,8 @@ class Lamb final : public Optimizer {
     for (const OwnedRange& range : ranges_)
       directions.push_back({.gradient = gradient.elements(range.local.begin, range.local.end),
                             .state = state,
-                            .beta1 = static_cast<float>(options_.beta1),
-                            .beta2 = static_cast<float>(options_.beta2),
+                            .beta1 = options_.beta1,
+                            .beta2 = options_.beta2,
                             .epsilon = static_cast<float>(options_.epsilon),
                             .weight_decay = range.weight_decay,
                             .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),

@@ -3,7 +3,6 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
-#include <thread>
 
 #include "mpibert/base/error.h"
 #include "train/step_graphs.h"
@@ -254,10 +253,7 @@ void Trainer::apply(const Tensor& gradient, StepOutcome& outcome) {
 
 // Of the oldest step whose verdict is under way.
 void Trainer::await_verdict() {
-  while (!copies_.front().download->ready()) {
-    comm_.progress();  // throws if the others are gone
-    std::this_thread::yield();
-  }
+  copies_.front().download->wait();
   const StepState& s = *copies_.front().state;
   verdicts_.push_back({.step = s.step + 1, .applied = s.applied != 0, .gradient_norm = s.gradient_norm, .loss_scale = s.last_loss_scale, .next_loss_scale = s.loss_scale, .skipped = s.skipped_steps});
   copies_.pop_front();

@@ -22,7 +22,7 @@ struct BackendOptions {
 class PendingDownload {
  public:
   virtual ~PendingDownload() = default;
-  virtual bool ready() const = 0;  // does not wait
+  virtual void wait() const = 0;  // until it is done; on a device, as synchronize() waits
 };
 
 // Work captured by a Backend, to be launched any number of times: the same operations on the same memory, with what stands there then. It refers to the
@@ -47,7 +47,7 @@ class Backend {
   virtual void copy(const Tensor& from, const Tensor& to) = 0;        // device to device, queued
   virtual void upload(const Tensor& host, const Tensor& to) = 0;      // returns when host may be reused
   virtual void download(const Tensor& from, const Tensor& host) = 0;  // returns when host is filled: waits
-  // Queued; host, of allocate_host(), is filled when the result says so.
+  // Queued; host, of allocate_host(), is filled when the result has been waited for. It must not outlive the backend.
   virtual std::unique_ptr<PendingDownload> start_download(const Tensor& from, const Tensor& host) = 0;
   virtual void synchronize() = 0;
   // What the host does, again and again, while it waits for the device; an exception of it ends the wait. Empty: nothing.

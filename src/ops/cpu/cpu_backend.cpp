@@ -75,7 +75,7 @@ namespace {
 
 class Downloaded final : public PendingDownload {
  public:
-  bool ready() const override { return true; }
+  void wait() const override {}
 };
 
 }  // namespace

@@ -114,10 +114,11 @@ namespace {
 
 class Download final : public PendingDownload {
  public:
-  explicit Download(cudaStream_t stream) { MPIBERT_CUDA_CHECK(cudaEventRecord(end_.get(), stream)); }
-  bool ready() const override { return end_.has_passed(); }
+  Download(cudaStream_t stream, const HostWait& wait) : wait_(wait) { MPIBERT_CUDA_CHECK(cudaEventRecord(end_.get(), stream)); }
+  void wait() const override { wait_.until(end_); }
 
  private:
+  const HostWait& wait_;
   Event end_;
 };
 
@@ -127,7 +128,7 @@ std::unique_ptr<PendingDownload> CudaBackend::start_download(const Tensor& from,
   check_transfer("start_download", from, device(), host, Device{});
   refuse_in_capture("start_download");
   if (from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(host.data(), from.data(), from.bytes(), cudaMemcpyDeviceToHost, stream_.get()));
-  return std::make_unique<Download>(stream_.get());
+  return std::make_unique<Download>(stream_.get(), wait_);
 }
 
 void CudaBackend::synchronize() {

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <concepts>
 #include <nlohmann/json.hpp>
 
 #include "mpibert/base/error.h"
@@ -42,61 +43,67 @@ int64_t rounded_up(int64_t n) {
   return (n + unit - 1) / unit * unit;
 }
 
-Json json_of(const MatmulAlgorithm& a) {
-  return {{"id", a.id},
-          {"tile", a.tile},
-          {"stages", a.stages},
-          {"split_k", a.split_k},
-          {"reduction", a.reduction},
-          {"swizzling", a.swizzling},
-          {"custom_option", a.custom_option},
-          {"inner_shape", a.inner_shape},
-          {"cluster_shape", a.cluster_shape}};
+// The members of a value by name, for writing it to JSON and reading it from there: visit(name, member).
+template <class Algorithm>
+  requires std::same_as<std::remove_const_t<Algorithm>, MatmulAlgorithm>
+void for_members(Algorithm& a, const auto& visit) {
+  visit("id", a.id);
+  visit("tile", a.tile);
+  visit("stages", a.stages);
+  visit("split_k", a.split_k);
+  visit("reduction", a.reduction);
+  visit("swizzling", a.swizzling);
+  visit("custom_option", a.custom_option);
+  visit("inner_shape", a.inner_shape);
+  visit("cluster_shape", a.cluster_shape);
+}
+
+template <class Kind>
+  requires std::same_as<std::remove_const_t<Kind>, MatmulKind>
+void for_members(Kind& kind, const auto& visit) {
+  visit("m", kind.m);
+  visit("n", kind.n);
+  visit("k", kind.k);
+  visit("transpose_a", kind.transpose_a);
+  visit("transpose_b", kind.transpose_b);
+  visit("keeps_c", kind.keeps_c);
+  visit("epilogue", kind.epilogue);
+  visit("compute", kind.compute);
+  visit("output", kind.output);
+  visit("tf32", kind.tf32);
+  visit("alignment", kind.alignment);
+}
+
+Json number_or_name(cublasLtEpilogue_t epilogue) { return name_of_epilogue(epilogue); }
+Json number_or_name(DType dtype) { return std::string(name_of(dtype)); }
+Json number_or_name(std::integral auto number) { return number; }
+
+void take(const Json& json, cublasLtEpilogue_t& epilogue) { epilogue = epilogue_from_name(json.get<std::string>()); }
+void take(const Json& json, DType& dtype) { dtype = precision_from_name(json.get<std::string>()); }
+void take(const Json& json, std::integral auto& number) { json.get_to(number); }
+
+Json json_of(const auto& value) {
+  Json json;
+  for_members(value, [&](const char* name, const auto& member) { json[name] = number_or_name(member); });
+  return json;
+}
+
+template <class Value>
+Value value_from(const Json& json) {
+  Value value;
+  for_members(value, [&](const char* name, auto& member) { take(json.at(name), member); });
+  return value;
 }
 
 MatmulAlgorithm algorithm_from(const Json& json) {
-  MatmulAlgorithm a;
-  json.at("id").get_to(a.id);
-  json.at("tile").get_to(a.tile);
-  json.at("stages").get_to(a.stages);
-  json.at("split_k").get_to(a.split_k);
-  json.at("reduction").get_to(a.reduction);
-  json.at("swizzling").get_to(a.swizzling);
-  json.at("custom_option").get_to(a.custom_option);
-  json.at("inner_shape").get_to(a.inner_shape);
-  json.at("cluster_shape").get_to(a.cluster_shape);
+  const auto a = value_from<MatmulAlgorithm>(json);
   MPIBERT_CHECK(adds_in_order(a), kCorrupt, "algorithm ", a.id, " with reduction scheme ", a.reduction, " does not add in a fixed order: expected scheme ",
                 static_cast<int>(CUBLASLT_REDUCTION_SCHEME_NONE), " or ", static_cast<int>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   return a;
 }
 
-Json json_of(const MatmulKind& kind) {
-  return {{"m", kind.m},
-          {"n", kind.n},
-          {"k", kind.k},
-          {"transpose_a", kind.transpose_a},
-          {"transpose_b", kind.transpose_b},
-          {"keeps_c", kind.keeps_c},
-          {"epilogue", name_of_epilogue(kind.epilogue)},
-          {"compute", std::string(name_of(kind.compute))},
-          {"output", std::string(name_of(kind.output))},
-          {"tf32", kind.tf32},
-          {"alignment", kind.alignment}};
-}
-
 MatmulKind kind_from(const Json& json) {
-  MatmulKind kind;
-  json.at("m").get_to(kind.m);
-  json.at("n").get_to(kind.n);
-  json.at("k").get_to(kind.k);
-  json.at("transpose_a").get_to(kind.transpose_a);
-  json.at("transpose_b").get_to(kind.transpose_b);
-  json.at("keeps_c").get_to(kind.keeps_c);
-  kind.epilogue = epilogue_from_name(json.at("epilogue").get<std::string>());
-  kind.compute = precision_from_name(json.at("compute").get<std::string>());
-  kind.output = precision_from_name(json.at("output").get<std::string>());
-  json.at("tf32").get_to(kind.tf32);
-  json.at("alignment").get_to(kind.alignment);
+  const auto kind = value_from<MatmulKind>(json);
   MPIBERT_CHECK(std::min({kind.m, kind.n, kind.k}) > 0, kCorrupt, "m, n and k: expected 1 or more, found ", kind.m, ", ", kind.n, " and ", kind.k);
   return kind;
 }
@@ -109,7 +116,7 @@ MatmulTable table_from(const Json& json) {
   for (const Json& product : json.at("products")) {
     MatmulChoice choice{.algorithm = {},
                         .declined = product.at("declined").get<bool>(),
-                        .microseconds = product.at("microseconds").get<double>(), 
+                        .microseconds = product.at("microseconds").get<double>(),
                         .first_microseconds = product.at("first_microseconds").get<double>()};
     if (const Json& algorithm = product.at("algorithm"); !algorithm.is_null()) choice.algorithm = algorithm_from(algorithm);
     table.choices[class_of(kind_from(product))] = choice;

@@ -61,6 +61,16 @@ TEST_F(OptimizerTest, TheGradientIsScaledBeforeItEntersTheMoments) {
   EXPECT_NEAR(adamw->buffers()[1].second.span<float>()[7], 0.001 * 4, 1e-6);
 }
 
+// 1 - beta of the betas as given: of betas rounded to fp32 the second moment would be off by 1e-5 of itself.
+TEST_F(OptimizerTest, TheShareOfANewGradientIsThatOfTheBetasInDoublePrecision) {
+  for (const char* kind : {"adam", "adamw", "adamw-hf", "lamb", "nvlamb"}) {
+    const auto optimizer = make_optimizer({.kind = kind, .weight_decay = 0}, *backend, arena, {{0, 8192, 0}});
+    step(*optimizer, 1, 1);
+    EXPECT_EQ(optimizer->buffers()[0].second.span<float>()[7], 0.1f) << kind;
+    EXPECT_EQ(optimizer->buffers()[1].second.span<float>()[7], 0.001f) << kind;
+  }
+}
+
 TEST_F(OptimizerTest, LambMovesByTheRateTimesTheWeightsNorm) {
   const auto lamb = make_optimizer({.kind = "lamb", .weight_decay = 0}, *backend, arena, {{0, 8192, 0}});
   step(*lamb, 0.3f, 1);
