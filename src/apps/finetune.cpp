@@ -23,6 +23,7 @@ int run(Settings& settings, Options& options) {
   Session session = settings.train.session.open();
   Task task = settings.task.open();
   MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "--task pretraining is what mpibert pretrain trains");
+  MPIBERT_CHECK(settings.train.label_smoothing == 0 || task.kind != TaskKind::kRegression, kUsage, "--label-smoothing is for labels, and task ", task.name, " learns a number; leave it out");
   ModelSource source = open_model_source(settings.train.model);
   MPIBERT_CHECK(source.has_weights || std::filesystem::is_regular_file(settings.train.model), kNotFound, settings.train.model,
                 " has no weights to fine-tune; give a pretrained model, or its config.json itself to train from nothing");
@@ -55,6 +56,7 @@ std::function<int()> declare_finetune(Options& options) {
   s->task.declare_label_column(options);
   s->task.declare_labels(options);
   s->train.declare(options);
+  options.add({.name = "label-smoothing", .target = &s->train.label_smoothing, .help = "classification: share of each label that is spread evenly over all labels", .minimum = 0, .maximum = 0.999, .aliases = {"label-smoothing-factor"}});
   options.add({.name = "dev-data", .target = &s->dev_data, .help = "file of raw data to score on, where --data is one file to train on"});
   options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "raw data: tokens of a sequence at most, [CLS] and [SEP] among them", .minimum = 5});
   return [s, &options] { return run(*s, options); };

@@ -12,6 +12,7 @@
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
 #include "mpibert/ops/cards.h"
+#include "mpibert/train/rates.h"
 
 namespace mpibert::apps {
 
@@ -129,6 +130,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
                          .save_total_limit = flags.save_total_limit,
                          .save_best = flags.save_best,
                          .metric = !flags.metric.empty() ? flags.metric : job.task.metrics.empty() ? "loss" : job.task.metrics.front(),
+                         .early_stopping = {.patience = flags.early_stopping_patience, .threshold = flags.early_stopping_threshold},
                          .peak_flops = measured_peak_flops(*session.backend, comm, compute),
                          .samples_per_epoch = dataset.size()});
   const auto checkpoint = find_resume_checkpoint(comm, flags.output_dir);
@@ -172,6 +174,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
             .max_seq_length = dataset.longest()};
   ParameterArena arena;
   Model model(source.config, arena, head_maker(job.task));
+  set_rates(arena, {.freeze = flags.freeze, .freeze_layers = flags.freeze_layers, .layer_decay = flags.layer_decay});
   Trainer trainer(*session.backend, comm, model, arena, compute,
                   {.schedule = flags.schedule_options(plan.total_steps),
                    .optimizer = memory.optimizer,
@@ -180,6 +183,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
                    .bucket_mib = flags.bucket_mib,
                    .max_grad_norm = flags.max_grad_norm,
                    .loss_scale = loss_scale,
+                   .label_smoothing = static_cast<float>(flags.label_smoothing),
                    .seed = static_cast<uint64_t>(flags.seed),
                    .cuda_graphs = flags.cuda_graphs});
   model.plan(*session.backend, arena.compute(), limits, true);
@@ -216,7 +220,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   BatchLoader loader(std::move(dataset), loading);
   RunResult result;
   try {
-    result = run.run(trainer, loader, identity, evaluate, checkpoint ? checkpoint->filename().string() : "");
+    result = run.run(trainer, loader, identity, evaluate, {.checkpoint = checkpoint ? checkpoint->filename().string() : "", .extra = saved.extra});
   } catch (const Error& error) {
     write_exit_file(flags.output_dir, exit_code(error.kind()), error.what(), trainer.steps(), "", comm.rank());
     throw;

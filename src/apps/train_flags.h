@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/matmul_tuning.h"
 #include "apps/session.h"
@@ -20,6 +21,9 @@ struct TrainFlags {
   double weight_decay = 0, beta1 = 0.9, beta2 = 0.999, epsilon = 0, max_grad_norm = 1, dropout = -1;
   double initial_loss_scale = usual_loss_scale(DType::kFloat16).initial;
   int64_t loss_scale_growth_interval = LossScaleOptions{}.growth_interval;
+  std::vector<std::string> freeze;
+  int64_t freeze_layers = 0, early_stopping_patience = 0;
+  double layer_decay = 1, label_smoothing = 0, early_stopping_threshold = 0;
   bool correct_bias = true, save_best = false, cuda_graphs = true;
 
   void declare(Options& options);

@@ -29,11 +29,17 @@ EncoderOutput BertModel::forward(Backend& backend, const Batch& batch, const Pas
 }
 
 void BertModel::backward(Backend& backend, const Batch& batch, const Pass& pass, const EncoderOutput& d_output, const GradientReady& ready) {
+  // Says that all from here on is final; the result, whether that is all that was asked for.
+  const auto finished = [&](int64_t offset) {
+    const bool last = offset <= pass.first_trained;
+    if (ready) ready(last ? 0 : offset);
+    return last;
+  };
   pooler_.backward(backend, batch, d_output.pooled, d_output.hidden);
-  if (ready) ready(pooler_.first_offset());
+  if (finished(pooler_.first_offset())) return;
   for (size_t i = layers_.size(); i-- > 0;) {
     layers_[i].backward(backend, batch, inputs_[i], pass, d_output.hidden);
-    if (ready) ready(layers_[i].first_offset());
+    if (finished(layers_[i].first_offset())) return;
   }
   embeddings_.backward(backend, batch, pass, d_output.hidden, scratch_->rows(batch.tokens()));
   if (ready) ready(0);

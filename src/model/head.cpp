@@ -15,6 +15,7 @@ void Head::add_cross_entropy(Backend& backend, const Batch& batch, std::string_v
                          .labels = batch[labels],
                          .state = pass.state,
                          .term = term,
+                         .smoothing = pass.train ? pass.label_smoothing : 0,
                          .backward = pass.train,
                          .loss_sum = pass.loss_sums.elements(term, term + 1),
                          .correct = pass.correct.elements(term, term + 1)});

@@ -74,8 +74,9 @@ void Model::backward(Backend& backend, const Pass& pass, const GradientReady& re
   const EncoderOutput gradient{.hidden = d_hidden_->rows(inputs_->tokens()), .pooled = d_pooled_->rows(inputs_->sequences())};
   backend.zero(gradient.hidden);
   head_->backward(backend, *inputs_, output_, pass, gradient);
-  if (ready) ready(head_->first_offset());
-  bert_.backward(backend, *inputs_, pass, gradient, ready);
+  const bool last = head_->first_offset() <= pass.first_trained;
+  if (ready) ready(last ? 0 : head_->first_offset());
+  if (!last) bert_.backward(backend, *inputs_, pass, gradient, ready);
 }
 
 Tensor Model::logits(int term) const {

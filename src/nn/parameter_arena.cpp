@@ -67,9 +67,22 @@ const Parameter& ParameterArena::find(std::string_view name) const {
   throw Error(ErrorKind::kInvalidArgument, str_cat("the model has no parameter '", name, "'"));
 }
 
+void ParameterArena::set_rate(std::string_view name, float rate) {
+  MPIBERT_CHECK(rate >= 0, kInvalidArgument, "parameter '", name, "': its share of the learning rate is ", rate, ", expected 0 or more");
+  const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
+  MPIBERT_CHECK(found != parameters_.end(), kInvalidArgument, "the model has no parameter '", name, "'");
+  found->rate = rate;
+}
+
+int64_t ParameterArena::first_trained() const {
+  for (const Parameter& p : parameters_)
+    if (p.rate > 0) return p.offset;
+  return size_;
+}
+
 std::vector<Segment> ParameterArena::segments() const {
   std::vector<Segment> segments;
-  for (const Parameter& p : parameters_) segments.push_back({p.offset, p.end(), p.decay});
+  for (const Parameter& p : parameters_) segments.push_back({p.offset, p.end(), p.decay, p.rate});
   return segments;
 }
 

@@ -196,6 +196,7 @@ void Backend::cross_entropy(const CrossEntropy& op) {
   rules.that(op.logits.shape()[1] > 0, "logits: expected at least one column, found ", op.logits.shape().text());
   rules.has("labels", op.labels, DType::kInt32, rows_of(op.logits));
   rules.term(op.term);
+  rules.that(op.smoothing >= 0 && op.smoothing < 1, "smoothing: expected 0 <= smoothing < 1, found ", op.smoothing);
   if (op.backward) rules.state(op.state);
   rules.has("loss_sum", op.loss_sum, DType::kFloat32, {1});
   rules.has("correct", op.correct, DType::kFloat32, {1});

@@ -40,6 +40,7 @@ void Backend::adam_step(std::span<const AdamStep> ranges) {
     rules.state(op.state);
     rules.that(op.kind <= AdamKind::kAdamWHf, "kind: expected one of AdamKind, found ", static_cast<int>(op.kind));
     rules.moments(op.beta1, op.beta2, op.epsilon, op.weight_decay);
+    rules.rate(op.rate);
     rules.has("exp_avg", op.exp_avg, DType::kFloat32, shape);
     rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
     rules.has("master", op.master, DType::kFloat32, shape);
@@ -82,6 +83,7 @@ void Backend::lamb_apply(std::span<const LambApply> ranges) {
     rules.leads("value", op.value, Rules::kAnyRank);
     rules.has("direction", op.direction, DType::kFloat32, op.value.shape());
     rules.state(op.state);
+    rules.rate(op.rate);
     rules.has("trust_ratio", op.trust_ratio, DType::kFloat32, {1});
     rules.has("master", op.master, DType::kFloat32, op.value.shape());
     rules.of_one_step(op, ranges.front(), alike(op.value, op.master, ranges.front().value, ranges.front().master));

@@ -70,6 +70,8 @@ class Rules {
     that(t >= 0 && t < kTerms, "term: expected 0 to ", kTerms - 1, ", found ", t);
   }
 
+  void rate(float r) const { that(r >= 0, "rate: expected 0 or more, found ", r); }
+
   void moments(double beta1, double beta2, float eps, float weight_decay) const {
     that(beta1 >= 0 && beta1 < 1, "beta1: expected 0 <= beta1 < 1, found ", beta1);
     that(beta2 >= 0 && beta2 < 1, "beta2: expected 0 <= beta2 < 1, found ", beta2);
@@ -80,7 +82,7 @@ class Rules {
   // Ranges of one step are updated together.
   template <class Op>
   void of_one_step(const Op& op, const Op& first, bool alike) const {
-    that(alike && op.state.data() == first.state.data(), "ranges: expected tensors and weight decay to be all that differs between the ranges of a step");
+    that(alike && op.state.data() == first.state.data(), "ranges: expected tensors, rate and weight decay to be all that differs between the ranges of a step");
   }
 
  private:

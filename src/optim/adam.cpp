@@ -18,6 +18,7 @@ class Adam final : public Optimizer {
                        .beta1 = options_.beta1,
                        .beta2 = options_.beta2,
                        .epsilon = static_cast<float>(options_.epsilon),
+                       .rate = range.rate,
                        .weight_decay = range.weight_decay,
                        .exp_avg = exp_avg_.elements(range.local.begin, range.local.end),
                        .exp_avg_sq = exp_avg_sq_.elements(range.local.begin, range.local.end),

@@ -48,6 +48,7 @@ class Lamb final : public Optimizer {
       updates.push_back({.direction = gradient.elements(range.local.begin, range.local.end),
                          .state = state,
                          .trust_ratio = ratios_.elements(static_cast<int64_t>(range.segment), static_cast<int64_t>(range.segment) + 1),
+                         .rate = range.rate,
                          .master = master(range),
                          .value = value(range)});
     backend_.lamb_apply(updates);

@@ -48,12 +48,14 @@ NormBlocks::NormBlocks(Backend& backend, std::vector<Segment> segments, std::spa
   }
   first_cells_.push_back(count_);
   std::vector<Range> ranges(static_cast<size_t>(count_));
-  for (size_t i = 0; i < segments.size(); ++i)
+  for (size_t i = 0; i < segments.size(); ++i) {
+    if (segments[i].rate == 0) continue;
     for (const Piece& p : pieces) {
       const int64_t begin = std::max(segments[i].begin, p.begin), end = std::min(segments[i].end, p.end);
       int64_t cell = first_cells_[i] + cells_before(segments[i].begin, begin);
       for_each_cell(begin, end, [&](int64_t from, int64_t to) { ranges[static_cast<size_t>(cell++)] = {p.local + from - p.begin, p.local + to - p.begin}; });
     }
+  }
   const Shape bytes{static_cast<int64_t>(ranges.size() * sizeof(Range))};
   ranges_ = backend.allocate(static_cast<size_t>(bytes.size()));
   if (count_ > 0) backend.upload(Tensor(ranges.data(), DType::kUInt8, bytes), ranges_.view(DType::kUInt8, bytes));

@@ -29,15 +29,18 @@ Optimizer::Optimizer(const OptimizerOptions& options, Backend& backend, const Pa
     MPIBERT_CHECK(p.begin >= 0 && p.begin <= p.end && p.end <= arena.padded_size() && p.local >= 0, kInvalidArgument, "piece [", p.begin, ", ", p.end,
                   ") of ", arena.padded_size(), " parameters");
   const std::vector<Segment> segments = arena.segments();
-  for (size_t s = 0; s < segments.size(); ++s)
+  for (size_t s = 0; s < segments.size(); ++s) {
+    if (segments[s].rate == 0) continue;
     for (const Piece& p : pieces_) {
       const int64_t begin = std::max(segments[s].begin, p.begin), end = std::min(segments[s].end, p.end);
       if (begin >= end) continue;
       ranges_.push_back({.segment = s,
                          .local = {p.local + begin - p.begin, p.local + end - p.begin},
                          .global = {begin, end},
+                         .rate = segments[s].rate,
                          .weight_decay = segments[s].decay ? static_cast<float>(options.weight_decay) : 0.0f});
     }
+  }
 
   const int64_t size = owned_size(pieces_);
   const bool keeps_masters = arena.compute() != DType::kFloat32;

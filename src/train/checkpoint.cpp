@@ -114,7 +114,23 @@ std::optional<fs::path> newest_checkpoint(const fs::path& run, Verify level, boo
   return std::nullopt;
 }
 
+namespace {
+
+// Of equal scores the first.
+fs::path best_checkpoint(const fs::path& run) {
+  const std::vector<CheckpointInfo> all = list_checkpoints(run);
+  const CheckpointInfo* best = nullptr;
+  for (const CheckpointInfo& info : all)
+    if (info.problem.empty() && info.score && (best == nullptr || *info.score > *best->score)) best = &info;
+  MPIBERT_CHECK(best != nullptr, kNotFound, run.string(), " has no checkpoint that was evaluated when it was saved; train with --save-best");
+  verify_checkpoint(best->path);
+  return best->path;
+}
+
+}  // namespace
+
 fs::path resolve_model_path(const fs::path& path) {
+  if (path.filename() == "best" && !fs::exists(path) && fs::is_directory(checkpoints_folder(path.parent_path()))) return best_checkpoint(path.parent_path());
   MPIBERT_CHECK(fs::is_directory(path), kNotFound, path.string(), " is not a folder; a model is a folder on this machine, nothing is downloaded");
   if (fs::is_directory(checkpoints_folder(path))) {
     const std::optional<fs::path> newest = newest_checkpoint(path);

@@ -195,7 +195,12 @@ void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool
   }
   backend_.zero(slot_losses_);
   const int64_t terms = slot_losses_.shape()[1];
-  const Pass pass{.train = true, .state = state_tensor_, .loss_sums = slot_losses_.elements(0, terms), .correct = slot_losses_.elements(terms, 2 * terms)};
+  const Pass pass{.train = true,
+                  .state = state_tensor_,
+                  .label_smoothing = options_.label_smoothing,
+                  .first_trained = arena_.first_trained(),
+                  .loss_sums = slot_losses_.elements(0, terms),
+                  .correct = slot_losses_.elements(terms, 2 * terms)};
   for (size_t i = 0; i < slot.micro_batches.size(); ++i) {
     const Batch& batch = model_.put(backend_, slot.micro_batches[i]);
     const bool final_batch = overlap && i + 1 == slot.micro_batches.size();

@@ -70,10 +70,11 @@ struct TrainingRun::Interval {
 
 // What was last known, and when.
 struct TrainingRun::Last {
+  EarlyStopping early_stopping;
   double loss = 0;
-  Scores scores;
+  Scores scores{};
   int64_t evaluated_step = -1, saved_step = -1, skipped_in_a_row = 0;
-  std::string checkpoint;
+  std::string checkpoint{};
 };
 
 std::optional<std::filesystem::path> find_resume_checkpoint(Communicator& comm, const std::filesystem::path& run) {
@@ -100,16 +101,17 @@ bool TrainingRun::evaluation_due(const Trainer& trainer, int64_t samples_before)
   return options_.samples_per_epoch > 0 && trainer.samples() / options_.samples_per_epoch != samples_before / options_.samples_per_epoch;
 }
 
-RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate_model, const std::string& resumed_from) {
+RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate_model, const ResumePoint& from) {
   const StopRequest stop;
   Interval interval;
-  Last last;
-  if (!resumed_from.empty()) last.saved_step = trainer.steps();
-  last.checkpoint = resumed_from;
+  Last last{.early_stopping = EarlyStopping(options_.early_stopping)};
+  last.early_stopping.restore(from.extra);
+  if (!from.checkpoint.empty()) last.saved_step = trainer.steps();
+  last.checkpoint = from.checkpoint;
   if (directory_)
-    directory_->log.event("start", {{"step", std::to_string(trainer.steps())}, {"resumed_from", json_string(resumed_from)}, {"world_size", std::to_string(comm_.size())}});
+    directory_->log.event("start", {{"step", std::to_string(trainer.steps())}, {"resumed_from", json_string(from.checkpoint)}, {"world_size", std::to_string(comm_.size())}});
   int stop_signal = 0;
-  while (trainer.steps() < options_.total_steps) {
+  while (trainer.steps() < options_.total_steps && !last.early_stopping.stops()) {
     const Clock::time_point loading = Clock::now();
     const std::vector<Slot> slots = loader.next();
     const double data_seconds = seconds_since(loading);
@@ -134,7 +136,9 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
   poll_writer();
 
   RunResult result{.code = stop_signal ? 75 : 0,
-                   .reason = stop_signal ? str_cat("signal ", signal_name(stop_signal)) : "finished",
+                   .reason = stop_signal                   ? str_cat("signal ", signal_name(stop_signal))
+                             : last.early_stopping.stops() ? str_cat("stopped early: no better ", options_.metric, " in ", last.early_stopping.evaluations_without_better(), " evaluations")
+                                                           : "finished",
                    .step = trainer.steps(),
                    .loss = last.loss,
                    .scores = last.scores,
@@ -190,6 +194,7 @@ void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, const Ste
 void TrainingRun::evaluate(Trainer& trainer, const Evaluate& evaluate_model, Last& last) {
   last.scores = evaluate_model();
   last.evaluated_step = trainer.steps();
+  last.early_stopping.judge(score_of(last.scores));
   if (!directory_) return;
   std::string text;
   std::vector<std::pair<std::string, std::string>> fields = {{"step", std::to_string(trainer.steps())}, {"epoch", json_number(epoch(trainer))}};
@@ -202,6 +207,16 @@ void TrainingRun::evaluate(Trainer& trainer, const Evaluate& evaluate_model, Las
   directory_->log.event("evaluation", fields);
 }
 
+// Of an evaluation, larger is better.
+double TrainingRun::score_of(const Scores& scores) const {
+  std::string names;
+  for (const auto& [name, value] : scores) {
+    if (name == options_.metric) return name.ends_with("loss") ? -value : value;
+    names += (names.empty() ? "" : ", ") + name;
+  }
+  throw Error(ErrorKind::kInvalidArgument, str_cat("the best model is to be found by '", options_.metric, "', and an evaluation gives ", names));
+}
+
 void TrainingRun::save(Trainer& trainer, const RunIdentity& identity, Last& last) {
   Snapshot snapshot;
   if (directory_) snapshot = directory_->writer.recycle();
@@ -212,12 +227,11 @@ void TrainingRun::save(Trainer& trainer, const RunIdentity& identity, Last& last
   snapshot.state.epoch = epoch(trainer);
   snapshot.state.dataset_fingerprint = identity.dataset_fingerprint;
   snapshot.state.options = identity.options;
+  last.early_stopping.save(snapshot.state.extra);
   snapshot.files = identity.files;
   if (last.evaluated_step == trainer.steps()) {
-    for (const auto& [name, value] : last.scores) {
-      snapshot.state.metrics[name] = value;
-      if (name == options_.metric && std::isfinite(value)) snapshot.score = name == "loss" ? -value : value;  // a correlation of constant predictions is NaN
-    }
+    for (const auto& [name, value] : last.scores) snapshot.state.metrics[name] = value;
+    if (const double score = score_of(last.scores); std::isfinite(score)) snapshot.score = score;  // a correlation of constant predictions is NaN
   }
   directory_->writer.save(std::move(snapshot));
 }

@@ -15,11 +15,11 @@ struct Case {
 const Case kCases[] = {{1, 1, 1}, {1, 2, 1}, {5, 3, 4}, {4, 17, 1}, {3, 1024, 10}, {2, 1030, 1}, {7, 5000, 5}};
 constexpr float kLossScale = 0.125f;
 
-double row_loss(const Numbers& logits, size_t label) {
-  double largest = logits[0], sum = 0;
+double row_loss(const Numbers& logits, size_t label, double smoothing = 0) {
+  double largest = logits[0], sum = 0, mean = 0;
   for (const double x : logits) largest = std::max(largest, x);
-  for (const double x : logits) sum += std::exp(x - largest);
-  return std::log(sum) + largest - logits[label];
+  for (const double x : logits) sum += std::exp(x - largest), mean += x / static_cast<double>(logits.size());
+  return std::log(sum) + largest - (1 - smoothing) * logits[label] - smoothing * mean;
 }
 
 class CrossEntropyOp : public OpTest {
@@ -28,9 +28,9 @@ class CrossEntropyOp : public OpTest {
     Numbers logits;
     double loss = 0, correct = 0;
   };
-  Result run(const Numbers& logits, int64_t columns, const Numbers& labels, bool backward = true) {
+  Result run(const Numbers& logits, int64_t columns, const Numbers& labels, bool backward = true, float smoothing = 0) {
     const Tensor x = compute(logits, {static_cast<int64_t>(labels.size()), columns}), loss = zeros(DType::kFloat32, {1}), correct = zeros(DType::kFloat32, {1});
-    backend().cross_entropy({.logits = x, .labels = int32(labels), .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{}, .term = 2, .backward = backward,
+    backend().cross_entropy({.logits = x, .labels = int32(labels), .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{}, .term = 2, .smoothing = smoothing, .backward = backward,
                              .loss_sum = loss, .correct = correct});
     return {read(x), read(loss)[0], read(correct)[0]};
   }
@@ -61,6 +61,30 @@ TEST_P(CrossEntropyOp, LossAndGradientMatchTheReference) {
     const Result forward_only = run(logits, c.columns, labels, false);
     EXPECT_EQ(forward_only.logits, logits);
     EXPECT_EQ(forward_only.loss, found.loss);
+  }
+}
+
+TEST_P(CrossEntropyOp, SmoothedLabelsMatchTheReference) {
+  constexpr float kSmoothing = 0.25f;
+  for (const Case& c : kCases) {
+    SCOPED_TRACE(testing::Message() << c.rows << " x " << c.columns);
+    const Numbers logits = rounded(random_numbers(c.rows * c.columns, 1, c.scale));
+    Numbers labels, expected;
+    double loss = 0;
+    for (int64_t row = 0; row < c.rows; ++row) {
+      const Numbers x = row_of(logits, row, c.columns);
+      const auto label = static_cast<size_t>((row * 7) % c.columns);
+      labels.push_back(static_cast<double>(label));
+      loss += row_loss(x, label, kSmoothing);
+      for (size_t i = 0; i < x.size(); ++i)
+        expected.push_back(static_cast<double>(kLossScale) *
+                           (c.columns <= 17 ? central_difference([&](const Numbers& at) { return row_loss(at, label, kSmoothing); }, x, i)
+                                            : std::exp(-row_loss(x, i)) - (i == label) * (1 - kSmoothing) - kSmoothing / static_cast<double>(c.columns)));
+    }
+    const Result found = run(logits, c.columns, labels, true, kSmoothing);
+    expect_close({found.loss}, {loss}, {.relative = 0x1p-23, .absolute = static_cast<double>(c.rows) * 0x1p-20}, "loss_sum");
+    expect_close(found.logits, expected, stored({.relative = 0x1p-18, .absolute = 0x1p-23}), "gradient");
+    EXPECT_EQ(run(logits, c.columns, labels, false, kSmoothing).loss, found.loss);
   }
 }
 

@@ -50,7 +50,7 @@ TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head,
 
 Pass TinyModel::pass(bool train) const {
   const Tensor losses = losses_.view(DType::kFloat32, {8});
-  return {.train = train, .state = state_.view(DType::kUInt8, {kStepStateBytes}), .loss_sums = losses.elements(0, 4), .correct = losses.elements(4, 8)};
+  return {.train = train, .state = state_.view(DType::kUInt8, {kStepStateBytes}), .first_trained = first_trained, .loss_sums = losses.elements(0, 4), .correct = losses.elements(4, 8)};
 }
 
 void TinyModel::upload_state() { backend->upload(Tensor(&state, DType::kUInt8, {kStepStateBytes}), state_.view(DType::kUInt8, {kStepStateBytes})); }

@@ -42,6 +42,7 @@ class TinyModel {
   ParameterArena arena;
   Model model;
   StepState state{.seed = 5, .step = 3};
+  int64_t first_trained = 0;  // Pass::first_trained
 
  private:
   Pass pass(bool train) const;

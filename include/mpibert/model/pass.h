@@ -25,6 +25,8 @@ using BatchLimits = BatchShape;
 struct Pass {
   bool train = true;   // false: no dropout, logits stay, no backward
   Tensor state{};      // StepState as bytes; needed to train
+  float label_smoothing = 0;  // of the cross-entropies of a pass that trains
+  int64_t first_trained = 0;  // gradients below this offset of the flat buffer are not asked for: backward ends when those above are final
   Tensor loss_sums{};  // [terms of the head] fp32: forward adds the sum of each term's losses (not weighted, not divided)
   Tensor correct{};    // [terms of the head] fp32: forward adds the count of right answers
 };

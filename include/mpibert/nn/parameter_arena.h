@@ -18,6 +18,7 @@ struct Parameter {
   Shape shape;
   Init init = Init::kZero;
   bool decay = false;  // weight decay applies: true for weights, false for biases and layer norms
+  float rate = 1;      // its share of the learning rate; 0: frozen
   int64_t offset = 0;
   Tensor value, gradient;  // views of the arena's flat buffers; empty before allocate() and use_gradients()
 
@@ -30,6 +31,7 @@ struct Parameter {
 struct Segment {
   int64_t begin = 0, end = 0;
   bool decay = false;
+  float rate = 1;  // 0: frozen. It never changes, it has no moments to speak of, and its gradient is no part of any norm
 };
 
 // The parameters of a model in the order of their declaration, which is the order of forward, so that backward finishes them from the end.
@@ -49,6 +51,10 @@ class ParameterArena {
   // Declares parameters of equal shape [n, ...] that lie back to back and are used as one [names * n, ...], e.g. query, key and value.
   // parameters(), find() and segments() know the named parts; the returned parameter is the whole.
   const Parameter& add_stacked(const std::vector<std::string>& names, Shape each, Init init, bool decay);
+
+  // The share of the learning rate that a parameter takes, 1 unless said; before an optimizer is made. 0 freezes it. Throws kInvalidArgument below 0.
+  void set_rate(std::string_view name, float rate);
+  int64_t first_trained() const;  // offset of the first parameter that is not frozen; size() where all are
 
   const std::deque<Parameter>& parameters() const { return parameters_; }
   const Parameter& find(std::string_view name) const;  // throws kInvalidArgument naming it

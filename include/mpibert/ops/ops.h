@@ -131,12 +131,15 @@ struct ScatterRows {
   Tensor input{}, indices{}, output{};
 };
 
-// loss_sum += sum_i -log softmax(logits[i])[labels[i]];  correct += number of rows whose first largest logit is the label;
-// then logits = (softmax(logits) - onehot(labels)) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. A row with a negative label counts for nothing.
+// loss_sum += sum_i sum_c target_i[c] * -log softmax(logits[i])[c],  target_i = (1 - smoothing) onehot(labels[i]) + smoothing / C;
+// correct += number of rows whose first largest logit is the label;
+// then logits = (softmax(logits) - target) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. A row with a negative label counts for nothing.
 //   logits [rows, C] compute   labels [rows] int32   loss_sum, correct [1] fp32
+// Source of the smoothing: Szegedy et al. 2015, arXiv:1512.00567, section 7.
 struct CrossEntropy {
   Tensor logits{}, labels{}, state{};
   int term = 0;
+  float smoothing = 0;  // 0 <= smoothing < 1
   bool backward = true;
   Tensor loss_sum{}, correct{};
 };
@@ -186,15 +189,15 @@ struct StepDecision {
 // Sources: Kingma, Ba 2014, arXiv:1412.6980; Loshchilov, Hutter 2017, arXiv:1711.05101.
 enum class AdamKind : uint8_t { kAdam, kAdamW, kAdamWHf };
 
-// One range of the flat parameters with one weight decay: moments, update, new master and new value in one pass. A step takes all ranges at once:
-// they may differ in their tensors and weight decay only, and do not overlap.
+// One range of the flat parameters: moments, update, new master and new value in one pass. A step takes all ranges at once: they may differ in their
+// tensors, rate and weight decay only, and do not overlap. lr is state.learning_rate * rate.
 //   gradient, exp_avg, exp_avg_sq, master [n] fp32   value [n] compute, may alias master   state: StepState (rate, corrections, gradient_scale)
 // Nothing is written where state.applied is 0; so it is for LAMB too.
 struct AdamStep {
   Tensor gradient{}, state{};
   AdamKind kind = AdamKind::kAdamW;
   double beta1 = 0.9, beta2 = 0.999;  // doubles: 1 - 0.999f is 1e-5 away from 0.001
-  float epsilon = 1e-8f, weight_decay = 0;
+  float epsilon = 1e-8f, rate = 1, weight_decay = 0;
   Tensor exp_avg{}, exp_avg_sq{}, master{}, value{};
 };
 
@@ -216,9 +219,10 @@ struct TrustRatios {
   Tensor ratios{};
 };
 
-// w -= learning_rate * trust_ratio * direction; the second half of LAMB, of many ranges as above.   trust_ratio [1] fp32
+// w -= state.learning_rate * rate * trust_ratio * direction; the second half of LAMB, of many ranges as above.   trust_ratio [1] fp32
 struct LambApply {
   Tensor direction{}, state{}, trust_ratio{};
+  float rate = 1;
   Tensor master{}, value{};
 };
 

@@ -35,13 +35,13 @@ class NormBlocks {
   int64_t count() const { return count_; }  // cells of all ranks
   const std::vector<int64_t>& first_cells() const { return first_cells_; }  // of each segment; then count()
 
-  // Sums of squares of a compact [owned size] fp32 buffer.   cells [count()] fp64: 0 where another rank owns
+  // Sums of squares of a compact [owned size] fp32 buffer.   cells [count()] fp64: 0 where another rank owns and where a parameter is frozen
   void squares(Backend& backend, const Tensor& owned, const Tensor& cells) const;
 
  private:
   std::vector<int64_t> first_cells_;
   int64_t count_ = 0;
-  Buffer ranges_;  // of all cells, in the compact buffer; empty ones of cells that others own
+  Buffer ranges_;  // of all cells, in the compact buffer; empty ones of cells that others own and of frozen parameters
 };
 
 }  // namespace mpibert

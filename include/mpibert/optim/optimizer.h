@@ -56,6 +56,7 @@ class Optimizer {
     size_t segment = 0;
     Range local;   // in compact buffers
     Range global;  // in the flat values
+    float rate = 1;
     float weight_decay = 0;
   };
 

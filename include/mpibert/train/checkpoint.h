@@ -87,7 +87,8 @@ void verify_checkpoint(const std::filesystem::path& checkpoint, Verify level = V
 std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run, Verify level = Verify::kSha256, bool fall_back = true,
                                                        std::vector<std::string>* rejected = nullptr);
 
-// What --model PATH means: a run directory its newest good checkpoint, a checkpoint or a model folder itself. Throws kNotFound.
+// What --model PATH means: a run directory its newest good checkpoint, RUN/best the one with the best score, a checkpoint or a model folder itself.
+// Throws kNotFound.
 std::filesystem::path resolve_model_path(const std::filesystem::path& path);
 
 // Reads a checkpoint into flat buffers laid out by `parameters` (elements between slices are 0). Verify first.

@@ -29,6 +29,7 @@ struct TrainerOptions {
   int64_t bucket_mib = 25;   // gradient ranges of about this size are reduced while backward goes on
   double max_grad_norm = 1;  // 0: no clipping
   LossScaleOptions loss_scale{};
+  float label_smoothing = 0;  // of cross-entropies, when training
   uint64_t seed = 0;         // of dropout
   bool cuda_graphs = true;   // on a card: micro-batches whose shape has come before are replayed from graphs; the bits are the same
 };

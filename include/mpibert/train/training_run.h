@@ -10,6 +10,7 @@
 
 #include "mpibert/data/batch_loader.h"
 #include "mpibert/tasks/task.h"
+#include "mpibert/train/early_stopping.h"
 #include "mpibert/train/trainer.h"
 
 namespace mpibert {
@@ -22,7 +23,8 @@ struct TrainingRunOptions {
   int64_t evaluate_steps = 0;    // 0: at the end of every epoch, if there is something to evaluate
   int64_t save_total_limit = 0;  // newest checkpoints to keep beside the best; 0: all
   bool save_best = false;        // also save after every evaluation, and mark the best
-  std::string metric;            // of the evaluation, larger is better ("accuracy"); of "loss" smaller is
+  std::string metric;            // of the evaluation, larger is better ("accuracy"); of one that ends in "loss" smaller is
+  EarlyStoppingOptions early_stopping{};  // by that metric
   int64_t max_skipped = 20;      // non-finite steps in a row that end the run; not those after which the loss scale falls
   double peak_flops = 0;         // of all ranks together; 0: unknown
   int64_t samples_per_epoch = 0;
@@ -38,7 +40,7 @@ struct RunIdentity {
 // How a run ended. EXIT.json of the run directory says the same.
 struct RunResult {
   int code = 0;              // 0 finished, 75 stopped on request: run me again
-  std::string reason;        // "finished", "signal SIGUSR1"
+  std::string reason;        // "finished", "stopped early: ...", "signal SIGUSR1"
   int64_t step = 0;
   double loss = 0;           // last reported
   Scores scores;             // of the last evaluation
@@ -51,6 +53,12 @@ class RunDirectory;
 // Collective. The checkpoint to go on from: the newest good one of the run directory. Nothing where there is none.
 std::optional<std::filesystem::path> find_resume_checkpoint(Communicator& comm, const std::filesystem::path& run);
 
+// Where a run goes on.
+struct ResumePoint {
+  std::string checkpoint;                    // its name; empty: the run begins
+  std::map<std::string, std::string> extra;  // TrainingState::extra
+};
+
 class TrainingRun {
  public:
   using Evaluate = std::function<Scores()>;  // collective; empty: nothing to evaluate
@@ -59,9 +67,9 @@ class TrainingRun {
   TrainingRun(Communicator& comm, TrainingRunOptions options);
   ~TrainingRun();
 
-  // Collective. Trains to total_steps: reports, evaluates and saves on their periods; a signal on any rank stops all at one step, with a save.
+  // Collective. Trains to total_steps, or until evaluations stop getting better: reports, evaluates and saves on their periods; a signal on any rank stops all at one step, with a save.
   // Throws kDiverged after max_skipped non-finite steps in a row, kIo if checkpoints cannot be written.
-  RunResult run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate, const std::string& resumed_from);
+  RunResult run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate, const ResumePoint& from = {});
 
  private:
   struct Interval;
@@ -71,6 +79,7 @@ class TrainingRun {
   void evaluate(Trainer& trainer, const Evaluate& evaluate, Last& last);
   void save(Trainer& trainer, const RunIdentity& identity, Last& last);
   void poll_writer();
+  double score_of(const Scores& scores) const;
   bool evaluation_due(const Trainer& trainer, int64_t samples_before) const;
   double epoch(const Trainer& trainer) const;
 

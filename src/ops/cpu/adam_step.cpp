@@ -15,7 +15,7 @@ namespace {
 struct Scalars {
   explicit Scalars(const AdamStep& op) {
     const StepState& state = *data<StepState>(op.state);
-    const double rate = state.learning_rate, corrected_root = std::sqrt(static_cast<double>(state.bias_correction2));
+    const double rate = static_cast<double>(state.learning_rate) * op.rate, corrected_root = std::sqrt(static_cast<double>(state.bias_correction2));
     const bool hf = op.kind == AdamKind::kAdamWHf;
     gradient_scale = state.gradient_scale;
     decay = op.weight_decay;

@@ -59,10 +59,17 @@ bool is_first_largest(const T* x, int64_t label, float largest) {
 }
 
 template <class T>
-void gradient_in_place(T* x, int64_t columns, int64_t label, Softmax softmax, float scale) {
-  const float factor = scale / softmax.sum;
-  const auto gradient = [&](Vec logits) { return exp(logits - softmax.largest) * factor; };
-  const float at_label = gradient(broadcast(to_float(x[label])))[0] - scale;
+double mean_of(const T* x, int64_t columns) {
+  double sum = 0;
+  for (int64_t i = 0; i < columns; ++i) sum += static_cast<double>(to_float(x[i]));
+  return sum / static_cast<double>(columns);
+}
+
+template <class T>
+void gradient_in_place(T* x, int64_t columns, int64_t label, Softmax softmax, float smoothing, float scale) {
+  const float factor = scale / softmax.sum, share = scale * smoothing / static_cast<float>(columns);
+  const auto gradient = [&](Vec logits) { return exp(logits - softmax.largest) * factor - share; };
+  const float at_label = gradient(broadcast(to_float(x[label])))[0] - scale * (1 - smoothing);
   for_lanes(columns, [&](int64_t i, int n) { store_n(x + i, gradient(load_n(x + i, n)), n); });
   x[label] = T(at_label);
 }
@@ -82,9 +89,11 @@ void run(const CrossEntropy& op, Workspace& workspace) {
       return;
     }
     const Softmax softmax = softmax_of(x, columns);
-    results[row].loss = std::log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - static_cast<double>(to_float(x[label])));
+    double expected_logit = to_float(x[label]);
+    if (op.smoothing > 0) expected_logit += static_cast<double>(op.smoothing) * (mean_of(x, columns) - expected_logit);
+    results[row].loss = std::log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - expected_logit);
     results[row].correct = is_first_largest(x, label, softmax.largest);
-    if (op.backward) gradient_in_place(x, columns, label, softmax, scale);
+    if (op.backward) gradient_in_place(x, columns, label, softmax, op.smoothing, scale);
   });
 
   double loss = 0;

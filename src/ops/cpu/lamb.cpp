@@ -33,7 +33,7 @@ namespace {
 
 template <class T>
 void apply(const LambApply& op) {
-  const float step_size = data<StepState>(op.state)->learning_rate * *data<float>(op.trust_ratio);
+  const float step_size = data<StepState>(op.state)->learning_rate * op.rate * *data<float>(op.trust_ratio);
   const float* direction = data<float>(op.direction);
   float* master = data<float>(op.master);
   T* value = data<T>(op.value);

@@ -18,7 +18,7 @@ struct Entry {
   float *exp_avg, *exp_avg_sq, *master;
   T* value;
   int64_t n;
-  float weight_decay;
+  float rate, weight_decay;
 };
 
 // The scalars of one step, worked out in double and rounded once, as in ops/cpu/adam_step.cpp:
@@ -30,8 +30,8 @@ struct Scalars {
 };
 
 template <AdamKind kind>
-__device__ Scalars scalars_of(const Settings& settings, float weight_decay, const StepState& state) {
-  const double rate = state.learning_rate, corrected_root = sqrt(static_cast<double>(state.bias_correction2));
+__device__ Scalars scalars_of(const Settings& settings, float its_rate, float weight_decay, const StepState& state) {
+  const double rate = static_cast<double>(state.learning_rate) * its_rate, corrected_root = sqrt(static_cast<double>(state.bias_correction2));
   const bool hf = kind == AdamKind::kAdamWHf;
   Scalars s;
   s.gradient_scale = state.gradient_scale;
@@ -54,7 +54,7 @@ __global__ void update(const __grid_constant__ Ranges<Entry<T>> ranges, const St
   if (!state->applied) return;
   const int mine = ranges.mine();
   const Entry<T>& x = ranges.entry[mine];
-  if (threadIdx.x == 0) shared = scalars_of<kind>(settings, x.weight_decay, *state);
+  if (threadIdx.x == 0) shared = scalars_of<kind>(settings, x.rate, x.weight_decay, *state);
   __syncthreads();
   const Scalars s = shared;
   ranges.for_each_octet(mine, [&](int64_t at, int size) {
@@ -89,6 +89,7 @@ void run(std::span<const AdamStep> ops, const Context& context) {
                     .master = data<float>(op.master),
                     .value = op.value.data() == op.master.data() ? nullptr : data<T>(op.value),
                     .n = op.value.size(),
+                    .rate = op.rate,
                     .weight_decay = op.weight_decay};
   };
   launch_ranges(ops, entry_of, context.stream, update<kind, T>, data<const StepState>(first.state), {.beta1 = first.beta1, .beta2 = first.beta2, .epsilon = first.epsilon});

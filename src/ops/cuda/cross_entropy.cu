@@ -54,9 +54,17 @@ __device__ Softmax softmax_of(const T* x, int64_t columns) {
   return all;
 }
 
+template <class T>
+__device__ double mean_of(const T* x, int64_t columns) {
+  __shared__ double scratch[kWarp];
+  double mine = 0;
+  for (int64_t i = threadIdx.x; i < columns; i += kThreads) mine += static_cast<double>(load(x + i));
+  return block_reduce<Sum>(mine, scratch) / static_cast<double>(columns);
+}
+
 // One block a row. `state` is null without backward.
 template <class T>
-__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, RowResult* results) {
+__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, float smoothing, RowResult* results) {
   const int64_t row = blockIdx.x, label = labels[row];
   T* const x = logits + row * columns;
   if (label < 0) {
@@ -66,15 +74,16 @@ __global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, co
     return;
   }
   const Softmax softmax = softmax_of(x, columns);
-  const float at_label = load(x + label);
+  double expected_logit = load(x + label);
+  if (smoothing > 0) expected_logit += static_cast<double>(smoothing) * (mean_of(x, columns) - expected_logit);
   if (state != nullptr) {
-    __syncthreads();  // every thread has read at_label, which one of them now overwrites
-    const float scale = scale_of(*state, term), factor = scale / softmax.sum;
+    __syncthreads();  // every thread has read the label's logit, which one of them now overwrites
+    const float scale = scale_of(*state, term), factor = scale / softmax.sum, share = scale * smoothing / static_cast<float>(columns);
     for (int64_t i = threadIdx.x; i < columns; i += kThreads)
-      store(x + i, expf(load(x + i) - softmax.largest) * factor - (i == label ? scale : 0.0f));
+      store(x + i, expf(load(x + i) - softmax.largest) * factor - share - (i == label ? scale * (1 - smoothing) : 0.0f));
   }
   if (threadIdx.x == 0)
-    results[row] = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - static_cast<double>(at_label)),
+    results[row] = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - expected_logit),
                     softmax.first == label};
 }
 
@@ -104,7 +113,7 @@ void cross_entropy(const CrossEntropy& op, const Context& context) {
   const StepState* const state = op.backward ? data<const StepState>(op.state) : nullptr;
   with_element(op.logits.dtype(), [&]<class T>(T) {
     launch({.grid = dim3(static_cast<unsigned>(rows)), .block = dim3(kThreads)}, context.stream, row_kernel<T>, data<T>(op.logits),
-           data<int32_t>(op.labels), columns, state, op.term, results);
+           data<int32_t>(op.labels), columns, state, op.term, op.smoothing, results);
   });
   launch({.block = dim3(kThreads)}, context.stream, sum_kernel, results, rows, data<float>(op.loss_sum), data<float>(op.correct));
 }

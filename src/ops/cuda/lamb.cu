@@ -67,6 +67,7 @@ struct ApplyEntry {
   float* master;
   T* value;
   int64_t n;
+  float rate;
 };
 
 template <class T>
@@ -74,7 +75,7 @@ __global__ void step_along(const __grid_constant__ Ranges<ApplyEntry<T>> ranges,
   if (!state->applied) return;
   const int mine = ranges.mine();
   const ApplyEntry<T>& x = ranges.entry[mine];
-  const float step_size = state->learning_rate * *x.trust_ratio;
+  const float step_size = state->learning_rate * x.rate * *x.trust_ratio;
   ranges.for_each_octet(mine, [&](int64_t at, int size) {
     const Octet d = load_octet(x.direction + at, size);
     Octet w = load_octet(x.master + at, size);
@@ -115,7 +116,8 @@ void lamb_apply(std::span<const LambApply> ranges, const Context& context) {
                            .trust_ratio = data<const float>(op.trust_ratio),
                            .master = data<float>(op.master),
                            .value = op.value.data() == op.master.data() ? nullptr : data<T>(op.value),
-                           .n = op.value.size()};
+                           .n = op.value.size(),
+                           .rate = op.rate};
     };
     launch_ranges(ranges, entry_of, context.stream, step_along<T>, data<const StepState>(ranges.front().state));
   });

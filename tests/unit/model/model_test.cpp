@@ -111,6 +111,35 @@ TEST(ModelTest, ReadyOffsetsDescendToZeroAndWhatIsReadyIsFinal) {
   }
 }
 
+// Below the first trained parameter nothing is computed; from there on everything has the bits it has without.
+TEST(ModelTest, BackwardEndsAtTheFirstTrainedParameter) {
+  TinyModel tiny(with_dropout(0.1f), test::classification_head(3));
+  Batch input = pretraining_batch({0, 1, 2, 3});
+  input.add("labels", {2, 0, 1, 1});
+  tiny.run(input);
+  const std::vector<float> all = tiny.gradients();
+  const auto part = [&](const std::string& first, int64_t calls) {
+    SCOPED_TRACE(first);
+    tiny.clear();
+    const int64_t begin = tiny.first_trained = tiny.arena.find(first).offset;
+    int64_t called = 0, last = -1;
+    tiny.run(input, [&](int64_t offset) { ++called, last = offset; });
+    EXPECT_EQ(called, calls);
+    EXPECT_EQ(last, 0);
+    const std::vector<float> found = tiny.gradients();
+    EXPECT_TRUE(std::equal(all.begin() + begin, all.end(), found.begin() + begin));
+  };
+  part("classifier.weight", 1);
+  EXPECT_EQ(norm(tiny.gradient("bert.pooler.dense.weight")), 0);
+  part("bert.pooler.dense.weight", 2);
+  EXPECT_EQ(norm(tiny.gradient("bert.encoder.layer.1.output.dense.weight")), 0);
+  part("bert.encoder.layer.1.output.dense.weight", 3);  // in the middle of a layer: the whole layer
+  EXPECT_EQ(norm(tiny.gradient("bert.encoder.layer.0.output.dense.weight")), 0);
+  part("bert.encoder.layer.0.attention.self.query.weight", 4);
+  EXPECT_EQ(norm(tiny.gradient("bert.embeddings.word_embeddings.weight")), 0);
+  part("bert.embeddings.word_embeddings.weight", 5);
+}
+
 // Gradients are sums: one batch of four sequences or three micro-batches, scaled by the counts of the whole. Sums of some 50 terms in another
 // order differ by sqrt(50) 2^-24 relatively; 48 roundings lie on the way of each (tests/golden/README.md).
 TEST(ModelTest, MicroBatchesAddUpToTheWholeBatch) {

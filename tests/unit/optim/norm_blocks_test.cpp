@@ -99,5 +99,20 @@ TEST(NormBlocksTest, RefusesPiecesThatCutABlock) {
   refused({{4096, 0, 0}}, "[4096, 0)");
 }
 
+TEST(NormBlocksTest, FrozenParametersAreNoPartOfTheNorm) {
+  const auto backend = make_backend({});
+  std::vector<Segment> segments = kSegments;
+  segments[2].rate = 0;
+  segments[0].rate = 0.5f;
+  std::vector<float> flat = numbers();
+  for (int64_t i = segments[2].begin; i < segments[2].end; ++i) flat[static_cast<size_t>(i)] = std::numeric_limits<float>::quiet_NaN();
+  const std::vector<Piece> pieces{{0, kPadded, 0}};
+  const NormBlocks blocks(*backend, segments, pieces);
+  std::vector<double> found(static_cast<size_t>(blocks.count()), -1), expected = cells({pieces}, numbers());
+  blocks.squares(*backend, host_tensor(std::span(flat), {kPadded}), host_tensor(std::span(found), {blocks.count()}));
+  expected[3] = 0;  // the one cell of the third parameter
+  EXPECT_EQ(found, expected);
+}
+
 }  // namespace
 }  // namespace mpibert

@@ -80,6 +80,30 @@ TEST_F(OptimizerTest, LambMovesByTheRateTimesTheWeightsNorm) {
   EXPECT_NEAR(weight(0), 0.9 - 0.1 * 0.9, 1e-6) << "the ratio has become 0.9";
 }
 
+// A share of the rate is as good as the rate itself, decay included; what is frozen stays to the bit, and so do its moments.
+TEST_F(OptimizerTest, EachParameterTakesItsShareOfTheRate) {
+  for (const char* kind : {"adam", "adamw", "adamw-hf", "lamb", "nvlamb"}) {
+    SCOPED_TRACE(kind);
+    std::vector<float> ones(8192, 1);
+    const auto weights_after = [&](float rate_of_weight, float rate_of_bias) {
+      arena.set_rate("weight", rate_of_weight);
+      arena.set_rate("bias", rate_of_bias);
+      arena.set_values(*backend, host(ones));
+      const auto optimizer = make_optimizer({.kind = kind, .weight_decay = std::string(kind) == "adamw-hf" ? 0 : 0.25}, *backend, arena, {{0, 8192, 0}});  // its decay comes second
+      step(*optimizer, 3, 1);
+      EXPECT_EQ(optimizer->buffers()[0].second.span<float>()[5120] == 0, rate_of_bias == 0) << "the moment";
+      return std::pair(weight(0), weight(5120));
+    };
+    const auto [weight1, bias1] = weights_after(1, 1);
+    const auto [weight_half, bias_quarter] = weights_after(0.5f, 0.25f);
+    EXPECT_NEAR(1 - weight_half, (1 - weight1) / 2, 1e-6);
+    EXPECT_NEAR(1 - bias_quarter, (1 - bias1) / 4, 1e-6);
+    const auto [weight, bias] = weights_after(1, 0);
+    EXPECT_EQ(weight, weight1);
+    EXPECT_EQ(bias, 1);
+  }
+}
+
 TEST_F(OptimizerTest, MastersAreTakenInOwnedPieces) {
   ParameterArena bf16;
   bf16.add("weight", {8192}, Init::kZero, true);

@@ -1,0 +1,46 @@
+#include "mpibert/train/early_stopping.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "mpibert/base/error.h"
+#include "mpibert/base/options.h"
+
+namespace mpibert {
+
+namespace {
+
+constexpr const char *kBest = "best_score", *kNoBetter = "evaluations_without_better";
+
+// Leaves the number alone where there is none: a checkpoint before the first evaluation.
+template <class Number>
+bool read(const std::map<std::string, std::string>& extra, const char* name, Number& number) {
+  const auto found = extra.find(name);
+  if (found == extra.end()) return false;
+  const std::string& text = found->second;
+  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
+  MPIBERT_CHECK(code == std::errc{} && end == text.data() + text.size(), kCorrupt, "state.json: extra.", name, " is '", text, "', expected a number");
+  return true;
+}
+
+}  // namespace
+
+void EarlyStopping::judge(double score) {
+  const bool first = !best_ && !std::isnan(score);
+  no_better_ = first || score > best_.value_or(score) + options_.threshold ? 0 : no_better_ + 1;
+  if (first || score > best_.value_or(score)) best_ = score;
+}
+
+void EarlyStopping::save(std::map<std::string, std::string>& extra) const {
+  if (!best_) return;
+  extra[kBest] = number_text(*best_);
+  extra[kNoBetter] = std::to_string(no_better_);
+}
+
+void EarlyStopping::restore(const std::map<std::string, std::string>& extra) {
+  double best = 0;
+  if (read(extra, kBest, best)) best_ = best;
+  read(extra, kNoBetter, no_better_);
+}
+
+}  // namespace mpibert
