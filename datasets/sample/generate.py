@@ -150,6 +150,20 @@ def inferences(world, count):
         yield label, world.tell(event), hypothesis
 
 
+def tagged(world, count):
+    """Sentences as lists of (word, tag): who acted, on what, and where; IOB2."""
+    for _ in range(count):
+        event = world.event(world.pick(world.topics))
+        inside = False  # after the adjective of the thing
+        sentence = []
+        for word in world.tell(event).split():
+            thing = word in (event["adjective"], event["object"])
+            tag = "B-AGENT" if word == event["agent"] else "B-PLACE" if word == event["place"] else ("I-THING" if inside else "B-THING") if thing else "O"
+            inside = word == event["adjective"]
+            sentence.append((word, tag))
+        yield sentence
+
+
 def word_pieces(text, size):
     """WordPiece vocabulary by repeatedly merging the most frequent neighbours (ties: the smaller in order), after all ASCII characters."""
     counts = collections.Counter(text.split())
@@ -217,6 +231,10 @@ def main():
         rows = [{"gold_label": label, "sentence1": a, "sentence2": b} for label, a, b in inferences(world, count)]
         write(folder / f"snli/snli_1.0_{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         labelled += [row[name] for row in rows for name in ("sentence1", "sentence2")]
+
+    for split, count in (("train", 800), ("dev", 150), ("test", 50)):
+        sentences = ("".join(f"{word}\t{tag}\n" if split != "test" else f"{word}\n" for word, tag in sentence) for sentence in tagged(world, count))
+        write(folder / f"ner/{split}.conll", "\n".join(sentences))
 
     vocabulary = word_pieces(" ".join([corpus] + labelled), VOCABULARY_SIZE)
     write(folder / "model/vocab.txt", "\n".join(vocabulary) + "\n")

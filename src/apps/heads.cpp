@@ -8,12 +8,17 @@ namespace mpibert::apps {
 Model::MakeHead head_maker(const Task& task) {
   if (task.kind == TaskKind::kPretraining) return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<PretrainingHead>(config, arena); };
   const int64_t labels = task.outputs();
+  if (task.kind == TaskKind::kTokenClassification)
+    return {[labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, labels); }, false};
   return [labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, labels); };
 }
 
 void set_head(BertConfig& config, const Task& task) {
-  set_architecture(config, task.kind == TaskKind::kPretraining ? "BertForPreTraining" : "BertForSequenceClassification");
+  set_architecture(config, task.kind == TaskKind::kPretraining           ? "BertForPreTraining"
+                           : task.kind == TaskKind::kTokenClassification ? "BertForTokenClassification"
+                                                                         : "BertForSequenceClassification");
   if (task.kind == TaskKind::kClassification) set_label_names(config, task.label_names, "single_label_classification");
+  if (task.kind == TaskKind::kTokenClassification) set_label_names(config, task.label_names);
   if (task.kind == TaskKind::kRegression) set_label_names(config, {"LABEL_0"}, "regression");  // as transformers names the one output
 }
 

@@ -71,7 +71,8 @@ void set_label_names(BertConfig& config, const std::vector<std::string>& names, 
   }
   config.other["id2label"] = id2label.dump();
   config.other["label2id"] = label2id.dump();
-  config.other["problem_type"] = nlohmann::json(problem_type).dump();
+  config.other.erase("problem_type");
+  if (!problem_type.empty()) config.other["problem_type"] = nlohmann::json(problem_type).dump();
 }
 
 void set_architecture(BertConfig& config, const std::string& name) {

@@ -34,8 +34,8 @@ std::vector<float> new_masters(const BertConfig& config, const ParameterArena& a
 
 // Label names of a classifier's config.json (id2label), in order of number; empty if it has none.
 std::vector<std::string> label_names_of(const BertConfig& config);
-// Writes them there; problem_type as transformers has it: "single_label_classification" or "regression".
-void set_label_names(BertConfig& config, const std::vector<std::string>& names, const std::string& problem_type);
+// Writes them there; problem_type as transformers has it: "single_label_classification" or "regression"; empty: none, as of token classification.
+void set_label_names(BertConfig& config, const std::vector<std::string>& names, const std::string& problem_type = "");
 void set_architecture(BertConfig& config, const std::string& name);
 
 }  // namespace mpibert::apps

@@ -3,27 +3,11 @@
 #include <algorithm>
 #include <set>
 
+#include "apps/command.h"
 #include "apps/model_inputs.h"
 #include "mpibert/base/error.h"
 
 namespace mpibert::apps {
-
-namespace {
-
-// "a,b" and "c" -> a, b, c
-std::vector<std::string> split_at_commas(const std::vector<std::string>& words) {
-  std::vector<std::string> parts;
-  for (std::string_view word : words) {
-    for (size_t comma = word.find(','); comma != std::string_view::npos; comma = word.find(',')) {
-      parts.emplace_back(word.substr(0, comma));
-      word.remove_prefix(comma + 1);
-    }
-    parts.emplace_back(word);
-  }
-  return parts;
-}
-
-}  // namespace
 
 void TaskFlags::declare(Options& options, const std::string& help) {
   options.add({.name = "task", .target = &task, .help = help, .choices = task_names(), .required = true});
@@ -43,6 +27,8 @@ Task TaskFlags::open() const {
   Task opened = make_task(task);
   MPIBERT_CHECK(opened.own || (text_column.empty() && second_text_column.empty() && label_column.empty() && labels.empty()), kUsage,
                 "--text-column, --second-text-column, --label-column and --labels go with --task classification, pair-classification and regression; task ", task, " has its own");
+  MPIBERT_CHECK(opened.kind != TaskKind::kTokenClassification || (text_column.empty() && second_text_column.empty() && label_column.empty()), kUsage,
+                "task ", task, " reads the word from the first column and the tag from the last; leave --text-column, --second-text-column and --label-column out");
   const bool regression = opened.kind == TaskKind::kRegression;
   MPIBERT_CHECK(second_text_column.empty() || opened.pair || regression, kUsage, "--second-text-column goes with --task pair-classification or regression, not ", task);
   MPIBERT_CHECK(labels.empty() || !regression, kUsage, "--labels are classes; --task regression learns numbers, leave them out");
@@ -61,7 +47,7 @@ Task TaskFlags::open() const {
 }
 
 void take_labels(Task& task, const BertConfig& config) {
-  if (task.kind != TaskKind::kClassification) return;
+  if (task.kind != TaskKind::kClassification && task.kind != TaskKind::kTokenClassification) return;
   const std::vector<std::string> names = label_names_of(config);
   if (task.own) {
     MPIBERT_CHECK(names.size() >= 2, kInvalidArgument, "the model's config.json has no id2label to say which labels it gives; fine-tune it first: mpibert finetune --task ", task.name);

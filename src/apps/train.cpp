@@ -174,7 +174,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
             .max_seq_length = dataset.longest()};
   ParameterArena arena;
   Model model(source.config, arena, head_maker(job.task));
-  set_rates(arena, {.freeze = flags.freeze, .freeze_layers = flags.freeze_layers, .layer_decay = flags.layer_decay});
+  set_rates(arena, {.freeze = split_at_commas(flags.freeze), .freeze_layers = flags.freeze_layers, .layer_decay = flags.layer_decay});
   Trainer trainer(*session.backend, comm, model, arena, compute,
                   {.schedule = flags.schedule_options(plan.total_steps),
                    .optimizer = memory.optimizer,

@@ -29,7 +29,7 @@ void TrainFlags::declare(Options& options) {
   options.add({.name = "adam-epsilon", .target = &epsilon, .help = "0: 1e-8 of adam and adamw, 1e-6 of the others", .minimum = 0});
   options.add({.name = "correct-bias", .target = &correct_bias, .help = "correct the moments for their start at zero"});
   options.add({.name = "layer-decay", .target = &layer_decay, .help = "each encoder layer learns at this share of the rate of the layer above it, the embeddings below the first", .minimum = 1e-6, .maximum = 1, .aliases = {"layerwise-lr-decay"}});
-  options.add({.name = "freeze", .target = &freeze, .help = "parameters that stay as they are: names, or all below a name, such as bert, bert.embeddings, bert.encoder.layer.3"});
+  options.add({.name = "freeze", .target = &freeze, .help = "parameters that stay as they are: names, or all below a name, such as bert.embeddings,bert.encoder.layer.3"});
   options.add({.name = "freeze-layers", .target = &freeze_layers, .help = "the embeddings and the first so many encoder layers stay as they are", .minimum = 0});
   options.add({.name = "max-grad-norm", .target = &max_grad_norm, .help = "gradients are scaled down to this norm; 0: never", .minimum = 0});
   options.add({.name = "dropout", .target = &dropout, .help = "instead of the model's probabilities of hidden states and attention; -1: keep them", .minimum = -1, .maximum = 0.99});

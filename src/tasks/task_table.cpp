@@ -73,6 +73,10 @@ const std::vector<Task>& task_table() {
        .summary = "Sentences Involving Compositional Knowledge: how related are two sentences, 1 to 5?",
        .files = {.splits = kSick, .text_a = "sentence_A", .text_b = "sentence_B", .label = "relatedness_score"}},
 
+      {.name = "ner", .kind = TaskKind::kTokenClassification, .own = true, .metrics = {"f1", "precision", "recall", "accuracy"},
+       .summary = "your own tags of words: named entities, parts of speech",
+       .files = {.splits = {{"train", {"train.conll", "train.txt", "eng.train"}}, {"dev", {"dev.conll", "dev.txt", "valid.txt", "eng.testa"}}, {"test", {"test.conll", "test.txt", "eng.testb"}}},
+                 .text_a = "first column", .label = "last column"}},
       {.name = "classification", .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own texts and labels",
        .files = {.splits = kOwn, .text_a = "text", .label = "label"}},
       {.name = "pair-classification", .pair = true, .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own pairs of texts and labels",

@@ -4,24 +4,26 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
+#include <stdexcept>
 
 #include "mpibert/base/error.h"
 #include "mpibert/ops/host_cast.h"
+#include "mpibert/tasks/entities.h"
 
 namespace mpibert {
 
 namespace {
 
-// Mean of -log softmax(values)[label], in double.
+std::vector<Sample> all_samples(const Dataset& dataset) {
+  std::vector<int64_t> ids(static_cast<size_t>(dataset.size()));
+  std::iota(ids.begin(), ids.end(), 0);
+  return dataset.read(ids);
+}
+
 double mean_cross_entropy(std::span<const Prediction> predictions, std::span<const int32_t> labels) {
   double sum = 0;
-  for (size_t i = 0; i < predictions.size(); ++i) {
-    const std::vector<float>& values = predictions[i].values;
-    const double largest = *std::max_element(values.begin(), values.end());
-    double total = 0;
-    for (const float value : values) total += std::exp(static_cast<double>(value) - largest);
-    sum += std::log(total) + largest - static_cast<double>(values[static_cast<size_t>(labels[i])]);
-  }
+  for (size_t i = 0; i < predictions.size(); ++i) sum += negative_log_likelihood(predictions[i].values, labels[i]);
   return sum / static_cast<double>(std::max<size_t>(1, predictions.size()));
 }
 
@@ -118,7 +120,13 @@ std::vector<Prediction> Evaluator::predict_all(const DataSplit& split) {
 }
 
 Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
-  return task.kind == TaskKind::kPretraining ? evaluate_pretraining(split) : evaluate_sentences(task, split);
+  switch (task.kind) {
+    case TaskKind::kPretraining: return evaluate_pretraining(split);
+    case TaskKind::kTokenClassification: return evaluate_tokens(task, split);
+    case TaskKind::kClassification:
+    case TaskKind::kRegression: return evaluate_sentences(task, split);
+  }
+  throw std::logic_error("unknown kind of task");
 }
 
 Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
@@ -127,14 +135,19 @@ Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
   const std::vector<Prediction> predictions = predict_all(split);
   Scores scores;
   if (comm_.rank() == 0) {
-    std::vector<int64_t> ids(static_cast<size_t>(dataset.size()));
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
     std::vector<int32_t> labels;
-    for (const Sample& sample : dataset.read(ids)) labels.push_back(sample.label("labels").at(0));
+    for (const Sample& sample : all_samples(dataset)) labels.push_back(sample.label("labels").at(0));
     scores = score(task, predictions, labels);
     scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels) : mean_cross_entropy(predictions, labels)});
   }
   return shared(scores);
+}
+
+Scores Evaluator::evaluate_tokens(const Task& task, const DataSplit& split) {
+  const Dataset dataset(split.folder, split.name);
+  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
+  const std::vector<Prediction> predictions = predict_all(split);
+  return shared(comm_.rank() == 0 ? score_tokens(task, predictions, all_samples(dataset)) : Scores{});
 }
 
 Scores Evaluator::evaluate_pretraining(const DataSplit& split) {

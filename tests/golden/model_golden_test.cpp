@@ -57,7 +57,7 @@ Batch batch_of(const Fixture& fixture) {
   const std::string head = fixture.attribute("head");
   if (head == "pretraining")
     for (const char* name : {"masked_lm_positions", "masked_lm_ids", "next_sentence_labels"}) batch.add(name, fixture.ints(name));
-  if (head == "classification") batch.add("labels", fixture.ints("labels"));
+  if (head == "classification" || head == "tokens") batch.add("labels", fixture.ints("labels"));
   if (head == "regression") {
     std::vector<int32_t> bits;
     for (const float label : fixture.floats("labels")) bits.push_back(std::bit_cast<int32_t>(label));
@@ -67,7 +67,9 @@ Batch batch_of(const Fixture& fixture) {
 }
 
 Model::MakeHead head_of(const Fixture& fixture) {
-  return fixture.attribute("head") == "pretraining" ? test::pretraining_head() : test::classification_head(fixture.number("num_labels"));
+  if (fixture.attribute("head") == "pretraining") return test::pretraining_head();
+  if (fixture.attribute("head") == "tokens") return test::token_head(fixture.number("num_labels"));
+  return test::classification_head(fixture.number("num_labels"));
 }
 
 class Golden : public testing::TestWithParam<GoldenCase> {
@@ -117,7 +119,7 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression"), testing::ValuesIn(test::backend_cases())), case_name);
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression", "tokens"), testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.
 TEST(GoldenGelu, ErfAndTanhAreToldApart) {

@@ -147,7 +147,7 @@ TEST_P(AdamStepOp, RejectsWhatDoesNotFit) {
   expect_rejected([&] { backend().adam_step({&op, 1}); }, {"weight_decay: expected 0 or more, found -0.1"});
   std::vector<AdamStep> two = {o.op, o.op};
   two[1].beta1 = 0.8;
-  expect_rejected([&] { backend().adam_step(two); }, {"ranges: expected tensors and weight decay to be all that differs"});
+  expect_rejected([&] { backend().adam_step(two); }, {"ranges: expected tensors, rate and weight decay to be all that differs"});
 }
 
 }  // namespace

@@ -104,4 +104,8 @@ Model::MakeHead classification_head(int64_t num_labels) {
   return [num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, num_labels); };
 }
 
+Model::MakeHead token_head(int64_t num_labels) {
+  return {[num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, num_labels); }, false};
+}
+
 }  // namespace mpibert::test

@@ -56,6 +56,7 @@ class TinyModel {
 BertConfig tiny_config(const std::string& hidden_act = "gelu");
 Model::MakeHead pretraining_head();
 Model::MakeHead classification_head(int64_t num_labels);
+Model::MakeHead token_head(int64_t num_labels);
 
 
 }  // namespace mpibert::test

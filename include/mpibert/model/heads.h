@@ -77,4 +77,30 @@ class SequenceClassificationHead final : public Head {
   Tensor input_, logits_;  // of the last forward; input_ is dropout(pooled)
 };
 
+// Transformers' BertForTokenClassification: logits(0) [T, C] = dropout(hidden) W^T + b, labels [T], term "classification" over the tokens that have one.
+// Its model has no pooler.
+class TokenClassificationHead final : public Head {
+ public:
+  // Declares classifier.*.
+  TokenClassificationHead(const BertConfig& config, ParameterArena& arena, int64_t num_labels);
+
+  Schema labels() const override { return {{"labels", DType::kInt32, Per::kToken}}; }
+  std::vector<LossTerm> terms() const override { return {{"classification", 1, Per::kToken}}; }
+  std::vector<int64_t> count(const Batch& host) const override;
+  int64_t first_offset() const override { return classifier_.weight().offset; }
+  void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
+  void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  Tensor logits(int /*term*/) const override { return logits_; }
+
+ private:
+  Dropout dropout(const Batch& batch, const Pass& pass) const;
+
+  int64_t num_labels_, hidden_size_;
+  float dropout_rate_;
+  Linear classifier_;
+  const PlannedTensor *planned_dropped_ = nullptr, *planned_logits_ = nullptr;
+  Tensor input_, logits_;  // of the last forward; input_ is dropout(hidden)
+};
+
 }  // namespace mpibert

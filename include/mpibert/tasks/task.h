@@ -14,7 +14,7 @@
 
 namespace mpibert {
 
-enum class TaskKind : uint8_t { kPretraining, kClassification, kRegression };
+enum class TaskKind : uint8_t { kPretraining, kClassification, kRegression, kTokenClassification };
 
 // How the raw files of a sentence task look. Each may end in .gz. What a file is shows itself:
 //   CSV if its name ends in .csv: RFC 4180, fields between commas, in quotes where they hold commas, quotes (doubled) or line ends
@@ -88,6 +88,9 @@ using Scores = std::vector<std::pair<std::string, double>>;
 
 // Number of the largest value, of equal ones the first.
 int32_t best_label(std::span<const float> values);
+
+// -log softmax(values)[label], in double.
+double negative_log_likelihood(std::span<const float> values, int32_t label);
 
 // Scores of a classification by best_label, of a regression by its one value. labels[i], as Example's, belongs to sample i. Throws kInvalidArgument unless
 // every sample is predicted exactly once, with task.outputs() values.

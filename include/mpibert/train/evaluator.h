@@ -43,6 +43,7 @@ class Evaluator {
 
  private:
   Scores evaluate_sentences(const Task& task, const DataSplit& split);
+  Scores evaluate_tokens(const Task& task, const DataSplit& split);
   Scores evaluate_pretraining(const DataSplit& split);
   EvaluationLoader loader(Dataset dataset, int64_t begin, int64_t end) const;
   Scores shared(const Scores& scores);  // rank 0's, on all ranks

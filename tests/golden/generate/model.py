@@ -1,6 +1,6 @@
 """Logits, losses and every gradient of tiny BERTs, and ten steps of training, by PyTorch and transformers in double precision.
 
-usage: model.py FOLDER     writes pretraining_gelu, pretraining_gelu_new, pretraining_relu_steps, classification and regression .golden into it
+usage: model.py FOLDER     writes pretraining_gelu, pretraining_gelu_new, pretraining_relu_steps, classification, regression and tokens .golden into it
 """
 
 import pathlib
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 from golden import hashed, weights, write
-from transformers import BertConfig, BertForPreTraining, BertForSequenceClassification
+from transformers import BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification
 
 SIZES = dict(vocab_size=61, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=40, max_position_embeddings=24, type_vocab_size=2)
 LENGTHS = [7, 1, 13, 20]
@@ -89,6 +89,23 @@ def classification(folder, num_labels):
     write(folder / f"{name}.golden", dict(head=name, hidden_act="gelu", num_labels=num_labels, **SIZES, **VERSIONS), tensors)
 
 
+def tokens(folder, num_labels):
+    """Two of three tokens have a label."""
+    packed, padded = make_batch()
+    labels = (hashed("labels", sum(LENGTHS)) + 127) % num_labels
+    labels[np.arange(len(labels)) % 3 == 0] = -100
+    packed["labels"] = labels
+    model = load(BertForTokenClassification(make_config("gelu", num_labels=num_labels)))
+    target = torch.full((len(LENGTHS), max(LENGTHS)), -100)
+    for i, (begin, end) in enumerate(zip(packed["cu_seqlens"], packed["cu_seqlens"][1:])):
+        target[i, : end - begin] = torch.from_numpy(labels[begin:end])
+    output = model(**padded, labels=target)
+    output.loss.backward()
+    logits = output.logits[padded["attention_mask"].bool()]
+    tensors = {**packed, "logits": logits.detach().numpy(), "loss_sums": np.array([output.loss.item() * int((labels >= 0).sum())]), **gradients(model)}
+    write(folder / "tokens.golden", dict(head="tokens", hidden_act="gelu", num_labels=num_labels, **SIZES, **VERSIONS), tensors)
+
+
 def training(folder):
     """Ten steps on one batch: AdamW with warm-up, decay of weights only, clipping by the norm of all gradients."""
     packed, padded = make_batch()
@@ -120,4 +137,5 @@ if __name__ == "__main__":
     pretraining(out, "gelu_new")
     classification(out, 3)
     classification(out, 1)
+    tokens(out, 5)
     training(out)
