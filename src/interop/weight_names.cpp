@@ -1,7 +1,9 @@
 #include "interop/weight_names.h"
 
 #include <algorithm>
+#include <utility>
 
+#include "interop/keras_names.h"
 #include "interop/tensorflow_names.h"
 #include "mpibert/base/error.h"
 #include "mpibert/interop/model_folder.h"
@@ -26,15 +28,34 @@ ModelTensor of_tensorflow(const TensorInfo& tensor, const std::string& where) {
   return {.name = name->name, .tensor = name->is_transposed ? transposed(tensor, where) : tensor};
 }
 
-bool is_of_tensorflow(const TensorInfo& tensor) { return tensor.name.starts_with("bert/"); }
+ModelTensor of_keras(const TensorInfo& tensor, const std::string& where) {
+  if (is_tensorflow_training_state(tensor.name)) return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
+  std::optional<TensorInfo> found = tensor_from_keras(tensor, where);
+  if (!found) return {.name = tensor.name, .role = Role::kUnknown, .tensor = tensor};
+  const std::string name = std::exchange(found->name, tensor.name);
+  return {.name = name, .tensor = std::move(*found)};
+}
+
+// The tied embeddings may stand twice, and so may the pooler: one trained with next-sentence prediction lies beside one of the encoder that was not.
+void drop_doubles(std::vector<ModelTensor>& tensors) {
+  const auto prefers = [](std::string_view name) { return name.starts_with("masked_lm/embedding_table/") ? 1 : name.starts_with("next_sentence..pooler_dense/") ? 2 : 0; };
+  for (const ModelTensor& kept : tensors) {
+    if (prefers(kept.tensor.name) == 0) continue;
+    for (ModelTensor& other : tensors) {
+      if (&other != &kept && other.role == Role::kParameter && other.name == kept.name) other = {.name = other.tensor.name, .role = Role::kBuffer, .tensor = other.tensor};
+    }
+  }
+}
 
 }  // namespace
 
 std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
   const std::vector<TensorInfo>& stored = reader.tensors();
-  const auto convention = std::any_of(stored.begin(), stored.end(), is_of_tensorflow) ? of_tensorflow : of_transformers;
+  const auto any = [&](const auto& is_so) { return std::any_of(stored.begin(), stored.end(), [&](const TensorInfo& tensor) { return is_so(tensor.name); }); };
+  const auto convention = any(is_keras_name) ? of_keras : any([](std::string_view name) { return name.starts_with("bert/"); }) ? of_tensorflow : of_transformers;
   std::vector<ModelTensor> tensors;
   for (const TensorInfo& tensor : stored) tensors.push_back(convention(tensor, reader.files()[tensor.file].string()));
+  if (convention == of_keras) drop_doubles(tensors);
   return tensors;
 }
 

@@ -3,6 +3,7 @@
 usage: tensorflow_fixture.py FOLDER     writes into it
   bert_model.ckpt.*      Google's names, with some slots of its optimizer and the step; the model of pretraining_gelu.golden
   parts.ckpt.*           two shards, with numbers of every dtype that is read
+  garden.ckpt.*          the same model as the TensorFlow model garden names it, by tf.train.Checkpoint
   old.ckpt               the first version of the format, one file
 Needs tensorflow (2.21 when the fixtures were made).
 """
@@ -69,6 +70,32 @@ def model():
     variable("global_step", np.int64(1000))
 
 
+def garden(path):
+    """Objects of bert_pretrainer.py; heads are dimensions of their own."""
+    heads = 2
+    value = lambda name, *shape: weights(name, dict(parameters())[name]).astype(np.float32).reshape(shape or dict(parameters())[name])
+    node = lambda **children: tf.train.Checkpoint(**{name: tf.Variable(child) if isinstance(child, np.ndarray) else child for name, child in children.items()})
+    norm = lambda name: node(gamma=value(name + ".weight"), beta=value(name + ".bias"))
+    dense = lambda name: node(kernel=value(name + ".weight").T, bias=value(name + ".bias"))
+    encoder = {"layer_with_weights-1": node(embeddings=value("bert.embeddings.position_embeddings.weight")),
+               "layer_with_weights-2": node(embeddings=value("bert.embeddings.token_type_embeddings.weight")),
+               "layer_with_weights-3": norm("bert.embeddings.LayerNorm"),
+               f"layer_with_weights-{L + 4}": node(kernel=np.zeros((H, H), np.float32), bias=np.zeros(H, np.float32))}  # not trained
+    for i in range(L):
+        layer = f"bert.encoder.layer.{i}."
+        split = lambda name: node(kernel=value(name + ".weight").T.reshape(H, heads, H // heads), bias=value(name + ".bias", heads, H // heads))
+        joined = node(kernel=value(layer + "attention.output.dense.weight").T.reshape(heads, H // heads, H), bias=value(layer + "attention.output.dense.bias"))
+        attention = {f"_{part}_dense": split(f"{layer}attention.self.{part}") for part in ("query", "key", "value")}
+        outside = {"_attention_output_dense": joined} if i == 0 else {}  # both forms were published
+        encoder[f"layer_with_weights-{4 + i}"] = node(
+            _attention_layer=node(**attention, **({} if outside else {"_output_dense": joined})), **outside, _attention_layer_norm=norm(layer + "attention.output.LayerNorm"),
+            _intermediate_dense=dense(layer + "intermediate.dense"), _output_dense=dense(layer + "output.dense"), _output_layer_norm=norm(layer + "output.LayerNorm"))
+    masked_lm = node(dense=dense("cls.predictions.transform.dense"), layer_norm=norm("cls.predictions.transform.LayerNorm"),
+                     embedding_table=value("bert.embeddings.word_embeddings.weight"), **{"output_bias/bias": value("cls.predictions.bias")})
+    items = {"encoder": node(**encoder), "masked_lm": masked_lm, "next_sentence.pooler_dense": dense("bert.pooler.dense")}
+    tf.train.Checkpoint(**items).write(str(path))
+
+
 def parts():
     with tf.device("/cpu:0"):
         variable("a/float", np.arange(6, dtype=np.float32).reshape(2, 3))
@@ -87,6 +114,7 @@ if __name__ == "__main__":
     out = pathlib.Path(sys.argv[1])
     tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2)
     save(out / "bert_model.ckpt", model)
+    garden(out / "garden.ckpt")
     save(out / "parts.ckpt", parts, sharded=True)
     save(out / "old.ckpt", lambda: variable("a", np.zeros(2, np.float32)), write_version=tf.compat.v1.train.SaverDef.V1)
     for path in sorted(out.iterdir()):

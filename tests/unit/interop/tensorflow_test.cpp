@@ -53,7 +53,8 @@ struct EntryOf {
 std::string entry(const EntryOf& of) {
   std::string shape, crc;
   for (const uint64_t dim : of.dims) shape += message_field(2, varint_field(1, dim));
-  append_fixed32_field(crc, 6, masked_crc32c(crc32c(std::as_bytes(std::span(std::string(of.size < 64 ? of.size : 0, '\1'))))));
+  const std::string data(of.size < 64 ? of.size : 0, '\1');
+  append_fixed32_field(crc, 6, masked_crc32c(crc32c(std::as_bytes(std::span(data)))));
   return varint_field(1, of.dtype) + message_field(2, shape) + varint_field(3, of.shard) + varint_field(4, of.offset) + varint_field(5, of.size) + crc + of.more;
 }
 const std::string kHeader = varint_field(1, 1) + message_field(3, varint_field(1, 1));
@@ -252,8 +253,24 @@ TEST(TensorflowNames, GoThereAndBack) {
 }
 
 TEST(TensorflowNames, SlotsAndCountersAreNoParameters) {
-  for (const char* name : {"global_step", "bert/pooler/dense/kernel/adam_m", "output_bias/AdamWeightDecayOptimizer_1", "beta1_power"}) EXPECT_TRUE(is_tensorflow_training_state(name));
+  for (const char* name : {"global_step", "bert/pooler/dense/kernel/adam_m", "output_bias/AdamWeightDecayOptimizer_1", "beta1_power", "optimizer/learning_rate/.ATTRIBUTES/VARIABLE_VALUE",
+                           "masked_lm/dense/kernel/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"}) EXPECT_TRUE(is_tensorflow_training_state(name));
   for (const char* name : {"bert/pooler/dense/kernel", "adam_m_of_ours", ""}) EXPECT_FALSE(is_tensorflow_training_state(name));
+}
+
+TEST(KerasNames, WhatIsNotOfTheModelIsRefusedByName) {
+  TemporaryFolder folder;
+  const std::string ending = "/.ATTRIBUTES/VARIABLE_VALUE";
+  const std::vector<float> values = {1, 2};
+  for (const std::string name : {"encoder/layer_with_weights-0/kernel", "encoder/layer_with_weights-/embeddings", "encoder/layer_with_weights-4/_strange/kernel", "decoder/x/kernel",
+                                 "encoder/layer_with_weights-99999999999/embeddings", "encoder/layer_with_weights-4_attention_layer_norm/gamma", "kernel"}) {
+    write_tensorflow(folder / "f", {{name + ending, DType::kFloat32, {2}, std::as_bytes(std::span(values))}});
+    expect_error(ErrorKind::kInvalidArgument, {"none of BERT's: " + name + ending},
+                 [&] { convert_model_folder(folder / "f", folder / "to", WeightsFormat::kSafetensors); });
+    expect_error(ErrorKind::kInvalidArgument, {"unknown: " + name + ending}, [&] { load_weights(folder / "f", {}, {}, {}); });
+  }
+  write_tensorflow(folder / "f", {{"encoder/layer_with_weights-4/_output_dense/kernel" + ending, DType::kFloat32, {2}, std::as_bytes(std::span(values))}});
+  expect_error(ErrorKind::kCorrupt, {"_output_dense/kernel", "is [2], expected a matrix"}, [&] { load_weights(folder / "f", {}, {}, {}); });
 }
 
 TEST(ConvertToTensorflow, ThereAndBackIsTheSameBitForBit) {
