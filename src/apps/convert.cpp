@@ -19,10 +19,14 @@ struct Settings {
 };
 
 int run(const Settings& settings) {
-  const fs::path from = fs::is_regular_file(settings.from) ? fs::path(settings.from) : resolve_model_path(settings.from);
-  read_config((fs::is_directory(from) ? from : from.parent_path()) / "config.json");  // names are mapped as BERT's: it has to be one
-  const WeightsFormat format = settings.to == "pytorch" ? WeightsFormat::kPytorch : WeightsFormat::kSafetensors;
-  const LoadReport report = convert_model_folder(from, settings.output, format);
+  const bool is_file = fs::is_regular_file(settings.from) || fs::is_regular_file(settings.from + ".index");
+  const fs::path from = is_file ? fs::path(settings.from) : resolve_model_path(settings.from);
+  const fs::path config_path = config_file(fs::is_directory(from) ? from : from.parent_path());
+  const BertConfig config = read_config(config_path);  // names are mapped as BERT's: it has to be one
+  std::map<std::string, std::string> texts;
+  if (config_path.filename() != "config.json") texts["config.json"] = config_to_json(config);
+  const WeightsFormat format = settings.to == "pytorch" ? WeightsFormat::kPytorch : settings.to == "tf" ? WeightsFormat::kTensorflow : WeightsFormat::kSafetensors;
+  const LoadReport report = convert_model_folder(from, settings.output, format, texts);
   log_info("weights of ", from.string(), ": ", report.text());
   print_line(find_weights(settings.output)->string());
   return 0;
@@ -33,7 +37,7 @@ int run(const Settings& settings) {
 std::function<int()> declare_convert(Options& options) {
   auto settings = std::make_shared<Settings>();
   options.add({.name = "from", .target = &settings->from, .help = "model folder, run (its newest checkpoint), or a file of weights beside its config.json", .required = true});
-  options.add({.name = "to", .target = &settings->to, .help = "format to write: model.safetensors or pytorch_model.bin", .choices = {"safetensors", "pytorch"}, .required = true});
+  options.add({.name = "to", .target = &settings->to, .help = "format to write: model.safetensors, pytorch_model.bin or Google's bert_model.ckpt", .choices = {"safetensors", "pytorch", "tf"}, .required = true});
   options.add({.name = "output", .target = &settings->output, .help = "folder to write, new or empty", .required = true});
   return [settings] { return run(*settings); };
 }

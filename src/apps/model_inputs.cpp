@@ -31,7 +31,7 @@ ModelSource open_model_source(const std::filesystem::path& path) {
     return source;
   }
   source.folder = resolve_model_path(path);
-  source.config = read_config(source.folder / "config.json");
+  source.config = read_config(config_file(source.folder));
   source.has_weights = find_weights(source.folder).has_value();
   return source;
 }

@@ -1,7 +1,10 @@
 #include <array>
 #include <deque>
+#include <optional>
 #include <set>
 
+#include "interop/tensorflow_names.h"
+#include "interop/weight_names.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/interop/model_folder.h"
@@ -25,29 +28,59 @@ std::map<std::string, std::string> read_text_files(const fs::path& folder) {
   return texts;
 }
 
+// A tensor under the name and in the layout that it is written in.
+struct Target {
+  std::string name;
+  TensorInfo tensor;
+};
+
+// None: the format's model has no such tensor.
+std::optional<Target> target_of(const ModelTensor& tensor, WeightsFormat format, const std::string& where) {
+  if (format != WeightsFormat::kTensorflow) return Target{tensor.name, tensor.tensor};
+  const std::optional<TensorflowName> theirs = name_to_tensorflow(tensor.name);
+  if (!theirs) return std::nullopt;
+  return Target{theirs->name, theirs->is_transposed ? transposed(tensor.tensor, where) : tensor.tensor};
+}
+
 }  // namespace
 
-LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, WeightsFormat format) {
+LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, WeightsFormat format, const std::map<std::string, std::string>& more_texts) {
   MPIBERT_CHECK(!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder)), kBusy, folder.string(),
                 " is there and not empty; give a new folder, so that no weights of another model lie beside those written");
   const WeightsReader reader(from);
+  const std::vector<ModelTensor> stored = model_tensors(reader);
+  refuse_unknown(stored, from.string());
   LoadReport report;
   std::set<std::string> names;
   std::deque<std::vector<std::byte>> data;
   std::vector<NamedTensor> tensors;
-  for (const TensorInfo& tensor : reader.tensors()) {
-    const std::string name = canonical_weight_name(tensor.name);
-    if (is_known_buffer(name)) {
-      report.ignored.push_back(tensor.name);
+  std::vector<std::string> nameless;
+  for (const ModelTensor& tensor : stored) {
+    if (tensor.role != ModelTensor::Role::kParameter) {
+      (tensor.role == ModelTensor::Role::kBuffer ? report.ignored : report.training_state).push_back(tensor.tensor.name);
       continue;
     }
-    MPIBERT_CHECK(names.insert(name).second, kCorrupt, from.string(), ": \"", tensor.name, "\" is the second name of the tensor \"", name, "\"");
-    reader.read_bytes(tensor, data.emplace_back(tensor.bytes()));
-    tensors.push_back({name, tensor.dtype, tensor.shape, data.back()});
-    report.loaded.push_back(name);
-    report.renamed += name != tensor.name;
+    if (format == WeightsFormat::kTensorflow && is_decoder(tensor.name)) {
+      check_tied(reader, stored, tensor, from.string());
+      report.ignored.push_back(tensor.tensor.name);
+      continue;
+    }
+    const std::optional<Target> target = target_of(tensor, format, from.string());
+    if (!target) {
+      nameless.push_back(tensor.tensor.name);
+      continue;
+    }
+    MPIBERT_CHECK(names.insert(tensor.name).second, kCorrupt, from.string(), ": \"", tensor.tensor.name, "\" is the second name of the tensor \"", tensor.name, "\"");
+    reader.read_bytes(target->tensor, data.emplace_back(target->tensor.bytes()));
+    tensors.push_back({target->name, target->tensor.dtype, target->tensor.shape, data.back()});
+    report.loaded.push_back(tensor.name);
+    report.renamed += target->name != tensor.tensor.name;
   }
-  save_model_folder(folder, tensors, read_text_files(fs::is_directory(from) ? from : from.parent_path()), format);
+  MPIBERT_CHECK(nameless.empty(), kInvalidArgument, from.string(), ": Google's BERT for TensorFlow has no names for: ", listed_names(nameless));
+  std::map<std::string, std::string> texts = read_text_files(fs::is_directory(from) ? from : from.parent_path());
+  for (const auto& [name, text] : more_texts) texts[name] = text;
+  if (format == WeightsFormat::kTensorflow && texts.contains("config.json")) texts["bert_config.json"] = texts["config.json"];
+  save_model_folder(folder, tensors, texts, format);
   return report;
 }
 

@@ -2,12 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <set>
 
+#include "interop/weight_names.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/interop/pytorch.h"
 #include "mpibert/interop/safetensors.h"
+#include "mpibert/interop/tensorflow.h"
 #include "mpibert/interop/weights_reader.h"
 
 namespace mpibert {
@@ -16,10 +19,6 @@ namespace {
 
 // Heads as transformers names them. A model either has one whole or lacks it whole.
 constexpr std::array<std::string_view, 5> kKnownHeads = {"cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_outputs.", "bert.pooler."};
-
-constexpr std::string_view kWordEmbeddings = "bert.embeddings.word_embeddings.weight";
-constexpr std::string_view kDecoderWeight = "cls.predictions.decoder.weight", kDecoderBias = "cls.predictions.decoder.bias";
-constexpr std::string_view kPredictionsBias = "cls.predictions.bias";
 
 bool starts_with_any(std::string_view name, std::span<const std::string> prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) { return name.starts_with(prefix); });
@@ -43,27 +42,19 @@ void replace_ending(std::string& name, std::string_view ending, std::string_view
   if (name.ends_with(ending)) name.replace(name.size() - ending.size(), ending.size(), with);
 }
 
-// "a, b, c and 40 more"
-std::string listed(const std::vector<std::string>& names) {
-  constexpr size_t kShown = 12;
-  std::string text;
-  for (size_t i = 0; i < std::min(names.size(), kShown); ++i) text += (i == 0 ? "" : ", ") + names[i];
-  return names.size() > kShown ? str_cat(text, " and ", names.size() - kShown, " more") : text;
-}
-
 // One call of load_weights: what the folder has, what is wanted, and what becomes of each name.
 class Match {
  public:
   Match(const WeightsReader& reader, const std::filesystem::path& folder, std::span<const WantedTensor> wanted,
         std::span<const std::string> prefixes, bool replace_head)
-      : reader_(reader), folder_(folder.string()), wanted_(wanted), prefixes_(prefixes), replace_head_(replace_head) {
+      : reader_(reader), folder_(folder.string()), wanted_(wanted), prefixes_(prefixes), replace_head_(replace_head), stored_(model_tensors(reader)) {
     for (const WantedTensor& tensor : wanted_) {
       const std::string name = canonical_weight_name(tensor.name);
       MPIBERT_CHECK(wanted_names_.insert(name).second, kInvalidArgument, "\"", name, "\" is wanted twice");
     }
-    for (const TensorInfo& tensor : reader_.tensors()) {
-      const auto [at, is_new] = present_.emplace(canonical_weight_name(tensor.name), &tensor);
-      MPIBERT_CHECK(is_new, kCorrupt, folder_, ": \"", at->second->name, "\" and \"", tensor.name, "\" are two names for one tensor");
+    for (const ModelTensor& tensor : stored_) {
+      const auto [at, is_new] = present_.emplace(tensor.name, &tensor);
+      MPIBERT_CHECK(is_new, kCorrupt, folder_, ": \"", at->second->tensor.name, "\" and \"", tensor.tensor.name, "\" are two names for one tensor");
     }
     // A head saved with the decoder's name for its bias only: the two are one tensor.
     if (const auto bias = present_.find(kDecoderBias); bias != present_.end()) present_.emplace(kPredictionsBias, bias->second);
@@ -76,13 +67,17 @@ class Match {
     }
     refuse_wrong_names();
     refuse_partial_heads();
-    MPIBERT_CHECK(shapes_.empty(), kInvalidArgument, folder_, ": shapes differ: ", listed(shapes_),
+    MPIBERT_CHECK(shapes_.empty(), kInvalidArgument, folder_, ": shapes differ: ", listed_names(shapes_),
                   "; the configuration is of another model, or a head of other labels is wanted");
     return std::move(report_);
   }
 
   void deliver(const TensorSink& sink) const {
-    for (const auto& [wanted, tensor] : found_) sink(wanted->name, reader_.read_floats(*tensor));
+    for (const auto& [wanted, tensor] : found_) {
+      const std::vector<float> values = reader_.read_floats(*tensor);
+      check_finite(values, *tensor);
+      sink(wanted->name, values);
+    }
   }
 
  private:
@@ -96,24 +91,27 @@ class Match {
       (starts_with_any(name, prefixes_) ? report_.fresh : missing_).push_back(wanted.name);
       return;
     }
-    const TensorInfo& tensor = *at->second;
+    const TensorInfo& tensor = at->second->tensor;
     if (tensor.shape != wanted.shape) shapes_.push_back(str_cat(tensor.name, " is ", tensor.shape.text(), ", wanted ", wanted.shape.text()));
     report_.loaded.push_back(wanted.name);
     report_.renamed += wanted.name != tensor.name;
     found_.emplace_back(&wanted, &tensor);
   }
 
-  void place_unwanted(const std::string& name, const TensorInfo& tensor) {
+  void place_unwanted(const std::string& name, const ModelTensor& stored) {
+    const TensorInfo& tensor = stored.tensor;
     const std::string_view head = known_head(name);
     const bool wants_head = std::any_of(wanted_names_.begin(), wanted_names_.end(), [&](const std::string& other) { return !head.empty() && other.starts_with(head); });
-    if (is_known_buffer(name)) {
+    if (stored.role == ModelTensor::Role::kBuffer) {
       report_.ignored.push_back(tensor.name);
+    } else if (stored.role == ModelTensor::Role::kTrainingState) {
+      report_.training_state.push_back(tensor.name);
     } else if (name == kPredictionsBias && tensor.name == kDecoderBias) {
       // The second entry of one tensor; counted under its own name.
     } else if (!head.empty() && !wants_head) {
       report_.dropped.push_back(tensor.name);
-    } else if (name == kDecoderWeight || name == kDecoderBias) {
-      check_tied(tensor, name == kDecoderWeight ? kWordEmbeddings : kPredictionsBias);
+    } else if (is_decoder(name)) {
+      check_tied(reader_, stored_, stored, folder_);
       report_.ignored.push_back(tensor.name);
     } else if (is_replaced(name)) {
       report_.dropped.push_back(tensor.name);
@@ -122,18 +120,17 @@ class Match {
     }
   }
 
-  void check_tied(const TensorInfo& copy, std::string_view of) const {
-    const auto original = present_.find(of);
-    if (original == present_.end() || original->second == &copy) return;
-    MPIBERT_CHECK(copy.shape == original->second->shape && reader_.read_floats(copy) == reader_.read_floats(*original->second), kInvalidArgument, folder_,
-                  ": \"", copy.name, "\" differs from \"", original->second->name, "\"; this program ties the two, so the model would become another");
+  void check_finite(const std::vector<float>& values, const TensorInfo& tensor) const {
+    const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+    MPIBERT_CHECK(bad == values.end(), kCorrupt, reader_.files()[tensor.file].string(), ": tensor \"", tensor.name, "\": number ", bad - values.begin(), " of ", values.size(),
+                  " is ", *bad, "; the training that wrote it had diverged, take an earlier checkpoint of it");
   }
 
   void refuse_wrong_names() const {
     if (missing_.empty() && unknown_.empty()) return;
     std::string message = folder_ + ": the weights are not those of the model asked for";
-    if (!missing_.empty()) message += str_cat("; missing: ", listed(missing_));
-    if (!unknown_.empty()) message += str_cat("; unknown: ", listed(unknown_));
+    if (!missing_.empty()) message += str_cat("; missing: ", listed_names(missing_));
+    if (!unknown_.empty()) message += str_cat("; unknown: ", listed_names(unknown_));
     throw Error(ErrorKind::kInvalidArgument, message);
   }
 
@@ -152,7 +149,8 @@ class Match {
   std::span<const std::string> prefixes_;
   bool replace_head_;
   std::set<std::string> wanted_names_;                             // canonical
-  std::map<std::string, const TensorInfo*, std::less<>> present_;  // canonical name -> tensor
+  std::vector<ModelTensor> stored_;
+  std::map<std::string, const ModelTensor*, std::less<>> present_;  // canonical name -> tensor
   std::vector<std::pair<const WantedTensor*, const TensorInfo*>> found_;
   std::vector<std::string> missing_, unknown_, shapes_;
   LoadReport report_;
@@ -175,12 +173,18 @@ std::string canonical_weight_name(std::string_view name) {
 
 bool is_known_buffer(std::string_view name) { return name == "bert.embeddings.position_ids" || name == "bert.embeddings.token_type_ids"; }
 
+std::filesystem::path config_file(const std::filesystem::path& folder) {
+  const std::filesystem::path ours = folder / "config.json", googles = folder / "bert_config.json";
+  return !std::filesystem::exists(ours) && std::filesystem::exists(googles) ? googles : ours;
+}
+
 std::string LoadReport::text() const {
   std::string line = str_cat(loaded.size(), " tensors loaded");
   if (renamed > 0) line += str_cat(" (", renamed, " under other names)");
-  if (!fresh.empty()) line += str_cat("; new, to be trained: ", listed(fresh));
-  if (!dropped.empty()) line += str_cat("; left out, of another head: ", listed(dropped));
-  if (!ignored.empty()) line += str_cat("; no parameters: ", listed(ignored));
+  if (!fresh.empty()) line += str_cat("; new, to be trained: ", listed_names(fresh));
+  if (!dropped.empty()) line += str_cat("; left out, of another head: ", listed_names(dropped));
+  if (!training_state.empty()) line += str_cat("; state of its training, left out (", training_state.size(), "): ", listed_names(training_state, 3));
+  if (!ignored.empty()) line += str_cat("; no parameters: ", listed_names(ignored));
   return line;
 }
 
@@ -203,10 +207,10 @@ void save_model_folder(const std::filesystem::path& folder, const std::vector<Na
   std::filesystem::create_directories(folder, code);
   MPIBERT_CHECK(!code, kBusy, "cannot make the folder ", folder.string(), ": ", code.message());
   for (const auto& [name, text] : text_files) write_file_atomically(folder / name, text);
-  if (format == WeightsFormat::kSafetensors) {
-    write_safetensors(folder / "model.safetensors", tensors);
-  } else {
-    write_pytorch(folder / "pytorch_model.bin", tensors);
+  switch (format) {
+    case WeightsFormat::kSafetensors: return write_safetensors(folder / "model.safetensors", tensors);
+    case WeightsFormat::kPytorch: return write_pytorch(folder / "pytorch_model.bin", tensors);
+    case WeightsFormat::kTensorflow: return write_tensorflow(folder / "bert_model.ckpt", tensors);
   }
 }
 

@@ -4,10 +4,13 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <iterator>
 
 #include "interop/pytorch_header.h"
 #include "interop/safetensors_header.h"
+#include "interop/sorted_table.h"
 #include "interop/strict_json.h"
+#include "interop/tensorflow_header.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/ops/host_cast.h"
@@ -31,15 +34,15 @@ constexpr size_t kMaxIndexBytes = 100'000'000;
   constexpr const char* kRemedy =
       "; convert it with transformers: python -c \"from transformers import AutoModelForPreTraining as M; "
       "M.from_pretrained('FOLDER').save_pretrained('FOLDER')\"";
-  for (const Foreign& foreign : {Foreign{"tf_model.h5", "a Keras file"}, Foreign{"flax_model.msgpack", "a Flax file"},
-                                 Foreign{"bert_model.ckpt.index", "a TensorFlow checkpoint"}, Foreign{"model.ckpt.index", "a TensorFlow checkpoint"}}) {
+  for (const Foreign& foreign : {Foreign{"tf_model.h5", "a Keras file"}, Foreign{"flax_model.msgpack", "a Flax file"}}) {
     MPIBERT_CHECK(!fs::exists(folder / foreign.name), kInvalidArgument, folder.string(), " holds its weights only as ", foreign.name, " (", foreign.what,
-                  "), and this program reads model.safetensors and pytorch_model.bin", kRemedy);
+                  "), and this program reads model.safetensors, pytorch_model.bin and bert_model.ckpt", kRemedy);
   }
-  throw Error(ErrorKind::kNotFound, str_cat(folder.string(), " holds none of model.safetensors, pytorch_model.bin and their .index.json"));
+  throw Error(ErrorKind::kNotFound, str_cat(folder.string(), " holds none of model.safetensors, pytorch_model.bin, their .index.json and bert_model.ckpt.index"));
 }
 
 fs::path file_of(const fs::path& path) {
+  if (const fs::path index = path.string() + ".index"; !fs::exists(path) && fs::exists(index)) return index;  // PREFIX of a TensorFlow checkpoint
   MPIBERT_CHECK(fs::exists(path), kNotFound, "no such file or folder: ", path.string());
   if (!fs::is_directory(path)) return path;
   if (const std::optional<fs::path> file = find_weights(path)) return *file;
@@ -90,7 +93,7 @@ std::optional<fs::path> find_weights(const fs::path& folder) {
   for (const char* name : kFilesOfWeights) {
     if (fs::exists(folder / name)) return folder / name;
   }
-  return std::nullopt;
+  return find_tensorflow_index(folder);
 }
 
 struct WeightsReader::Data {
@@ -100,19 +103,24 @@ struct WeightsReader::Data {
   std::map<std::string, std::string> metadata;
 
   void add(const fs::path& path) {
-    open.emplace_back(path);
-    files.push_back(path);
+    const size_t first = open.size();
+    const InputFile& file = open.emplace_back(path);
+    std::vector<InputFile> shards;
     SafetensorsHeader header;
-    if (is_pytorch_file(open.back())) {
-      header.tensors = read_pytorch_header(open.back());
+    if (is_sorted_table(file)) {
+      header.tensors = read_tensorflow_header(file, shards);
+    } else if (is_pytorch_file(file)) {
+      header.tensors = read_pytorch_header(file);
     } else {
-      header = read_safetensors_header(open.back());
+      header = read_safetensors_header(file);
     }
+    std::move(shards.begin(), shards.end(), std::back_inserter(open));
+    for (size_t i = first; i < open.size(); ++i) files.push_back(open[i].path());
     for (TensorInfo& tensor : header.tensors) {
-      tensor.file = open.size() - 1;
+      tensor.file += first;
       tensors.push_back(std::move(tensor));
     }
-    if (open.size() == 1) metadata = std::move(header.metadata);
+    if (first == 0) metadata = std::move(header.metadata);
   }
 
   void add_sharded(const fs::path& index) {

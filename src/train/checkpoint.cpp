@@ -9,6 +9,7 @@
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
 #include "mpibert/base/sha256.h"
+#include "mpibert/interop/model_folder.h"
 #include "mpibert/interop/weights_reader.h"
 #include "train/checkpoint_files.h"
 
@@ -137,7 +138,7 @@ fs::path resolve_model_path(const fs::path& path) {
     MPIBERT_CHECK(newest.has_value(), kNotFound, path.string(), " is a run that has saved no checkpoint yet");
     return *newest;
   }
-  if (find_weights(path) || fs::exists(path / "config.json") || fs::exists(path / "bert_model.ckpt.index")) return path;
+  if (find_weights(path) || fs::exists(config_file(path))) return path;
   throw Error(ErrorKind::kNotFound, str_cat(path.string(), " is neither a run, a checkpoint nor a model folder: it holds no checkpoints and no ", kWeights));
 }
 

@@ -29,6 +29,7 @@ struct LoadReport {
   std::vector<std::string> fresh{};    // wanted, not in the folder, allowed to be new: a head to be trained
   std::vector<std::string> dropped{};  // names in the folder of a head that is not wanted
   std::vector<std::string> ignored{};  // names in the folder that are no parameters, or copies of a tied one (checked to be equal)
+  std::vector<std::string> training_state{};  // names in the folder of an optimizer's state and counters
   int64_t renamed = 0;               // loaded under another name than the folder's: "bert." added, LayerNorm gamma/beta
   std::string text() const;          // one line for the log
 };
@@ -51,16 +52,21 @@ std::string canonical_weight_name(std::string_view name);
 // True for buffers that old versions saved beside the parameters (canonical name).
 bool is_known_buffer(std::string_view name);
 
-enum class WeightsFormat : uint8_t { kSafetensors, kPytorch };  // model.safetensors, pytorch_model.bin
+enum class WeightsFormat : uint8_t { kSafetensors, kPytorch, kTensorflow };  // model.safetensors, pytorch_model.bin, bert_model.ckpt.*
 
-// A model folder that transformers loads: the weights and the text files (config.json, vocab.txt, tokenizer_config.json: name -> text).
+// A model folder that transformers (kTensorflow: Google's BERT) loads: the weights, named as they are to be written, and the text files (config.json, vocab.txt, tokenizer_config.json: name -> text).
 // Makes the folder; each file appears whole. Throws kInvalidArgument for a name that is not a plain file name.
 void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files,
                        WeightsFormat format = WeightsFormat::kSafetensors);
 
 // Saves the weights of `from` (a file, an index or a folder, as WeightsReader takes them) with the model's text files, found beside them, as a folder in another
-// format. Numbers keep their dtype; names become those of BertForPreTraining and its siblings; buffers of old versions are left out, nothing else.
-// Throws as WeightsReader; kCorrupt for two names of one tensor; kBusy unless `folder` is absent or empty.
-LoadReport convert_model_folder(const std::filesystem::path& from, const std::filesystem::path& folder, WeightsFormat format);
+// format, with `more_texts` added or in their place. Numbers keep their dtype; names become those of BertForPreTraining and its siblings, or those of Google's BERT in
+// TensorFlow; buffers of old versions and the state of a training are left out and reported, nothing else.
+// Throws as WeightsReader; kInvalidArgument for names that the other side lacks; kCorrupt for two names of one tensor; kBusy unless `folder` is absent or empty.
+LoadReport convert_model_folder(const std::filesystem::path& from, const std::filesystem::path& folder, WeightsFormat format,
+                                const std::map<std::string, std::string>& more_texts = {});
+
+// The configuration of a model folder: config.json, or Google's bert_config.json where only that is there.
+std::filesystem::path config_file(const std::filesystem::path& folder);
 
 }  // namespace mpibert

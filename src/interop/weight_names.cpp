@@ -1,0 +1,94 @@
+#include "interop/weight_names.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "interop/keras_names.h"
+#include "interop/tensorflow_names.h"
+#include "mpibert/base/error.h"
+#include "mpibert/interop/model_folder.h"
+
+namespace mpibert {
+
+using Role = ModelTensor::Role;
+
+namespace {
+
+constexpr std::string_view kDecoderWeight = "cls.predictions.decoder.weight", kWordEmbeddings = "bert.embeddings.word_embeddings.weight";
+
+ModelTensor of_transformers(const TensorInfo& tensor, const std::string&) {
+  const std::string name = canonical_weight_name(tensor.name);
+  return {.name = name, .role = is_known_buffer(name) ? Role::kBuffer : Role::kParameter, .tensor = tensor};
+}
+
+ModelTensor of_tensorflow(const TensorInfo& tensor, const std::string& where) {
+  if (is_tensorflow_training_state(tensor.name)) return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
+  const std::optional<TensorflowName> name = name_from_tensorflow(tensor.name);
+  if (!name) return {.name = tensor.name, .role = Role::kUnknown, .tensor = tensor};
+  return {.name = name->name, .tensor = name->is_transposed ? transposed(tensor, where) : tensor};
+}
+
+ModelTensor of_keras(const TensorInfo& tensor, const std::string& where) {
+  if (is_tensorflow_training_state(tensor.name)) return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
+  std::optional<TensorInfo> found = tensor_from_keras(tensor, where);
+  if (!found) return {.name = tensor.name, .role = Role::kUnknown, .tensor = tensor};
+  const std::string name = std::exchange(found->name, tensor.name);
+  return {.name = name, .tensor = std::move(*found)};
+}
+
+// The tied embeddings may stand twice, and so may the pooler: one trained with next-sentence prediction lies beside one of the encoder that was not.
+void drop_doubles(std::vector<ModelTensor>& tensors) {
+  const auto prefers = [](std::string_view name) { return name.starts_with("masked_lm/embedding_table/") ? 1 : name.starts_with("next_sentence..pooler_dense/") ? 2 : 0; };
+  for (const ModelTensor& kept : tensors) {
+    if (prefers(kept.tensor.name) == 0) continue;
+    for (ModelTensor& other : tensors) {
+      if (&other != &kept && other.role == Role::kParameter && other.name == kept.name) other = {.name = other.tensor.name, .role = Role::kBuffer, .tensor = other.tensor};
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
+  const std::vector<TensorInfo>& stored = reader.tensors();
+  const auto any = [&](const auto& is_so) { return std::any_of(stored.begin(), stored.end(), [&](const TensorInfo& tensor) { return is_so(tensor.name); }); };
+  const auto convention = any(is_keras_name) ? of_keras : any([](std::string_view name) { return name.starts_with("bert/"); }) ? of_tensorflow : of_transformers;
+  std::vector<ModelTensor> tensors;
+  for (const TensorInfo& tensor : stored) tensors.push_back(convention(tensor, reader.files()[tensor.file].string()));
+  if (convention == of_keras) drop_doubles(tensors);
+  return tensors;
+}
+
+bool is_decoder(std::string_view name) { return name == kDecoderWeight || name == kDecoderBias; }
+
+void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& tensors, const ModelTensor& decoder, const std::string& where) {
+  const std::string_view repeats = decoder.name == kDecoderWeight ? kWordEmbeddings : kPredictionsBias;
+  const auto original = std::find_if(tensors.begin(), tensors.end(), [&](const ModelTensor& tensor) { return tensor.name == repeats; });
+  if (original == tensors.end()) return;
+  MPIBERT_CHECK(decoder.tensor.shape == original->tensor.shape && reader.read_floats(decoder.tensor) == reader.read_floats(original->tensor), kInvalidArgument, where, ": \"",
+                decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; this program ties the two, so the model would become another");
+}
+
+void refuse_unknown(const std::vector<ModelTensor>& tensors, const std::string& where) {
+  std::vector<std::string> unknown;
+  for (const ModelTensor& tensor : tensors) {
+    if (tensor.role == Role::kUnknown) unknown.push_back(tensor.tensor.name);
+  }
+  MPIBERT_CHECK(unknown.empty(), kInvalidArgument, where, ": tensors that are none of BERT's: ", listed_names(unknown));
+}
+
+std::string listed_names(const std::vector<std::string>& names, size_t shown) {
+  std::string text;
+  for (size_t i = 0; i < std::min(names.size(), shown); ++i) text += (i == 0 ? "" : ", ") + names[i];
+  return names.size() > shown ? str_cat(text, " and ", names.size() - shown, " more") : text;
+}
+
+TensorInfo transposed(TensorInfo tensor, const std::string& where) {
+  MPIBERT_CHECK(tensor.shape.rank() == 2, kCorrupt, where, ": tensor \"", tensor.name, "\" is ", tensor.shape.text(), ", expected a matrix");
+  if (tensor.strides.empty()) tensor.strides = {tensor.shape[1], 1};
+  std::swap(tensor.strides[0], tensor.strides[1]);
+  tensor.shape = {tensor.shape[1], tensor.shape[0]};
+  return tensor;
+}
+
+}  // namespace mpibert
