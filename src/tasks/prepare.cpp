@@ -161,7 +161,9 @@ Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, 
   PreparePlan plan;
   together(exchange, [&] {
     check_options(options);
-    plan = options.task.kind == TaskKind::kPretraining ? plan_pretraining(options, tokenizer) : plan_sentences(options, tokenizer);
+    plan = options.task.kind == TaskKind::kPretraining         ? plan_pretraining(options, tokenizer)
+           : options.task.kind == TaskKind::kQuestionAnswering ? plan_squad(options, tokenizer)
+                                                               : plan_sentences(options, tokenizer);
   });
   together(exchange, [&] {
     if (exchange.rank() == 0) make_output(options);

@@ -2,33 +2,11 @@
 
 #include "mpibert/base/error.h"
 #include "tasks/prepare_plan.h"
+#include "tasks/raw_files.h"
 
 namespace mpibert {
 
 namespace {
-
-struct NamedSplit {
-  std::string name;
-  std::filesystem::path path;
-};
-
-std::vector<NamedSplit> splits_of(const PrepareOptions& options, const Task& task) {
-  std::vector<NamedSplit> splits;
-  for (const PrepareInput& input : options.inputs) {
-    MPIBERT_CHECK(input.paths.size() == 1, kInvalidArgument, "task ", task.name, " has one folder or file for a split, not ", input.paths.size());
-    const std::filesystem::path& path = input.paths[0];
-    MPIBERT_CHECK(std::filesystem::exists(path), kNotFound, "input ", path.string(), " is not there");
-    if (!input.split.empty()) {
-      splits.push_back({input.split, path});
-      continue;
-    }
-    MPIBERT_CHECK(std::filesystem::is_directory(path), kInvalidArgument, path.string(), " is one file; name the split it is for");
-    for (std::string& name : find_raw_splits(task, path)) splits.push_back({std::move(name), path});
-  }
-  for (size_t i = 0; i < splits.size(); ++i)
-    for (size_t j = 0; j < i; ++j) MPIBERT_CHECK(splits[i].name != splits[j].name, kInvalidArgument, "split '", splits[i].name, "' is given twice");
-  return splits;
-}
 
 std::vector<std::string> labels_in_training(const Task& task, const std::vector<NamedSplit>& splits) {
   for (const NamedSplit& split : splits)
@@ -62,7 +40,7 @@ PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& t
   PreparePlan plan;
   auto raw = std::make_shared<std::vector<RawSplit>>();
   Task task = options.task;
-  const std::vector<NamedSplit> splits = splits_of(options, task);
+  const std::vector<NamedSplit> splits = raw_splits(options, task);
   if (task.kind == TaskKind::kClassification && task.label_names.empty()) task.label_names = labels_in_training(task, splits);
   plan.label_names = task.label_names;
   for (const NamedSplit& split : splits) {

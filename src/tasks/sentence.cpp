@@ -6,6 +6,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/tasks/task.h"
+#include "tasks/raw_files.h"
 #include "tasks/row_reader.h"
 
 namespace mpibert {
@@ -14,38 +15,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::optional<fs::path> find_file(const SentenceFiles::Split& split, const fs::path& folder) {
-  for (const std::string& name : split.files)
-    for (const fs::path& path : {folder / name, folder / (name + ".gz")})
-      if (fs::is_regular_file(path)) return path;
-  return std::nullopt;
-}
-
-// "train.csv, train.tsv (each may end in .gz)" of the split, or of all.
-std::string names_of(const SentenceFiles& files, std::string_view split = {}) {
-  std::string names;
-  for (const SentenceFiles::Split& each : files.splits)
-    for (const std::string& file : each.files)
-      if (split.empty() || each.name == split) names += (names.empty() ? "" : ", ") + file;
-  return names + " (each may end in .gz)";
-}
-
-fs::path file_of(const Task& task, const fs::path& path, std::string_view split) {
-  MPIBERT_CHECK(fs::exists(path), kNotFound, path.string(), " is not there");
-  if (!fs::is_directory(path)) return path;
-  for (const SentenceFiles::Split& each : task.files.splits)
-    if (each.name == split)
-      if (const auto file = find_file(each, path)) return *file;
-  throw Error(ErrorKind::kNotFound, str_cat("no raw file of split '", split, "' of task ", task.name, " in ", path.string(), "; looked for ", names_of(task.files, split)));
-}
-
 // The fields of a row: text_a, then text_b and label if the task has them.
 RowReader open_rows(const Task& task, const fs::path& path, std::string_view split) {
   const SentenceFiles& files = task.files;
   std::vector<RowReader::Column> wanted = {{files.text_a}};
   if (task.pair) wanted.push_back({files.text_b});
   if (!files.label.empty()) wanted.push_back({files.label, split.starts_with("test")});
-  return RowReader(file_of(task, path, split), std::move(wanted), files.columns);
+  return RowReader(raw_file_of(task, path, split), std::move(wanted), files.columns);
 }
 
 int32_t class_of(const Task& task, const std::string& label, const std::string& where) {
@@ -81,15 +57,6 @@ std::string columns_text(const Task& task) {
   return text + ", " + task.files.label;
 }
 
-std::vector<std::string> find_raw_splits(const Task& task, const fs::path& folder) {
-  MPIBERT_CHECK(fs::is_directory(folder), kNotFound, folder.string(), " is not a folder");
-  std::vector<std::string> splits;
-  for (const SentenceFiles::Split& split : task.files.splits)
-    if (find_file(split, folder)) splits.push_back(split.name);
-  MPIBERT_CHECK(!splits.empty(), kNotFound, "no raw file of task ", task.name, " in ", folder.string(), "; looked for ", names_of(task.files));
-  return splits;
-}
-
 RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view split) {
   RowReader rows = open_rows(task, path, split);
   const size_t label_field = task.pair ? 2 : 1;
@@ -110,7 +77,7 @@ RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view
     if (label) example.label = task.kind == TaskKind::kRegression ? number_of(task, *label, rows.where()) : class_of(task, *label, rows.where());
     result.examples.push_back(std::move(example));
   }
-  MPIBERT_CHECK(!result.examples.empty(), kCorrupt, file_of(task, path, split).string(), " has no example");
+  MPIBERT_CHECK(!result.examples.empty(), kCorrupt, raw_file_of(task, path, split).string(), " has no example");
   return result;
 }
 
@@ -122,7 +89,7 @@ std::vector<std::string> find_labels(const Task& task, const fs::path& path, std
     MPIBERT_CHECK(fields.back() && !fields.back()->empty(), kCorrupt, rows.where(), ": the label is empty");
     found.insert(*fields.back());
   }
-  const std::string where = file_of(task, path, split).string();
+  const std::string where = raw_file_of(task, path, split).string();
   MPIBERT_CHECK(found.size() >= 2, kCorrupt, where, ": ", found.size(), " different labels in column '", task.files.label, "', expected at least 2");
   std::vector<std::string> labels(found.begin(), found.end());
   if (std::all_of(labels.begin(), labels.end(), is_whole_number)) std::stable_sort(labels.begin(), labels.end(), [](const std::string& a, const std::string& b) { return std::stoll(a) < std::stoll(b); });

@@ -4,6 +4,7 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 
 #include "mpibert/base/error.h"
 #include "mpibert/ops/host_cast.h"
@@ -12,16 +13,33 @@ namespace mpibert {
 
 namespace {
 
-// Mean of -log softmax(values)[label], in double.
+std::vector<int64_t> all_ids(const Dataset& dataset) {
+  std::vector<int64_t> ids(static_cast<size_t>(dataset.size()));
+  std::iota(ids.begin(), ids.end(), 0);
+  return ids;
+}
+
+// -log softmax(values)[label], in double.
+double cross_entropy(std::span<const float> values, int32_t label) {
+  const double largest = *std::max_element(values.begin(), values.end());
+  double total = 0;
+  for (const float value : values) total += std::exp(static_cast<double>(value) - largest);
+  return std::log(total) + largest - static_cast<double>(values[static_cast<size_t>(label)]);
+}
+
+// Of logits [length, 2].
+double answer_loss(const std::vector<float>& logits, const Sample& sample) {
+  std::vector<float> starts, ends;
+  for (size_t i = 0; i + 1 < logits.size(); i += 2) {
+    starts.push_back(logits[i]);
+    ends.push_back(logits[i + 1]);
+  }
+  return (cross_entropy(starts, sample.label("start_positions").at(0)) + cross_entropy(ends, sample.label("end_positions").at(0))) / 2;
+}
+
 double mean_cross_entropy(std::span<const Prediction> predictions, std::span<const int32_t> labels) {
   double sum = 0;
-  for (size_t i = 0; i < predictions.size(); ++i) {
-    const std::vector<float>& values = predictions[i].values;
-    const double largest = *std::max_element(values.begin(), values.end());
-    double total = 0;
-    for (const float value : values) total += std::exp(static_cast<double>(value) - largest);
-    sum += std::log(total) + largest - static_cast<double>(values[static_cast<size_t>(labels[i])]);
-  }
+  for (size_t i = 0; i < predictions.size(); ++i) sum += cross_entropy(predictions[i].values, labels[i]);
   return sum / static_cast<double>(std::max<size_t>(1, predictions.size()));
 }
 
@@ -118,7 +136,13 @@ std::vector<Prediction> Evaluator::predict_all(const DataSplit& split) {
 }
 
 Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
-  return task.kind == TaskKind::kPretraining ? evaluate_pretraining(split) : evaluate_sentences(task, split);
+  switch (task.kind) {
+    case TaskKind::kPretraining: return evaluate_pretraining(split);
+    case TaskKind::kQuestionAnswering: return evaluate_answers(task, split);
+    case TaskKind::kClassification:
+    case TaskKind::kRegression: return evaluate_sentences(task, split);
+  }
+  throw std::logic_error("unknown kind of task");
 }
 
 Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
@@ -127,12 +151,26 @@ Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
   const std::vector<Prediction> predictions = predict_all(split);
   Scores scores;
   if (comm_.rank() == 0) {
-    std::vector<int64_t> ids(static_cast<size_t>(dataset.size()));
-    for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
     std::vector<int32_t> labels;
-    for (const Sample& sample : dataset.read(ids)) labels.push_back(sample.label("labels").at(0));
+    for (const Sample& sample : dataset.read(all_ids(dataset))) labels.push_back(sample.label("labels").at(0));
     scores = score(task, predictions, labels);
     scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels) : mean_cross_entropy(predictions, labels)});
+  }
+  return shared(scores);
+}
+
+Scores Evaluator::evaluate_answers(const Task& task, const DataSplit& split) {
+  const Dataset dataset(split.folder, split.name);
+  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no answers to score with; use predict");
+  const std::vector<Prediction> logits = predict_all(split);
+  Scores scores;
+  if (comm_.rank() == 0) {
+    const BertTokenizer tokenizer = BertTokenizer::from_model(split.folder);
+    const QaSplit questions = open_qa_split(tokenizer, split.folder, split.name);
+    scores = score_answers(task, questions, predict_answers(task, tokenizer, questions, logits, options_.answers));
+    double loss = 0;
+    for (const Sample& sample : dataset.read(all_ids(dataset))) loss += answer_loss(logits[static_cast<size_t>(sample.id)].values, sample);
+    scores.insert(scores.begin(), {"loss", loss / static_cast<double>(logits.size())});
   }
   return shared(scores);
 }

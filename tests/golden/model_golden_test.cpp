@@ -57,6 +57,8 @@ Batch batch_of(const Fixture& fixture) {
   const std::string head = fixture.attribute("head");
   if (head == "pretraining")
     for (const char* name : {"masked_lm_positions", "masked_lm_ids", "next_sentence_labels"}) batch.add(name, fixture.ints(name));
+  if (head == "question_answering")
+    for (const char* name : {"start_positions", "end_positions"}) batch.add(name, fixture.ints(name));
   if (head == "classification") batch.add("labels", fixture.ints("labels"));
   if (head == "regression") {
     std::vector<int32_t> bits;
@@ -67,7 +69,9 @@ Batch batch_of(const Fixture& fixture) {
 }
 
 Model::MakeHead head_of(const Fixture& fixture) {
-  return fixture.attribute("head") == "pretraining" ? test::pretraining_head() : test::classification_head(fixture.number("num_labels"));
+  const std::string head = fixture.attribute("head");
+  if (head == "question_answering") return test::question_answering_head();
+  return head == "pretraining" ? test::pretraining_head() : test::classification_head(fixture.number("num_labels"));
 }
 
 class Golden : public testing::TestWithParam<GoldenCase> {
@@ -117,7 +121,7 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression"), testing::ValuesIn(test::backend_cases())), case_name);
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression", "question_answering"), testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.
 TEST(GoldenGelu, ErfAndTanhAreToldApart) {

@@ -55,6 +55,7 @@ class TinyModel {
 BertConfig tiny_config(const std::string& hidden_act = "gelu");
 Model::MakeHead pretraining_head();
 Model::MakeHead classification_head(int64_t num_labels);
+Model::MakeHead question_answering_head();
 
 
 }  // namespace mpibert::test
