@@ -164,6 +164,38 @@ def tagged(world, count):
         yield sentence
 
 
+def asked(world, event, impossible):
+    """A context that tells one event with a time and a place, and what it was like; questions, each with its answer or, of every other context if so wished, one without."""
+    verb, agent, thing = world.pick(event["verb"].split("/")), event["agent"], event["object"]
+    when, where = event["time"], f'the {event["place"]}'
+    without_time = impossible and world.random.random() < 0.5
+    told = f"the {agent} {verb} the {thing} at {where}" if without_time else world.pick((
+        f"{when} the {agent} {verb} the {thing} at {where}", f"at {where} the {agent} {verb} the {thing} {when}"))
+    told = f"{told[0].upper()}{told[1:]}."
+    said = f"It was {event['adjective']}."
+    context = world.pick((f"{told} {said}", f"{said} {told}"))
+    answers = {f"Who {verb} the {thing}?": f"the {agent}", f"What was {passive(verb)} by the {agent}?": f"the {thing}", f"Where was the {thing} {passive(verb)}?": where,
+               f"When was the {thing} {passive(verb)}?": "" if without_time else when}
+    return context, answers
+
+
+def questions(world, count, version):
+    """SQuAD's form. A question begins with the word that says which part of the event is the answer, so a small model learns it from a few hundred."""
+    articles = []
+    for topic in world.topics:
+        paragraphs = []
+        for _ in range(count // len(world.topics)):
+            context, answers = asked(world, world.event(topic), version == "v2.0")
+            found = context.lower()
+            number = f"{version}-{count}-{topic}-{len(paragraphs)}"
+            qas = [{"id": f"{number}-{i}", "question": question,
+                    "answers": [{"text": context[found.index(text):][:len(text)], "answer_start": found.index(text)}] if text else [],
+                    **({"is_impossible": not text} if version == "v2.0" else {})} for i, (question, text) in enumerate(answers.items())]
+            paragraphs.append({"context": context, "qas": qas})
+        articles.append({"title": topic, "paragraphs": paragraphs})
+    return json.dumps({"version": version, "data": articles}) + "\n"
+
+
 def word_pieces(text, size):
     """WordPiece vocabulary by repeatedly merging the most frequent neighbours (ties: the smaller in order), after all ASCII characters."""
     counts = collections.Counter(text.split())
@@ -235,6 +267,10 @@ def main():
     for split, count in (("train", 800), ("dev", 150), ("test", 50)):
         sentences = ("".join(f"{word}\t{tag}\n" if split != "test" else f"{word}\n" for word, tag in sentence) for sentence in tagged(world, count))
         write(folder / f"ner/{split}.conll", "\n".join(sentences))
+    world = World(SEED + 1)
+    for version in ("v1.1", "v2.0"):
+        for split, count in (("train", 240), ("dev", 40)):
+            write(folder / f"squad/{split}-{version}.json", questions(world, count, version))
 
     vocabulary = word_pieces(" ".join([corpus] + labelled), VOCABULARY_SIZE)
     write(folder / "model/vocab.txt", "\n".join(vocabulary) + "\n")

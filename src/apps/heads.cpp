@@ -1,5 +1,7 @@
 #include "apps/heads.h"
 
+#include <stdexcept>
+
 #include "apps/model_inputs.h"
 #include "mpibert/model/heads.h"
 
@@ -7,16 +9,31 @@ namespace mpibert::apps {
 
 Model::MakeHead head_maker(const Task& task) {
   if (task.kind == TaskKind::kPretraining) return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<PretrainingHead>(config, arena); };
+  if (task.kind == TaskKind::kQuestionAnswering)
+    return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<QuestionAnsweringHead>(config, arena); }, false};
   const int64_t labels = task.outputs();
   if (task.kind == TaskKind::kTokenClassification)
     return {[labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, labels); }, false};
   return [labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, labels); };
 }
 
+namespace {
+
+const char* architecture_of(TaskKind kind) {
+  switch (kind) {
+    case TaskKind::kPretraining: return "BertForPreTraining";
+    case TaskKind::kTokenClassification: return "BertForTokenClassification";
+    case TaskKind::kQuestionAnswering: return "BertForQuestionAnswering";
+    case TaskKind::kClassification:
+    case TaskKind::kRegression: return "BertForSequenceClassification";
+  }
+  throw std::logic_error("unknown kind of task");
+}
+
+}  // namespace
+
 void set_head(BertConfig& config, const Task& task) {
-  set_architecture(config, task.kind == TaskKind::kPretraining           ? "BertForPreTraining"
-                           : task.kind == TaskKind::kTokenClassification ? "BertForTokenClassification"
-                                                                         : "BertForSequenceClassification");
+  set_architecture(config, architecture_of(task.kind));
   if (task.kind == TaskKind::kClassification) set_label_names(config, task.label_names, "single_label_classification");
   if (task.kind == TaskKind::kTokenClassification) set_label_names(config, task.label_names);
   if (task.kind == TaskKind::kRegression) set_label_names(config, {"LABEL_0"}, "regression");  // as transformers names the one output

@@ -6,6 +6,7 @@
 #include "apps/declarations.h"
 #include "apps/heads.h"
 #include "apps/model_inputs.h"
+#include "apps/predict_answers.h"
 #include "apps/session.h"
 #include "apps/task_flags.h"
 #include "apps/train.h"
@@ -19,6 +20,7 @@ namespace {
 
 struct Settings {
   TaskFlags task;
+  AnswerFlags answers;
   std::string model, input, data, split = "test", submission, precision = "fp32", device = "cpu";
   int64_t max_seq_length = 128, micro_tokens = 4096;
 };
@@ -111,11 +113,16 @@ void add_lines(Predictor& predictor, const Task& task, const std::string& input)
   }
 }
 
-int run(const Settings& settings) {
+int run(const Settings& settings, const Options& options) {
   Task task = settings.task.open();
   MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "predict labels texts; task ", task.name, " has no labels");
+  int64_t max_seq_length = settings.max_seq_length;
+  choose_max_seq_length(options, task, max_seq_length);
   MPIBERT_CHECK(settings.input.empty() || settings.data.empty(), kUsage, "--input has lines of text, --data raw files of the task; give one of them");
   MPIBERT_CHECK(settings.submission.empty() || !settings.data.empty(), kUsage, "--submission is made of a test file, expected in --data; it is missing");
+  if (task.kind == TaskKind::kQuestionAnswering)
+    return predict_answers({.task = task, .model = settings.model, .input = settings.input, .data = settings.data, .split = settings.split, .precision = settings.precision,
+                            .device = settings.device, .max_seq_length = max_seq_length, .micro_tokens = settings.micro_tokens, .flags = settings.answers});
   const ModelSource source = open_model_source(settings.model);
   take_labels(task, source.config);
   std::vector<std::string> names = label_names_of(source.config);
@@ -145,15 +152,16 @@ std::function<int()> declare_predict(Options& options) {
   auto s = std::make_shared<Settings>();
   s->task.declare(options, "what the model was trained on");
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)", .required = true});
-  options.add({.name = "input", .target = &s->input, .help = "texts, one a line; the second text of a pair after a tab; - is standard input, which is the default"});
+  options.add({.name = "input", .target = &s->input, .help = "texts, one a line; the second text of a pair, or the context of a question, after a tab; - is standard input, which is the default"});
   options.add({.name = "data", .target = &s->data, .help = "instead: folder of raw files of the task, or one raw file"});
   options.add({.name = "split", .target = &s->split, .help = "with --data: which part of it", .choices = {"train", "dev", "dev_mismatched", "test", "test_mismatched"}});
   options.add({.name = "submission", .target = &s->submission, .help = "with --data: file to write 'index<tab>prediction' to, as GLUE's server takes it"});
   options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
-  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "longer texts are cut to so many tokens", .minimum = 5});
+  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "longer texts are cut to so many tokens, contexts into windows of so many; of question answering 384 if not given", .minimum = 5});
   options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time", .minimum = 16, .maximum = 1048576});
   options.add({.name = "device", .target = &s->device, .help = "where to compute", .choices = {"cpu", "cuda"}});
-  return [s] { return run(*s); };
+  s->answers.declare(options);
+  return [s, &options] { return run(*s, options); };
 }
 
 }  // namespace mpibert::apps

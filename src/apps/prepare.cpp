@@ -6,6 +6,7 @@
 
 #include "apps/declarations.h"
 #include "apps/model_inputs.h"
+#include "apps/qa_flags.h"
 #include "apps/session.h"
 #include "apps/task_flags.h"
 #include "mpibert/base/error.h"
@@ -18,18 +19,21 @@ struct Settings {
   SessionFlags session;
   TokenizerFlags tokenizer;
   TaskFlags task;
+  QaFlags qa;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
   std::string output, format = "auto", truncation = "longest-first", masking = "dynamic";
   int64_t seed = 0, block_mib = 16;
 };
 
-int run(Settings& settings) {
+int run(Settings& settings, const Options& command_line) {
   const Session session = settings.session.open();
   const BertTokenizer tokenizer = settings.tokenizer.open();
   PrepareOptions& options = settings.prepare;
   options.task = settings.task.open();
   options.output = settings.output;
+  options.qa = settings.qa.feature_options();
+  choose_max_seq_length(command_line, options.task, options.max_seq_length);
   options.seed = static_cast<uint64_t>(settings.seed);
   options.format = corpus_format_from_name(settings.format);
   options.block_bytes = settings.block_mib << 20;
@@ -66,7 +70,8 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "dev-input", .target = &s->dev_input, .help = "pre-training: files and folders of text to evaluate on; a task: one file"});
   s->tokenizer.declare(options);
   options.add({.name = "output", .target = &s->output, .help = "folder for the shards", .required = true});
-  options.add({.name = "max-seq-length", .target = &p.max_seq_length, .help = "tokens of a sequence at most, [CLS] and [SEP] among them", .minimum = 5});
+  options.add({.name = "max-seq-length", .target = &p.max_seq_length, .help = "tokens of a sequence at most, [CLS] and [SEP] among them; of question answering 384 if not given", .minimum = 5});
+  s->qa.declare_features(options);
   options.add({.name = "seed", .target = &s->seed, .help = "of sentence pairs and static masks", .minimum = 0});
   options.add({.name = "overwrite", .target = &p.overwrite, .help = "replace a data set that is there"});
   options.add({.name = "shard-samples", .target = &p.shard_samples, .help = "samples of a shard at most", .minimum = 1});
@@ -80,7 +85,7 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "max-predictions-per-seq", .target = &p.masking.max_predictions_per_seq, .help = "static masking: most masks of a sequence", .minimum = 1});
   options.add({.name = "whole-word-mask", .target = &p.masking.do_whole_word_mask, .help = "static masking: mask all pieces of a word together"});
   s->session.declare(options);
-  return [s] { return run(*s); };
+  return [s, &options] { return run(*s, options); };
 }
 
 }  // namespace mpibert::apps

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+
 #include "mpibert/base/error.h"
 #include "mpibert/base/log.h"
 #include "mpibert/tasks/prepare.h"
@@ -31,13 +33,18 @@ std::string option_of(const Manifest& manifest, const std::string& name) {
   return "";
 }
 
+bool is_read_alike(const Manifest& manifest, const TaskDataRequest& request) {
+  if (request.task.kind != TaskKind::kQuestionAnswering) return option_of(manifest, "columns") == columns_text(request.task);
+  const auto options = to_manifest(request.qa);
+  return std::all_of(options.begin(), options.end(), [&](const auto& option) { return option_of(manifest, option.first) == option.second; });
+}
+
 // Says whether an earlier preparation can serve. The same answer on all ranks, because all read the same file.
 bool is_usable(const TaskDataRequest& request, const BertTokenizer& tokenizer) {
   if (!is_prepared(request.work)) return false;
   const Manifest manifest = read_manifest(request.work);
   const bool same_labels = request.task.label_names.empty() || request.task.label_names == manifest.label_names;
-  const bool same_columns = option_of(manifest, "columns") == columns_text(request.task);
-  return manifest.task == request.task.name && same_labels && same_columns && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
+  return manifest.task == request.task.name && same_labels && is_read_alike(manifest, request) && manifest.max_seq_length == request.max_seq_length && manifest.vocabulary_sha256 == tokenizer.vocabulary().sha256();
 }
 
 }  // namespace
@@ -57,7 +64,7 @@ std::filesystem::path open_task_data(const TaskDataRequest& request, const BertT
   const std::string split = request.split.empty() && std::filesystem::is_regular_file(request.data) ? "train" : request.split;
   std::vector<PrepareInput> inputs = {{split, {request.data}}};
   if (!request.dev_data.empty()) inputs.push_back({"dev", {request.dev_data}});
-  prepare({.task = request.task, .inputs = inputs, .output = request.work, .overwrite = true, .max_seq_length = request.max_seq_length}, tokenizer, exchange);
+  prepare({.task = request.task, .inputs = inputs, .output = request.work, .overwrite = true, .max_seq_length = request.max_seq_length, .qa = request.qa}, tokenizer, exchange);
   return request.work;
 }
 

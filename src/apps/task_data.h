@@ -18,6 +18,7 @@ struct TaskDataRequest {
   std::filesystem::path dev_data{};  // a file of raw data for the split "dev"; empty: what the folder has
   std::string split;                // only this one; empty: all that are there
   int64_t max_seq_length = 128;
+  QaOptions qa{};  // of question answering
   std::filesystem::path work;
 };
 std::filesystem::path open_task_data(const TaskDataRequest& request, const BertTokenizer& tokenizer, Communicator& comm);

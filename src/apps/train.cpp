@@ -203,7 +203,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   }
 
   const RunIdentity identity = identity_of(job, published, dataset);
-  Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking});
+  Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking, .answers = job.answers});
   TrainingRun::Evaluate evaluate;
   if (has_split(manifest, "dev")) evaluate = [&] {
     Scores scores = evaluator.evaluate(job.task, {job.data, "dev"});

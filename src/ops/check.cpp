@@ -203,6 +203,19 @@ void Backend::cross_entropy(const CrossEntropy& op) {
   do_cross_entropy(op);
 }
 
+void Backend::span_cross_entropy(const SpanCrossEntropy& op) {
+  const Rules rules("span_cross_entropy", device());
+  rules.leads("logits", op.logits, 2);
+  rules.that(op.column >= 0 && op.column < op.logits.shape()[1], "column: expected 0 to ", op.logits.shape()[1] - 1, ", found ", op.column);
+  rules.has_rows("labels", op.labels, DType::kInt32, {1});
+  rules.has("cu_seqlens", op.cu_seqlens, DType::kInt32, {op.labels.size() + 1});
+  rules.term(op.term);
+  if (op.backward) rules.state(op.state);
+  rules.has("loss_sum", op.loss_sum, DType::kFloat32, {1});
+  rules.has("correct", op.correct, DType::kFloat32, {1});
+  do_span_cross_entropy(op);
+}
+
 void Backend::squared_error(const SquaredError& op) {
   const Rules rules("squared_error", device());
   rules.leads("logits", op.logits, 2);

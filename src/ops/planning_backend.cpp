@@ -67,6 +67,7 @@ class PlanningBackend final : public Backend {
   void do_gather_rows(const GatherRows&) override { operation(); }
   void do_scatter_rows(const ScatterRows&) override { operation(); }
   void do_cross_entropy(const CrossEntropy&) override { operation(); }
+  void do_span_cross_entropy(const SpanCrossEntropy&) override { operation(); }
   void do_squared_error(const SquaredError&) override { operation(); }
   void do_column_sum(const ColumnSum&) override { operation(); }
   void do_square_sums(const SquareSums&) override { operation(); }

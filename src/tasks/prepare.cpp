@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <regex>
+#include <stdexcept>
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
@@ -157,13 +158,22 @@ void for_each_in_parallel(int64_t n, const std::function<void(int64_t)>& f) {
   if (error) std::rethrow_exception(error);
 }
 
+static PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer& tokenizer) {
+  switch (options.task.kind) {
+    case TaskKind::kPretraining: return plan_pretraining(options, tokenizer);
+    case TaskKind::kTokenClassification: return plan_tokens(options, tokenizer);
+    case TaskKind::kQuestionAnswering: return plan_squad(options, tokenizer);
+    case TaskKind::kClassification:
+    case TaskKind::kRegression: return plan_sentences(options, tokenizer);
+  }
+  throw std::logic_error("unknown kind of task");
+}
+
 Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
   PreparePlan plan;
   together(exchange, [&] {
     check_options(options);
-    plan = options.task.kind == TaskKind::kPretraining           ? plan_pretraining(options, tokenizer)
-           : options.task.kind == TaskKind::kTokenClassification ? plan_tokens(options, tokenizer)
-                                                                 : plan_sentences(options, tokenizer);
+    plan = make_plan(options, tokenizer);
   });
   together(exchange, [&] {
     if (exchange.rank() == 0) make_output(options);

@@ -24,6 +24,7 @@ struct PreparePlan {
 PreparePlan plan_pretraining(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_tokens(const PrepareOptions& options, const BertTokenizer& tokenizer);
+PreparePlan plan_squad(const PrepareOptions& options, const BertTokenizer& tokenizer);
 
 // The shards of one unit, each of at most shard_samples samples.
 class UnitWriter {

@@ -28,7 +28,7 @@ const std::vector<std::string> kNli = {"entailment", "neutral", "contradiction"}
 }  // namespace
 
 // Files and columns as GLUE's archives have them (Wang et al. 2018, arXiv:1804.07461; gluebenchmark.com). Label numbers and names as on the Hugging Face hub. Metrics
-// as GLUE's; CoLA's by Warstadt et al. 2018, STS-B's by Cer et al. 2017.
+// as GLUE's; SQuAD's as its official scripts'; CoLA's by Warstadt et al. 2018, STS-B's by Cer et al. 2017.
 const std::vector<Task>& task_table() {
   static const std::vector<Task> tasks = {
       {.name = "pretraining", .kind = TaskKind::kPretraining, .pair = true, .summary = "masked language model and next-sentence prediction on raw text"},
@@ -77,6 +77,11 @@ const std::vector<Task>& task_table() {
        .summary = "your own tags of words: named entities, parts of speech",
        .files = {.splits = {{"train", {"train.conll", "train.txt", "eng.train"}}, {"dev", {"dev.conll", "dev.txt", "valid.txt", "eng.testa"}}, {"test", {"test.conll", "test.txt", "eng.testb"}}},
                  .text_a = "first column", .label = "last column"}},
+      {.name = "squad", .kind = TaskKind::kQuestionAnswering, .metrics = {"exact_match", "f1"}, .summary = "Stanford Question Answering Dataset 1.1: where is the answer?",
+       .files = {.splits = splits({"%-v1.1.json", "%.json"})}},
+      {.name = "squad2", .kind = TaskKind::kQuestionAnswering, .may_be_impossible = true, .metrics = {"f1", "exact"},
+       .summary = "Stanford Question Answering Dataset 2.0: where is the answer, if there is one?", .files = {.splits = splits({"%-v2.0.json", "%.json"})}},
+
       {.name = "classification", .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own texts and labels",
        .files = {.splits = kOwn, .text_a = "text", .label = "label"}},
       {.name = "pair-classification", .pair = true, .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own pairs of texts and labels",

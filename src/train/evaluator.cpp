@@ -21,6 +21,16 @@ std::vector<Sample> all_samples(const Dataset& dataset) {
   return dataset.read(ids);
 }
 
+// Of logits [length, 2].
+double answer_loss(const std::vector<float>& logits, const Sample& sample) {
+  std::vector<float> starts, ends;
+  for (size_t i = 0; i + 1 < logits.size(); i += 2) {
+    starts.push_back(logits[i]);
+    ends.push_back(logits[i + 1]);
+  }
+  return (negative_log_likelihood(starts, sample.label("start_positions").at(0)) + negative_log_likelihood(ends, sample.label("end_positions").at(0))) / 2;
+}
+
 double mean_cross_entropy(std::span<const Prediction> predictions, std::span<const int32_t> labels) {
   double sum = 0;
   for (size_t i = 0; i < predictions.size(); ++i) sum += negative_log_likelihood(predictions[i].values, labels[i]);
@@ -123,6 +133,7 @@ Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
   switch (task.kind) {
     case TaskKind::kPretraining: return evaluate_pretraining(split);
     case TaskKind::kTokenClassification: return evaluate_tokens(task, split);
+    case TaskKind::kQuestionAnswering: return evaluate_answers(task, split);
     case TaskKind::kClassification:
     case TaskKind::kRegression: return evaluate_sentences(task, split);
   }
@@ -139,6 +150,22 @@ Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
     for (const Sample& sample : all_samples(dataset)) labels.push_back(sample.label("labels").at(0));
     scores = score(task, predictions, labels);
     scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels) : mean_cross_entropy(predictions, labels)});
+  }
+  return shared(scores);
+}
+
+Scores Evaluator::evaluate_answers(const Task& task, const DataSplit& split) {
+  const Dataset dataset(split.folder, split.name);
+  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no answers to score with; use predict");
+  const std::vector<Prediction> logits = predict_all(split);
+  Scores scores;
+  if (comm_.rank() == 0) {
+    const BertTokenizer tokenizer = BertTokenizer::from_model(split.folder);
+    const QaSplit questions = open_qa_split(tokenizer, split.folder, split.name);
+    scores = score_answers(task, questions, predict_answers(task, tokenizer, questions, logits, options_.answers));
+    double loss = 0;
+    for (const Sample& sample : all_samples(dataset)) loss += answer_loss(logits[static_cast<size_t>(sample.id)].values, sample);
+    scores.insert(scores.begin(), {"loss", loss / static_cast<double>(logits.size())});
   }
   return shared(scores);
 }

@@ -57,6 +57,8 @@ Batch batch_of(const Fixture& fixture) {
   const std::string head = fixture.attribute("head");
   if (head == "pretraining")
     for (const char* name : {"masked_lm_positions", "masked_lm_ids", "next_sentence_labels"}) batch.add(name, fixture.ints(name));
+  if (head == "question_answering")
+    for (const char* name : {"start_positions", "end_positions"}) batch.add(name, fixture.ints(name));
   if (head == "classification" || head == "tokens") batch.add("labels", fixture.ints("labels"));
   if (head == "regression") {
     std::vector<int32_t> bits;
@@ -67,9 +69,10 @@ Batch batch_of(const Fixture& fixture) {
 }
 
 Model::MakeHead head_of(const Fixture& fixture) {
-  if (fixture.attribute("head") == "pretraining") return test::pretraining_head();
-  if (fixture.attribute("head") == "tokens") return test::token_head(fixture.number("num_labels"));
-  return test::classification_head(fixture.number("num_labels"));
+  const std::string head = fixture.attribute("head");
+  if (head == "question_answering") return test::question_answering_head();
+  if (head == "tokens") return test::token_head(fixture.number("num_labels"));
+  return head == "pretraining" ? test::pretraining_head() : test::classification_head(fixture.number("num_labels"));
 }
 
 class Golden : public testing::TestWithParam<GoldenCase> {
@@ -119,7 +122,8 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression", "tokens"), testing::ValuesIn(test::backend_cases())), case_name);
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression", "tokens", "question_answering"),
+                                          testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.
 TEST(GoldenGelu, ErfAndTanhAreToldApart) {

@@ -103,4 +103,26 @@ class TokenClassificationHead final : public Head {
   Tensor input_, logits_;  // of the last forward; input_ is dropout(hidden)
 };
 
+// Transformers' BertForQuestionAnswering: logits(0) = logits(1) [T, 2] = hidden W^T + b, where an answer starts (column 0) and ends (column 1). Terms "start" and
+// "end", each with weight 1/2: cross-entropy over the tokens of a sequence, labels start_positions and end_positions [B], places in the sequence.
+// Needs no pooler. Source: Devlin et al. 2018, arXiv:1810.04805, section 4.2.
+class QuestionAnsweringHead final : public Head {
+ public:
+  QuestionAnsweringHead(const BertConfig& config, ParameterArena& arena);  // declares qa_outputs.*
+
+  Schema labels() const override;
+  std::vector<LossTerm> terms() const override { return {{"start", 0.5f, Per::kToken}, {"end", 0.5f, Per::kToken}}; }
+  std::vector<int64_t> count(const Batch& host) const override;
+  int64_t first_offset() const override { return outputs_.weight().offset; }
+  void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
+  void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  Tensor logits(int /*term*/) const override { return logits_; }
+
+ private:
+  Linear outputs_;
+  const PlannedTensor* planned_logits_ = nullptr;
+  Tensor logits_;  // of the last forward
+};
+
 }  // namespace mpibert

@@ -81,6 +81,7 @@ class Backend {
   void gather_rows(const GatherRows& op);
   void scatter_rows(const ScatterRows& op);
   void cross_entropy(const CrossEntropy& op);
+  void span_cross_entropy(const SpanCrossEntropy& op);
   void squared_error(const SquaredError& op);
   void column_sum(const ColumnSum& op);
   void square_sums(const SquareSums& op);
@@ -105,6 +106,7 @@ class Backend {
   virtual void do_gather_rows(const GatherRows& op) = 0;
   virtual void do_scatter_rows(const ScatterRows& op) = 0;
   virtual void do_cross_entropy(const CrossEntropy& op) = 0;
+  virtual void do_span_cross_entropy(const SpanCrossEntropy& op) = 0;
   virtual void do_squared_error(const SquaredError& op) = 0;
   virtual void do_column_sum(const ColumnSum& op) = 0;
   virtual void do_square_sums(const SquareSums& op) = 0;

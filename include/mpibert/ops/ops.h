@@ -144,6 +144,20 @@ struct CrossEntropy {
   Tensor loss_sum{}, correct{};
 };
 
+// Cross-entropy over places of sequences of any length: of sequence b the numbers x = logits[cu_seqlens[b] .. cu_seqlens[b + 1] - 1, column].
+//   loss_sum += sum_b -log softmax(x)[labels[b]];  correct += number of sequences whose first largest x is at the label;
+// then x = (softmax(x) - onehot(labels[b])) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. The other columns stay as they are. A sequence
+// with a negative label counts for nothing; a label is less than the length of its sequence.
+// Source: Devlin et al. 2018, arXiv:1810.04805, section 4.2: where an answer starts (one column) and ends (another).
+//   logits [T, C] compute   cu_seqlens [B+1] int32, ascending, 0 .. T   labels [B] int32   loss_sum, correct [1] fp32
+struct SpanCrossEntropy {
+  Tensor logits{}, cu_seqlens{}, labels{}, state{};
+  int64_t column = 0;
+  int term = 0;
+  bool backward = true;
+  Tensor loss_sum{}, correct{};
+};
+
 // loss_sum += sum_i (logits[i] - labels[i])^2;  then logits = 2 (logits - labels) * state.loss_weights[term] * state.loss_scale, in place, if `backward`.
 // A row whose label is NaN counts for nothing.
 //   logits [rows, 1] compute   labels [rows] fp32   loss_sum [1] fp32

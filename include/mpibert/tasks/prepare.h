@@ -8,6 +8,7 @@
 #include "mpibert/data/corpus.h"
 #include "mpibert/data/dataset.h"
 #include "mpibert/data/masking.h"
+#include "mpibert/tasks/question_answering.h"
 #include "mpibert/tasks/task.h"
 #include "mpibert/text/tokenizer.h"
 
@@ -43,6 +44,8 @@ struct PrepareOptions {
   uint64_t seed = 12345;
   int64_t shard_samples = 65536;       // most samples of a shard
   Truncation truncation = Truncation::kLongestFirst;  // of sentence tasks
+
+  QaOptions qa{};  // of question answering; its max_seq_length is the one above
 
   // Pre-training.
   CorpusFormat format = CorpusFormat::kAuto;

@@ -14,9 +14,10 @@
 
 namespace mpibert {
 
-enum class TaskKind : uint8_t { kPretraining, kClassification, kRegression, kTokenClassification };
+enum class TaskKind : uint8_t { kPretraining, kClassification, kRegression, kTokenClassification, kQuestionAnswering };
 
-// How the raw files of a sentence task look. Each may end in .gz. What a file is shows itself:
+// How the raw files of a labelled task look; of question answering only their names are read (mpibert/tasks/squad.h is their form). Each may end in .gz. What a file
+// of sentences is shows itself:
 //   CSV if its name ends in .csv: RFC 4180, fields between commas, in quotes where they hold commas, quotes (doubled) or line ends
 //   JSON, one object a line, if it begins with {
 //   otherwise columns between tabs, with no quoting: as GLUE's files, where quotes are literal and often unbalanced
@@ -41,6 +42,7 @@ struct Task {
   std::string name;                       // "pretraining", "mrpc", "classification"
   TaskKind kind = TaskKind::kClassification;
   bool pair = false;                      // two sentences
+  bool may_be_impossible = false;         // of question answering: questions may have no answer
   bool own = false;                       // of the user's: columns are for the user to name, labels given or found in the training file
   std::vector<std::string> label_names{}; // of a classification, by label number; names of the Hugging Face hub
   double minimum = -std::numeric_limits<double>::infinity(), maximum = std::numeric_limits<double>::infinity();  // labels of a regression

@@ -11,6 +11,7 @@
 #include "mpibert/comm/communicator.h"
 #include "mpibert/data/batch_loader.h"
 #include "mpibert/model/bert.h"
+#include "mpibert/tasks/question_answering.h"
 #include "mpibert/tasks/task.h"
 
 namespace mpibert {
@@ -24,6 +25,7 @@ struct DataSplit {
 struct EvaluatorOptions {
   int64_t micro_tokens = 8192;
   std::optional<Masker> masking{};  // of an unmasked pre-training set
+  QaScoring answers{};              // of question answering
 };
 
 // Runs the model over ranges of a data set, without dropout. The model must have been planned for batches of micro_tokens.
@@ -33,6 +35,7 @@ class Evaluator {
 
   // Collective. Every sample once, dealt to the ranks in contiguous ranges; all ranks get the scores.
   //   sentence tasks: {"loss", mean cross-entropy, or mean squared error of a regression} and the task's metrics, computed on rank 0 from all logits
+  //   question answering: {"loss", (start + end) / 2 of the features' first answers} and score_answers()
   //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term
   Scores evaluate(const Task& task, const DataSplit& split);
 
@@ -44,6 +47,7 @@ class Evaluator {
  private:
   Scores evaluate_sentences(const Task& task, const DataSplit& split);
   Scores evaluate_tokens(const Task& task, const DataSplit& split);
+  Scores evaluate_answers(const Task& task, const DataSplit& split);
   Scores evaluate_pretraining(const DataSplit& split);
   EvaluationLoader loader(Dataset dataset, int64_t begin, int64_t end) const;
   Scores shared(const Scores& scores);  // rank 0's, on all ranks

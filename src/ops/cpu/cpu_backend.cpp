@@ -101,6 +101,7 @@ void CpuBackend::do_dropout(const DropoutApply& op) { cpu::dropout(op); }
 void CpuBackend::do_gather_rows(const GatherRows& op) { cpu::gather_rows(op); }
 void CpuBackend::do_scatter_rows(const ScatterRows& op) { cpu::scatter_rows(op, workspace_); }
 void CpuBackend::do_cross_entropy(const CrossEntropy& op) { cpu::cross_entropy(op, workspace_); }
+void CpuBackend::do_span_cross_entropy(const SpanCrossEntropy& op) { cpu::span_cross_entropy(op, workspace_); }
 void CpuBackend::do_squared_error(const SquaredError& op) { cpu::squared_error(op); }
 void CpuBackend::do_column_sum(const ColumnSum& op) { cpu::column_sum(op, workspace_); }
 void CpuBackend::do_square_sums(const SquareSums& op) { cpu::square_sums(op, workspace_); }

@@ -40,6 +40,7 @@ class CpuBackend final : public Backend {
   void do_gather_rows(const GatherRows& op) override;
   void do_scatter_rows(const ScatterRows& op) override;
   void do_cross_entropy(const CrossEntropy& op) override;
+  void do_span_cross_entropy(const SpanCrossEntropy& op) override;
   void do_squared_error(const SquaredError& op) override;
   void do_column_sum(const ColumnSum& op) override;
   void do_square_sums(const SquareSums& op) override;

@@ -17,6 +17,7 @@ void dropout(const DropoutApply& op);
 void gather_rows(const GatherRows& op);
 void scatter_rows(const ScatterRows& op, Workspace& workspace);
 void cross_entropy(const CrossEntropy& op, Workspace& workspace);
+void span_cross_entropy(const SpanCrossEntropy& op, Workspace& workspace);
 void squared_error(const SquaredError& op);
 void column_sum(const ColumnSum& op, Workspace& workspace);
 void square_sums(const SquareSums& op, Workspace& workspace);

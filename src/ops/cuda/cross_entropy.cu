@@ -33,15 +33,29 @@ struct Min {
   }
 };
 
+// The numbers of one softmax: a row of logits, or of a column those of one sequence.
+template <class T>
+struct Row {
+  T* first;
+  int64_t size;
+  __device__ T* at(int64_t i) const { return first + i; }
+};
+template <class T>
+struct Column {
+  T* first;
+  int64_t size, stride;
+  __device__ T* at(int64_t i) const { return first + i * stride; }
+};
+
 // One pass over memory; a new maximum scales the sum so far. Source: Milakov, Gimelshein 2018, arXiv:1805.02867.
 // A NaN or an infinity makes the sum NaN.
-template <class T>
-__device__ Softmax softmax_of(const T* x, int64_t columns) {
+template <class Numbers>
+__device__ Softmax softmax_of(const Numbers& x) {
   __shared__ float scratch[kWarp];
   __shared__ int64_t scratch_of_columns[kWarp];
   Softmax mine;
-  for (int64_t i = threadIdx.x; i < columns; i += kThreads) {
-    const float logit = load(x + i);
+  for (int64_t i = threadIdx.x; i < x.size; i += kThreads) {
+    const float logit = load(x.at(i));
     const bool larger = logit > mine.largest;
     mine.sum = larger ? mine.sum * expf(mine.largest - logit) + expf(logit - logit) : mine.sum + expf(logit - mine.largest);
     if (larger || (logit == mine.largest && i < mine.first)) mine.first = i;
@@ -54,37 +68,48 @@ __device__ Softmax softmax_of(const T* x, int64_t columns) {
   return all;
 }
 
-template <class T>
-__device__ double mean_of(const T* x, int64_t columns) {
+template <class Numbers>
+__device__ double mean_of(const Numbers& x) {
   __shared__ double scratch[kWarp];
   double mine = 0;
-  for (int64_t i = threadIdx.x; i < columns; i += kThreads) mine += static_cast<double>(load(x + i));
-  return block_reduce<Sum>(mine, scratch) / static_cast<double>(columns);
+  for (int64_t i = threadIdx.x; i < x.size; i += kThreads) mine += static_cast<double>(load(x.at(i)));
+  return block_reduce<Sum>(mine, scratch) / static_cast<double>(x.size);
 }
 
-// One block a row. `state` is null without backward.
-template <class T>
-__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, float smoothing, RowResult* results) {
-  const int64_t row = blockIdx.x, label = labels[row];
-  T* const x = logits + row * columns;
+// By all threads of a block. `state` is null without backward.
+template <class Numbers>
+__device__ void loss_and_gradient(const Numbers& x, int64_t label, const StepState* state, int term, float smoothing, RowResult& result) {
   if (label < 0) {
     if (state != nullptr)
-      for (int64_t i = threadIdx.x; i < columns; i += kThreads) store(x + i, 0.0f);
-    if (threadIdx.x == 0) results[row] = {0, 0};
+      for (int64_t i = threadIdx.x; i < x.size; i += kThreads) store(x.at(i), 0.0f);
+    if (threadIdx.x == 0) result = {0, 0};
     return;
   }
-  const Softmax softmax = softmax_of(x, columns);
-  double expected_logit = load(x + label);
-  if (smoothing > 0) expected_logit += static_cast<double>(smoothing) * (mean_of(x, columns) - expected_logit);
+  const Softmax softmax = softmax_of(x);
+  double expected_logit = load(x.at(label));
+  if (smoothing > 0) expected_logit += static_cast<double>(smoothing) * (mean_of(x) - expected_logit);
   if (state != nullptr) {
     __syncthreads();  // every thread has read the label's logit, which one of them now overwrites
-    const float scale = scale_of(*state, term), factor = scale / softmax.sum, share = scale * smoothing / static_cast<float>(columns);
-    for (int64_t i = threadIdx.x; i < columns; i += kThreads)
-      store(x + i, expf(load(x + i) - softmax.largest) * factor - share - (i == label ? scale * (1 - smoothing) : 0.0f));
+    const float scale = scale_of(*state, term), factor = scale / softmax.sum, share = scale * smoothing / static_cast<float>(x.size);
+    for (int64_t i = threadIdx.x; i < x.size; i += kThreads)
+      store(x.at(i), expf(load(x.at(i)) - softmax.largest) * factor - share - (i == label ? scale * (1 - smoothing) : 0.0f));
   }
   if (threadIdx.x == 0)
-    results[row] = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - expected_logit),
-                    softmax.first == label};
+    result = {log(static_cast<double>(softmax.sum)) + (static_cast<double>(softmax.largest) - expected_logit), softmax.first == label};
+}
+
+// One block a row.
+template <class T>
+__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, float smoothing, RowResult* results) {
+  const int64_t row = blockIdx.x;
+  loss_and_gradient(Row<T>{.first = logits + row * columns, .size = columns}, labels[row], state, term, smoothing, results[row]);
+}
+
+// One block a sequence.
+template <class T>
+__global__ void span_kernel(T* logits, const int32_t* cu_seqlens, const int32_t* labels, int64_t columns, int64_t column, const StepState* state, int term, RowResult* results) {
+  const int64_t b = blockIdx.x, begin = cu_seqlens[b], end = cu_seqlens[b + 1];
+  loss_and_gradient(Column<T>{.first = logits + begin * columns + column, .size = end - begin, .stride = columns}, labels[b], state, term, 0, results[b]);
 }
 
 // One block: each thread adds neighbouring rows, then the threads are added in their order.
@@ -116,6 +141,17 @@ void cross_entropy(const CrossEntropy& op, const Context& context) {
            data<int32_t>(op.labels), columns, state, op.term, op.smoothing, results);
   });
   launch({.block = dim3(kThreads)}, context.stream, sum_kernel, results, rows, data<float>(op.loss_sum), data<float>(op.correct));
+}
+
+void span_cross_entropy(const SpanCrossEntropy& op, const Context& context) {
+  const int64_t sequences = op.labels.size();
+  RowResult* const results = context.workspace.get<RowResult>(sequences);
+  const StepState* const state = op.backward ? data<const StepState>(op.state) : nullptr;
+  with_element(op.logits.dtype(), [&]<class T>(T) {
+    launch({.grid = dim3(static_cast<unsigned>(sequences)), .block = dim3(kThreads)}, context.stream, span_kernel<T>, data<T>(op.logits), data<int32_t>(op.cu_seqlens),
+           data<int32_t>(op.labels), op.logits.shape()[1], op.column, state, op.term, results);
+  });
+  launch({.block = dim3(kThreads)}, context.stream, sum_kernel, results, sequences, data<float>(op.loss_sum), data<float>(op.correct));
 }
 
 }  // namespace mpibert::cuda

@@ -183,6 +183,7 @@ void CudaBackend::do_dropout(const DropoutApply& op) { cuda::dropout(op, context
 void CudaBackend::do_gather_rows(const GatherRows& op) { cuda::gather_rows(op, context_); }
 void CudaBackend::do_scatter_rows(const ScatterRows& op) { cuda::scatter_rows(op, context_); }
 void CudaBackend::do_cross_entropy(const CrossEntropy& op) { cuda::cross_entropy(op, context_); }
+void CudaBackend::do_span_cross_entropy(const SpanCrossEntropy& op) { cuda::span_cross_entropy(op, context_); }
 void CudaBackend::do_squared_error(const SquaredError& op) { cuda::squared_error(op, context_); }
 void CudaBackend::do_column_sum(const ColumnSum& op) { cuda::column_sum(op, context_); }
 void CudaBackend::do_square_sums(const SquareSums& op) { cuda::square_sums(op, context_); }

@@ -26,6 +26,7 @@ void dropout(const DropoutApply& op, const Context& context);
 void gather_rows(const GatherRows& op, const Context& context);
 void scatter_rows(const ScatterRows& op, const Context& context);
 void cross_entropy(const CrossEntropy& op, const Context& context);
+void span_cross_entropy(const SpanCrossEntropy& op, const Context& context);
 void squared_error(const SquaredError& op, const Context& context);
 void column_sum(const ColumnSum& op, const Context& context);
 void square_sums(const SquareSums& op, const Context& context);

@@ -1,6 +1,6 @@
 """Logits, losses and every gradient of tiny BERTs, and ten steps of training, by PyTorch and transformers in double precision.
 
-usage: model.py FOLDER     writes pretraining_gelu, pretraining_gelu_new, pretraining_relu_steps, classification, regression and tokens .golden into it
+usage: model.py FOLDER     writes pretraining_gelu, pretraining_gelu_new, pretraining_relu_steps, classification, regression, tokens and question_answering .golden into it
 """
 
 import pathlib
@@ -10,7 +10,7 @@ import numpy as np
 import torch
 import transformers
 from golden import hashed, weights, write
-from transformers import BertConfig, BertForPreTraining, BertForSequenceClassification, BertForTokenClassification
+from transformers import BertConfig, BertForPreTraining, BertForQuestionAnswering, BertForSequenceClassification, BertForTokenClassification
 
 SIZES = dict(vocab_size=61, hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=40, max_position_embeddings=24, type_vocab_size=2)
 LENGTHS = [7, 1, 13, 20]
@@ -106,6 +106,24 @@ def tokens(folder, num_labels):
     write(folder / "tokens.golden", dict(head="tokens", hidden_act="gelu", num_labels=num_labels, **SIZES, **VERSIONS), tensors)
 
 
+def question_answering(folder):
+    """Each sequence by itself: of a padded batch, transformers takes the softmax over the padding too."""
+    packed, _ = make_batch()
+    packed["start_positions"], packed["end_positions"] = np.array([3, 0, 0, 18]), np.array([5, 0, 0, 19])
+    model = load(BertForQuestionAnswering(make_config("gelu")))
+    logits, sums = [], torch.zeros(2, dtype=torch.double)
+    for i in range(len(LENGTHS)):
+        rows = slice(packed["cu_seqlens"][i], packed["cu_seqlens"][i + 1])
+        inputs = {key: torch.from_numpy(packed[key][rows])[None] for key in ("input_ids", "token_type_ids")}
+        places = {key: torch.tensor([int(packed[key][i])]) for key in ("start_positions", "end_positions")}
+        output = model(**inputs, **places)
+        (output.loss / len(LENGTHS)).backward()
+        logits.append(torch.stack([output.start_logits[0], output.end_logits[0]], dim=-1))
+        sums += torch.stack([torch.nn.functional.cross_entropy(logits[-1][:, c], places[key][0]) for c, key in enumerate(places)]).detach()
+    tensors = {**packed, "logits": torch.cat(logits).detach().numpy(), "loss_sums": sums.numpy(), **gradients(model)}
+    write(folder / "question_answering.golden", dict(head="question_answering", hidden_act="gelu", **SIZES, **VERSIONS), tensors)
+
+
 def training(folder):
     """Ten steps on one batch: AdamW with warm-up, decay of weights only, clipping by the norm of all gradients."""
     packed, padded = make_batch()
@@ -138,4 +156,5 @@ if __name__ == "__main__":
     classification(out, 3)
     classification(out, 1)
     tokens(out, 5)
+    question_answering(out)
     training(out)
