@@ -187,7 +187,7 @@ def questions(world, count, version):
         for _ in range(count // len(world.topics)):
             context, answers = asked(world, world.event(topic), version == "v2.0")
             found = context.lower()
-            number = f"{version}-{count}-{topic}-{len(paragraphs)}"
+            number = f"{topic}-{len(paragraphs)}"
             qas = [{"id": f"{number}-{i}", "question": question,
                     "answers": [{"text": context[found.index(text):][:len(text)], "answer_start": found.index(text)}] if text else [],
                     **({"is_impossible": not text} if version == "v2.0" else {})} for i, (question, text) in enumerate(answers.items())]
@@ -269,7 +269,7 @@ def main():
         write(folder / f"ner/{split}.conll", "\n".join(sentences))
     world = World(SEED + 1)
     for version in ("v1.1", "v2.0"):
-        for split, count in (("train", 240), ("dev", 40)):
+        for split, count in (("train", 128), ("dev", 24)):
             write(folder / f"squad/{split}-{version}.json", questions(world, count, version))
 
     vocabulary = word_pieces(" ".join([corpus] + labelled), VOCABULARY_SIZE)

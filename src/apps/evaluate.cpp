@@ -33,7 +33,7 @@ bool is_masked(const Dataset& dataset) {
 // Scores a file of answers, whoever made it, as the official scripts do. Needs no model.
 int score_predictions(const Settings& settings) {
   const Task task = settings.task.open();
-  MPIBERT_CHECK(task.kind == TaskKind::kQuestionAnswering, kUsage, "--predictions are answers to questions, expected with --task squad or squad2, found ", task.name);
+  MPIBERT_CHECK(task.kind == TaskKind::kQuestionAnswering, kUsage, "--predictions are answers to questions, expected with --task squad, squad2 or question-answering, found ", task.name);
   MPIBERT_CHECK(settings.model.empty(), kUsage, "--predictions are scored without a model; leave --model out");
   MPIBERT_CHECK(settings.null_odds.empty() || task.may_be_impossible, kUsage, "--null-odds go with --task squad2; questions of task ", task.name, " all have an answer");
   const SquadData data = read_squad(task, settings.data, settings.split);

@@ -171,6 +171,7 @@ int predict_answers(const AnswerRequest& request) {
   QaOptions options = request.flags.qa.feature_options();
   options.max_seq_length = std::min(request.max_seq_length, source.config.max_position_embeddings);
   QaModel model(request, source);
+  if (request.flags.predictions.empty()) options.doc_stride = std::min(options.doc_stride, options.max_seq_length / 2);  // as the pipeline
   if (request.data.empty()) {
     answer_lines(request, tokenizer, model, options);
     return 0;

@@ -15,7 +15,7 @@ struct AnswerFlags {
   void declare(Options& options);
 };
 
-// mpibert predict --task squad and squad2. Of lines with a question and a context, and of the questions of --data, one JSON object each: what pipeline_answers() gives;
+// mpibert predict for question answering. Of lines with a question and a context, and of the questions of --data, one JSON object each: what pipeline_answers() gives;
 // with --predictions DIR instead, of --data, the files of run_qa.py and run_squad.py: predictions.json, nbest_predictions.json and, of squad2, null_odds.json.
 struct AnswerRequest {
   Task task;

@@ -82,6 +82,8 @@ const std::vector<Task>& task_table() {
       {.name = "squad2", .kind = TaskKind::kQuestionAnswering, .may_be_impossible = true, .metrics = {"f1", "exact"},
        .summary = "Stanford Question Answering Dataset 2.0: where is the answer, if there is one?", .files = {.splits = splits({"%-v2.0.json", "%.json"})}},
 
+      {.name = "question-answering", .kind = TaskKind::kQuestionAnswering, .may_be_impossible = true, .metrics = {"f1", "exact"},
+       .summary = "your own contexts and questions, in SQuAD's form; some may have no answer", .files = {.splits = splits({"%.json"})}},
       {.name = "classification", .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own texts and labels",
        .files = {.splits = kOwn, .text_a = "text", .label = "label"}},
       {.name = "pair-classification", .pair = true, .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own pairs of texts and labels",

@@ -178,8 +178,8 @@ def compare_pipeline(program, model, data, root, some):
     asked = list(pipeline_questions(data, some))
     lines = "".join(json.dumps({"question": question, "context": context}) + "\n" for question, context in asked)
     answer = transformers.pipeline("question-answering", model=theirs.eval(), tokenizer=tokenizer)
-    for options, flags in (({}, []), ({"top_k": 3, "handle_impossible_answer": True}, ["--top-k", "3", "--handle-impossible-answer", "true"]),
-                           ({"align_to_words": False, "max_answer_len": 4}, ["--align-to-words", "false", "--max-answer-len", "4"])):
+    for options, flags in (({}, []), ({"top_k": 3, "handle_impossible_answer": True}, ["--top-k", "3", "--handle-impossible-answer"]),
+                           ({"align_to_words": False, "max_answer_len": 4}, ["--no-align-to-words", "--max-answer-len", "4"])):
         run = subprocess.run([program, "predict", "--task", "squad", "--model", str(root / "qa"), *flags], input=lines.encode(), stdout=subprocess.PIPE, check=True)
         differences = []
         for (question, context), line in zip(asked, run.stdout.splitlines(), strict=True):
@@ -214,4 +214,5 @@ def main():
     sys.exit(1 if failures else 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

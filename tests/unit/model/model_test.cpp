@@ -45,6 +45,18 @@ Batch pretraining_batch(const std::vector<size_t>& which) {
   return batch;
 }
 
+// Where the answers of some of kSequences start and end; no answer of the second.
+void add_answers(Batch& batch, const std::vector<size_t>& which) {
+  const std::vector<int32_t> starts = {3, -1, 11, 4}, ends = {8, -1, 11, 4};
+  std::vector<int32_t> first, last;
+  for (const size_t i : which) {
+    first.push_back(starts[i]);
+    last.push_back(ends[i]);
+  }
+  batch.add("start_positions", first);
+  batch.add("end_positions", last);
+}
+
 BertConfig with_dropout(float rate) {
   BertConfig config = test::tiny_config();
   config.hidden_dropout_prob = config.attention_probs_dropout_prob = rate;
@@ -85,12 +97,20 @@ TEST(ModelTest, ParametersHaveTransformersNamesInTheOrderOfForward) {
     EXPECT_EQ(p.decay, !p.name.ends_with("bias") && p.name.find("LayerNorm") == std::string::npos) << p.name;
 }
 
+TEST(ModelTest, AModelThatPoolsNothingHasNoPoolerAndARowOfLogitsAToken) {
+  TinyModel tiny(test::tiny_config(), test::question_answering_head(), DType::kFloat32, TinyModel::kLimits, false);
+  for (const Parameter& p : tiny.arena.parameters()) EXPECT_FALSE(p.name.starts_with("bert.pooler.")) << p.name;
+  tiny.forward(pretraining_batch({0, 1, 2, 3}));
+  EXPECT_EQ(tiny.model.logits(0).shape(), (Shape{9 + 1 + 17 + 5, 2}));
+}
+
 // What is said to be final must not change afterwards, and all of it must be said once.
 TEST(ModelTest, ReadyOffsetsDescendToZeroAndWhatIsReadyIsFinal) {
-  for (const Model::MakeHead& make_head : {test::pretraining_head(), test::classification_head(3)}) {
+  for (const Model::MakeHead& make_head : {test::pretraining_head(), test::classification_head(3), test::question_answering_head()}) {
     TinyModel tiny(with_dropout(0.1f), make_head);
     Batch input = pretraining_batch({0, 1, 2, 3});
     input.add("labels", {2, 0, 1, 1});
+    add_answers(input, {0, 1, 2, 3});
     std::vector<int64_t> offsets;
     std::vector<std::vector<float>> seen;
     tiny.run(input, [&](int64_t offset) {
@@ -98,7 +118,7 @@ TEST(ModelTest, ReadyOffsetsDescendToZeroAndWhatIsReadyIsFinal) {
       seen.push_back(tiny.gradients());
     });
     const std::vector<float> last = tiny.gradients();
-    EXPECT_EQ(offsets.size(), 5u) << "head, pooler, two layers, embeddings";
+    EXPECT_EQ(offsets.size(), make_head.pooler() ? 5u : 4u) << "head, pooler, two layers, embeddings";
     EXPECT_TRUE(std::is_sorted(offsets.rbegin(), offsets.rend()));
     EXPECT_EQ(std::adjacent_find(offsets.begin(), offsets.end()), offsets.end());
     EXPECT_EQ(offsets.back(), 0);
@@ -144,14 +164,14 @@ TEST(ModelTest, BackwardEndsAtTheFirstTrainedParameter) {
 // order differ by sqrt(50) 2^-24 relatively; 48 roundings lie on the way of each (tests/golden/README.md).
 TEST(ModelTest, MicroBatchesAddUpToTheWholeBatch) {
   constexpr double kTolerance = 2 * 0x1p-24 * 50;
-  for (const bool pretraining : {true, false}) {
-    const auto make_head = pretraining ? test::pretraining_head() : test::classification_head(3);
+  for (const Model::MakeHead& make_head : {test::pretraining_head(), test::classification_head(3), test::question_answering_head()}) {
     TinyModel whole(with_dropout(0.3f), make_head), parts(with_dropout(0.3f), make_head);
     const auto batch = [&](const std::vector<size_t>& which) {
       Batch made = pretraining_batch(which);
       std::vector<int32_t> labels;
       for (const size_t i : which) labels.push_back(static_cast<int32_t>(i % 3));
       made.add("labels", labels);
+      add_answers(made, which);
       return made;
     };
     whole.run(batch({0, 1, 2, 3}));
