@@ -12,25 +12,29 @@ std::deque<EncoderLayer> make_layers(const BertConfig& config, ParameterArena& a
 
 }  // namespace
 
-BertModel::BertModel(const BertConfig& config, ParameterArena& arena)
-    : hidden_size_(config.hidden_size), embeddings_(config, arena), layers_(make_layers(config, arena)), pooler_(config, arena) {}
+BertModel::BertModel(const BertConfig& config, ParameterArena& arena, bool pooler)
+    : hidden_size_(config.hidden_size), embeddings_(config, arena), layers_(make_layers(config, arena)) {
+  if (pooler) pooler_.emplace(config, arena);
+}
 
 void BertModel::plan(ActivationArena& arena, const Backend& backend, DType compute, const BatchLimits& limits, bool train) {
   embeddings_.plan(arena, compute, limits);
   for (EncoderLayer& layer : layers_) layer.plan(arena, backend, compute, limits, train);
-  pooler_.plan(arena, compute, limits);
+  if (pooler_) pooler_->plan(arena, compute, limits);
   scratch_ = train ? &arena.scratch("layer.d_branch", compute, {limits.tokens, hidden_size_}) : nullptr;
 }
 
 EncoderOutput BertModel::forward(Backend& backend, const Batch& batch, const Pass& pass) {
   inputs_.assign(1, embeddings_.forward(backend, batch, pass));
   for (const EncoderLayer& layer : layers_) inputs_.push_back(layer.forward(backend, batch, inputs_.back(), pass));
-  return {.hidden = inputs_.back(), .pooled = pooler_.forward(backend, batch, inputs_.back())};
+  return {.hidden = inputs_.back(), .pooled = pooler_ ? pooler_->forward(backend, batch, inputs_.back()) : Tensor{}};
 }
 
 void BertModel::backward(Backend& backend, const Batch& batch, const Pass& pass, const EncoderOutput& d_output, const GradientReady& ready) {
-  pooler_.backward(backend, batch, d_output.pooled, d_output.hidden);
-  if (ready) ready(pooler_.first_offset());
+  if (pooler_) {
+    pooler_->backward(backend, batch, d_output.pooled, d_output.hidden);
+    if (ready) ready(pooler_->first_offset());
+  }
   for (size_t i = layers_.size(); i-- > 0;) {
     layers_[i].backward(backend, batch, inputs_[i], pass, d_output.hidden);
     if (ready) ready(layers_[i].first_offset());

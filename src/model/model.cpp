@@ -15,7 +15,7 @@ const BertConfig& checked(const BertConfig& config) {
 }  // namespace
 
 Model::Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head)
-    : config_(checked(config)), bert_(config, arena), head_(make_head(config, arena)), device_batch_(std::make_unique<DeviceBatch>()) {}
+    : config_(checked(config)), bert_(config, arena, make_head.pooler()), uses_pooler_(make_head.pooler()), head_(make_head(config, arena)), device_batch_(std::make_unique<DeviceBatch>()) {}
 Model::~Model() = default;
 
 int64_t Model::plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train) {
@@ -30,7 +30,7 @@ int64_t Model::plan(const Backend& backend, DType compute, const BatchLimits& li
   bert_.plan(*activations_, backend, compute, largest, train);
   head_->plan(*activations_, compute, largest, train);
   d_hidden_ = train ? &activations_->scratch("d_hidden", compute, {largest.tokens, config_.hidden_size}) : nullptr;
-  d_pooled_ = train ? &activations_->scratch("d_pooled", compute, {largest.sequences, config_.hidden_size}) : nullptr;
+  d_pooled_ = train && uses_pooler_ ? &activations_->scratch("d_pooled", compute, {largest.sequences, config_.hidden_size}) : nullptr;
   return activations_->planned_bytes();
 }
 
@@ -71,7 +71,7 @@ void Model::forward(Backend& backend, const Pass& pass) {
 
 void Model::backward(Backend& backend, const Pass& pass, const GradientReady& ready) {
   MPIBERT_CHECK(has_output_ && planned_to_train_, kInvalidArgument, "a backward follows a forward that trains, of the batch last put");
-  const EncoderOutput gradient{.hidden = d_hidden_->rows(inputs_->tokens()), .pooled = d_pooled_->rows(inputs_->sequences())};
+  const EncoderOutput gradient{.hidden = d_hidden_->rows(inputs_->tokens()), .pooled = d_pooled_ ? d_pooled_->rows(inputs_->sequences()) : Tensor{}};
   backend.zero(gradient.hidden);
   head_->backward(backend, *inputs_, output_, pass, gradient);
   if (ready) ready(head_->first_offset());
@@ -81,7 +81,7 @@ void Model::backward(Backend& backend, const Pass& pass, const GradientReady& re
 Tensor Model::logits(int term) const {
   MPIBERT_CHECK(has_output_, kInvalidArgument, "there are no logits of the batch last put: run a forward first");
   const Per per = head_->terms()[static_cast<size_t>(term)].per;
-  return head_->logits(term).rows(0, per == Per::kPrediction ? real_.predictions : real_.sequences);
+  return head_->logits(term).rows(0, per == Per::kToken ? real_.tokens : per == Per::kPrediction ? real_.predictions : real_.sequences);
 }
 
 }  // namespace mpibert

@@ -72,6 +72,7 @@ EvaluationLoader Evaluator::loader(Dataset dataset, int64_t begin, int64_t end) 
 }
 
 std::vector<Prediction> Evaluator::predict(const DataSplit& split, int64_t begin, int64_t end) {
+  const bool per_token = model_.head().terms()[0].per == Per::kToken;
   std::vector<Prediction> predictions;
   EvaluationLoader batches = loader(Dataset(split.folder, split.name), begin, end);
   while (const std::optional<Batch> batch = batches.next()) {
@@ -79,12 +80,41 @@ std::vector<Prediction> Evaluator::predict(const DataSplit& split, int64_t begin
     model_.forward(backend_, {.train = false});
     const Tensor logits = model_.logits(0);
     const std::vector<float> values = host_floats(backend_, logits);
-    const auto classes = static_cast<size_t>(logits.shape()[-1]);
-    for (size_t i = 0; i < batch->sample_ids().size(); ++i)
-      predictions.push_back({batch->sample_ids()[i], {values.begin() + static_cast<ptrdiff_t>(i * classes), values.begin() + static_cast<ptrdiff_t>((i + 1) * classes)}});
+    const auto classes = static_cast<ptrdiff_t>(logits.shape()[-1]);
+    const auto first_tokens = (*batch)["cu_seqlens"].span<int32_t>();
+    for (size_t i = 0; i < batch->sample_ids().size(); ++i) {  // of a head with a row a token, those of the sequence's tokens
+      const ptrdiff_t begin_row = per_token ? first_tokens[i] : static_cast<ptrdiff_t>(i), end_row = per_token ? first_tokens[i + 1] : begin_row + 1;
+      predictions.push_back({batch->sample_ids()[i], {values.begin() + begin_row * classes, values.begin() + end_row * classes}});
+    }
   }
   std::sort(predictions.begin(), predictions.end(), [](const Prediction& a, const Prediction& b) { return a.sample < b.sample; });
   return predictions;
+}
+
+std::vector<Prediction> Evaluator::predict_all(const DataSplit& split) {
+  const int64_t samples = Dataset(split.folder, split.name).size();
+  const auto [begin, end] = evaluation_range(samples, comm_.rank(), comm_.size());
+  const std::vector<Prediction> mine = predict(split, begin, end);
+  std::vector<int64_t> sizes;
+  std::vector<float> values;
+  for (const Prediction& prediction : mine) {
+    sizes.push_back(static_cast<int64_t>(prediction.values.size()));
+    values.insert(values.end(), prediction.values.begin(), prediction.values.end());
+  }
+  const auto all_sizes = comm_.gather_bytes(std::as_bytes(std::span(sizes)), 0, "sizes of predictions");
+  const auto all_values = comm_.gather_bytes(std::as_bytes(std::span(values)), 0, "predictions");
+  std::vector<Prediction> all;
+  for (size_t rank = 0; rank < all_sizes.size(); ++rank) {
+    sizes.resize(all_sizes[rank].size() / sizeof(int64_t));
+    std::memcpy(sizes.data(), all_sizes[rank].data(), all_sizes[rank].size());
+    const std::byte* from = all_values[rank].data();
+    for (const int64_t size : sizes) {
+      Prediction& prediction = all.emplace_back(Prediction{static_cast<int64_t>(all.size()), std::vector<float>(static_cast<size_t>(size))});
+      std::memcpy(prediction.values.data(), from, prediction.values.size() * sizeof(float));
+      from += prediction.values.size() * sizeof(float);
+    }
+  }
+  return all;
 }
 
 Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
@@ -94,31 +124,15 @@ Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
 Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
   const Dataset dataset(split.folder, split.name);
   MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
-  const auto [begin, end] = evaluation_range(dataset.size(), comm_.rank(), comm_.size());
-  std::vector<float> mine;
-  for (const Prediction& prediction : predict(split, begin, end)) mine.insert(mine.end(), prediction.values.begin(), prediction.values.end());
-  const auto parts = comm_.gather_bytes(std::as_bytes(std::span(mine)), 0, "predictions");
-
+  const std::vector<Prediction> predictions = predict_all(split);
   Scores scores;
   if (comm_.rank() == 0) {
-    std::vector<Prediction> predictions;
-    const auto outputs = static_cast<size_t>(task.outputs());
-    for (const auto& part : parts) {
-      for (size_t at = 0; at + outputs * sizeof(float) <= part.size(); at += outputs * sizeof(float)) {
-        std::vector<float> values(outputs);
-        std::memcpy(values.data(), part.data() + at, outputs * sizeof(float));
-        predictions.push_back({static_cast<int64_t>(predictions.size()), std::move(values)});
-      }
-    }
     std::vector<int64_t> ids(static_cast<size_t>(dataset.size()));
     for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>(i);
     std::vector<int32_t> labels;
     for (const Sample& sample : dataset.read(ids)) labels.push_back(sample.label("labels").at(0));
     scores = score(task, predictions, labels);
     scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels) : mean_cross_entropy(predictions, labels)});
-  } else {
-    scores.emplace_back("loss", 0);
-    for (const std::string& metric : task.metrics) scores.emplace_back(metric, 0);
   }
   return shared(scores);
 }
@@ -157,13 +171,22 @@ Scores Evaluator::evaluate_pretraining(const DataSplit& split) {
   return scores;
 }
 
-// Rank 0's scores, on all ranks.
+// Only rank 0 knows which there are: a number, and its name behind it.
 Scores Evaluator::shared(const Scores& scores) {
-  std::vector<double> values;
-  for (const auto& [name, value] : scores) values.push_back(value);
-  comm_.broadcast(Tensor(values.data(), DType::kUInt8, {static_cast<int64_t>(values.size() * sizeof(double))}), 0, "scores");
-  Scores out = scores;
-  for (size_t i = 0; i < out.size(); ++i) out[i].second = values[i];
+  std::string mine;
+  for (const auto& [name, value] : scores) {
+    mine.append(reinterpret_cast<const char*>(&value), sizeof value);
+    mine.append(name.c_str(), name.size() + 1);
+  }
+  const auto all = comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "scores");
+  Scores out;
+  for (const auto* at = reinterpret_cast<const char*>(all[0].data()), *end = at + all[0].size(); at < end;) {
+    double value = 0;
+    std::memcpy(&value, at, sizeof value);
+    const std::string name(at + sizeof value);
+    out.emplace_back(name, value);
+    at += sizeof value + name.size() + 1;
+  }
   return out;
 }
 

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "mpibert/model/config.h"
 #include "mpibert/model/head.h"
@@ -11,10 +14,10 @@
 
 namespace mpibert {
 
-// Embeddings, L encoder layers, pooler.
+// Embeddings, L encoder layers and, where `pooler` says so, the pooler; without it nothing is pooled.
 class BertModel {
  public:
-  BertModel(const BertConfig& config, ParameterArena& arena);
+  BertModel(const BertConfig& config, ParameterArena& arena, bool pooler);
   void plan(ActivationArena& arena, const Backend& backend, DType compute, const BatchLimits& limits, bool train);
   EncoderOutput forward(Backend& backend, const Batch& batch, const Pass& pass);
   // d_output: the gradients of forward's output, both overwritten.
@@ -24,7 +27,7 @@ class BertModel {
   int64_t hidden_size_;
   Embeddings embeddings_;
   std::deque<EncoderLayer> layers_;
-  Pooler pooler_;
+  std::optional<Pooler> pooler_;
   std::deque<Tensor> inputs_;  // of each layer, of the last forward; one more than layers: the last is the encoder's output
   const PlannedTensor* scratch_ = nullptr;
 };
@@ -44,7 +47,22 @@ class DeviceBatch;
 //   model.backward(*backend, pass, ready);
 class Model {
  public:
-  using MakeHead = std::function<std::unique_ptr<Head>(const BertConfig&, ParameterArena&)>;
+  // What makes the head, and whether that reads EncoderOutput::pooled: a model whose head does not has no bert.pooler.*, as transformers' models with
+  // add_pooling_layer=False.
+  class MakeHead {
+   public:
+    using Function = std::function<std::unique_ptr<Head>(const BertConfig&, ParameterArena&)>;
+    MakeHead() = default;
+    template <class F>
+      requires std::constructible_from<Function, F> && (!std::same_as<std::remove_cvref_t<F>, MakeHead>)
+    MakeHead(F&& make, bool pooler = true) : make_(std::forward<F>(make)), pooler_(pooler) {}
+    std::unique_ptr<Head> operator()(const BertConfig& config, ParameterArena& arena) const { return make_(config, arena); }
+    bool pooler() const { return pooler_; }
+
+   private:
+    Function make_;
+    bool pooler_ = true;
+  };
 
   // Declares all parameters in the order of forward. Throws kInvalidArgument as check(config) does.
   Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head);
@@ -63,7 +81,7 @@ class Model {
   // After a forward that trains. Adds to the gradients of all parameters, top to bottom; calls `ready`, if there is one, after the head, the pooler,
   // every layer and the embeddings with the offset from which on gradients are final: last with 0.
   void backward(Backend& backend, const Pass& pass, const GradientReady& ready = {});
-  // Of the last forward: one row of the term's logits (Head::logits) for each sequence or prediction of the host's batch.
+  // Of the last forward: one row of the term's logits (Head::logits) for each token, sequence or prediction of the host's batch, as LossTerm::per says.
   Tensor logits(int term) const;
 
   Head& head() { return *head_; }
@@ -76,11 +94,12 @@ class Model {
 
   BertConfig config_;
   BertModel bert_;
+  bool uses_pooler_;
   std::unique_ptr<Head> head_;
   std::unique_ptr<ActivationArena> activations_;
   BatchLimits limits_;
   bool planned_to_train_ = false;
-  const PlannedTensor *d_hidden_ = nullptr, *d_pooled_ = nullptr;
+  const PlannedTensor *d_hidden_ = nullptr, *d_pooled_ = nullptr;  // d_pooled_ where there is a pooler
   std::unique_ptr<DeviceBatch> device_batch_;
   const Batch* inputs_ = nullptr;  // where the backend computes
   BatchShape real_;                // of the host's batch

@@ -34,7 +34,7 @@ class Head {
   virtual void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) = 0;
   // Logits; and, where the batch has labels and the pass has loss_sums, losses; to train also the gradients of the logits, in their place.
   virtual void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) = 0;
-  // Adds to the parameters' gradients and to d_encoder.hidden (which holds zeros or another's gradient), writes d_encoder.pooled.
+  // Adds to the parameters' gradients and to d_encoder.hidden (which holds zeros or another's gradient), writes d_encoder.pooled where the model has a pooler.
   virtual void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) = 0;
   // [rows of the term, classes] compute, of the last forward, until the next; with the rows of fillers. After a forward that trains they hold gradients.
   virtual Tensor logits(int term) const = 0;

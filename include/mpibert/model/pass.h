@@ -31,7 +31,7 @@ struct Pass {
 
 struct EncoderOutput {
   Tensor hidden{};  // [T, H]
-  Tensor pooled{};  // [B, H]
+  Tensor pooled{};  // [B, H]; left out where the model has no pooler
 };
 
 // "All gradients at and above this offset of the flat buffer are final for this micro-batch." Offsets descend to 0.

@@ -79,7 +79,7 @@ std::string columns_text(const Task& task);
 
 Schema labels_of(const Task& task, bool labelled = true);
 
-// The logits of one sample.
+// The logits of one sample: of a head with a row a sequence [classes], of one with a row a token [length, classes].
 struct Prediction {
   int64_t sample = 0;
   std::vector<float> values;

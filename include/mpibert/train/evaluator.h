@@ -36,14 +36,16 @@ class Evaluator {
   //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term
   Scores evaluate(const Task& task, const DataSplit& split);
 
-  // Logits of samples begin .. end-1, in order of samples; not collective.
+  // Logits of samples begin .. end-1, in order of samples; not collective. For what the values are see Prediction.
   std::vector<Prediction> predict(const DataSplit& split, int64_t begin, int64_t end);
+  // Collective. Logits of all samples of a split, dealt to the ranks and brought together: on rank 0 those of all in order of samples, elsewhere none.
+  std::vector<Prediction> predict_all(const DataSplit& split);
 
  private:
   Scores evaluate_sentences(const Task& task, const DataSplit& split);
   Scores evaluate_pretraining(const DataSplit& split);
   EvaluationLoader loader(Dataset dataset, int64_t begin, int64_t end) const;
-  Scores shared(const Scores& scores);
+  Scores shared(const Scores& scores);  // rank 0's, on all ranks
 
   Backend& backend_;
   Communicator& comm_;
