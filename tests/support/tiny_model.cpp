@@ -100,6 +100,10 @@ Model::MakeHead pretraining_head() {
   return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<PretrainingHead>(config, arena); };
 }
 
+Model::MakeHead masked_lm_head() {
+  return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MaskedLmHead>(config, arena); }, false};
+}
+
 Model::MakeHead classification_head(int64_t num_labels) {
   return [num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, num_labels); };
 }
