@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cmath>
 #include <cstdio>
 
 #include "mpibert/base/error.h"
@@ -43,6 +44,14 @@ double metric_of_numbers(const std::string& name, std::span<const double> predic
 }  // namespace
 
 int32_t best_label(std::span<const float> values) { return static_cast<int32_t>(std::max_element(values.begin(), values.end()) - values.begin()); }
+std::vector<double> softmax(std::span<const float> values) {
+  const double largest = *std::max_element(values.begin(), values.end());
+  std::vector<double> out;
+  double total = 0;
+  for (const float value : values) total += out.emplace_back(std::exp(static_cast<double>(value) - largest));
+  for (double& each : out) each /= total;
+  return out;
+}
 
 Scores score(const Task& task, std::span<const Prediction> predictions, std::span<const int32_t> labels) {
   MPIBERT_CHECK(predictions.size() == labels.size(), kInvalidArgument, "task ", task.name, ": ", predictions.size(), " predictions of ", labels.size(), " samples");

@@ -40,7 +40,7 @@ struct SentenceFiles {
 struct Task {
   std::string name;                       // "pretraining", "mrpc", "classification"
   TaskKind kind = TaskKind::kClassification;
-  bool pair = false;                      // two sentences
+  bool pair = false;                      // two sentences; of a pre-training: with next-sentence prediction
   bool own = false;                       // of the user's: columns are for the user to name, labels given or found in the training file
   std::vector<std::string> label_names{}; // of a classification, by label number; names of the Hugging Face hub
   double minimum = -std::numeric_limits<double>::infinity(), maximum = std::numeric_limits<double>::infinity();  // labels of a regression
@@ -88,6 +88,8 @@ using Scores = std::vector<std::pair<std::string, double>>;
 
 // Number of the largest value, of equal ones the first.
 int32_t best_label(std::span<const float> values);
+// exp(values - max) / sum, in double.
+std::vector<double> softmax(std::span<const float> values);
 
 // Scores of a classification by best_label, of a regression by its one value. labels[i], as Example's, belongs to sample i. Throws kInvalidArgument unless
 // every sample is predicted exactly once, with task.outputs() values.
