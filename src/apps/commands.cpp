@@ -8,7 +8,7 @@ const std::vector<Command>& commands() {
       {.name = "pretrain", .help = "trains masked-LM and next-sentence prediction", .uses_mpi = true, .declare = declare_pretrain},
       {.name = "finetune", .help = "trains a model on a labelled task", .uses_mpi = true, .declare = declare_finetune},
       {.name = "evaluate", .help = "scores a model on a task; one JSON object", .uses_mpi = true, .declare = declare_evaluate},
-      {.name = "predict", .help = "labels texts; one JSON object a line", .declare = declare_predict},
+      {.name = "predict", .help = "what a model says of texts, as transformers' pipelines; one JSON value a line", .uses_mpi = true, .declare = declare_predict},
       {.name = "tokenize", .help = "token ids of texts; one JSON object a line", .positional = "input", .declare = declare_tokenize},
       {.name = "checkpoint", .help = "ls, verify, digest or diff of checkpoints", .positional = "arguments", .declare = declare_checkpoint},
       {.name = "convert", .help = "a model folder in another format", .declare = declare_convert},

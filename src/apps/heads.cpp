@@ -8,7 +8,10 @@
 namespace mpibert::apps {
 
 Model::MakeHead head_maker(const Task& task) {
-  if (task.kind == TaskKind::kPretraining) return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<PretrainingHead>(config, arena); };
+  if (task.kind == TaskKind::kPretraining && task.pair)
+    return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<PretrainingHead>(config, arena); };
+  if (task.kind == TaskKind::kPretraining)
+    return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MaskedLmHead>(config, arena); }, false};
   if (task.kind == TaskKind::kQuestionAnswering)
     return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<QuestionAnsweringHead>(config, arena); }, false};
   const int64_t labels = task.outputs();
@@ -19,9 +22,9 @@ Model::MakeHead head_maker(const Task& task) {
 
 namespace {
 
-const char* architecture_of(TaskKind kind) {
-  switch (kind) {
-    case TaskKind::kPretraining: return "BertForPreTraining";
+const char* architecture_of(const Task& task) {
+  switch (task.kind) {
+    case TaskKind::kPretraining: return task.pair ? "BertForPreTraining" : "BertForMaskedLM";
     case TaskKind::kTokenClassification: return "BertForTokenClassification";
     case TaskKind::kQuestionAnswering: return "BertForQuestionAnswering";
     case TaskKind::kClassification:
@@ -33,7 +36,7 @@ const char* architecture_of(TaskKind kind) {
 }  // namespace
 
 void set_head(BertConfig& config, const Task& task) {
-  set_architecture(config, architecture_of(task.kind));
+  set_architecture(config, architecture_of(task));
   if (task.kind == TaskKind::kClassification) set_label_names(config, task.label_names, "single_label_classification");
   if (task.kind == TaskKind::kTokenClassification) set_label_names(config, task.label_names);
   if (task.kind == TaskKind::kRegression) set_label_names(config, {"LABEL_0"}, "regression");  // as transformers names the one output

@@ -53,16 +53,6 @@ std::vector<float> load_masters(const ModelSource& source, const ParameterArena&
   return masters;
 }
 
-std::vector<std::string> label_names_of(const BertConfig& config) {
-  const auto found = config.other.find("id2label");
-  if (found == config.other.end()) return {};
-  const auto labels = nlohmann::json::parse(found->second, nullptr, false);
-  std::vector<std::string> names;
-  while (labels.is_object() && labels.contains(std::to_string(names.size())) && labels[std::to_string(names.size())].is_string())
-    names.push_back(labels[std::to_string(names.size())].get<std::string>());
-  return names;
-}
-
 void set_label_names(BertConfig& config, const std::vector<std::string>& names, const std::string& problem_type) {
   nlohmann::ordered_json id2label = nlohmann::ordered_json::object(), label2id = nlohmann::ordered_json::object();
   for (size_t i = 0; i < names.size(); ++i) {

@@ -32,9 +32,7 @@ ModelSource open_model_source(const std::filesystem::path& path);  // throws kNo
 std::vector<float> load_masters(const ModelSource& source, const ParameterArena& arena, const std::vector<std::string>& head_prefixes, uint64_t seed);
 std::vector<float> new_masters(const BertConfig& config, const ParameterArena& arena, uint64_t seed);
 
-// Label names of a classifier's config.json (id2label), in order of number; empty if it has none.
-std::vector<std::string> label_names_of(const BertConfig& config);
-// Writes them there; problem_type as transformers has it: "single_label_classification" or "regression"; empty: none, as of token classification.
+// Writes label names into config.json; problem_type as transformers has it: "single_label_classification" or "regression"; empty: none, as of token classification.
 void set_label_names(BertConfig& config, const std::vector<std::string>& names, const std::string& problem_type = "");
 void set_architecture(BertConfig& config, const std::string& name);
 

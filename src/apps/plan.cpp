@@ -40,8 +40,7 @@ const KnownCard* known_card(const std::string& name) {
 MemoryPlanInputs inputs_of(const Settings& s) {
   const DType compute = precision_from_name(s.precision);
   MPIBERT_CHECK(s.device != "cpu" || compute != DType::kFloat16, kUsage, "--precision fp16 is for cards; plan for one (--device h200), or with --precision bf16");
-  const Task task = s.head == "question-answering" ? make_task(s.head)
-                    : s.head == "classification" ? Task{.name = "plan", .kind = TaskKind::kClassification, .label_names = {"0", "1"}} : make_task("pretraining");
+  const Task task = s.head == "classification" ? Task{.name = "plan", .kind = TaskKind::kClassification, .label_names = {"0", "1"}} : make_task(s.head);
   return {.config = open_model_source(s.model).config,
           .make_head = head_maker(task),
           .device = s.device == "cpu" ? DeviceType::kCpu : DeviceType::kCuda,
@@ -58,7 +57,7 @@ MemoryPlanInputs inputs_of(const Settings& s) {
 // Of a step on full sequences, 15 % of their tokens masked.
 double flops_of(const Settings& settings, const BertConfig& config) {
   const int64_t b = settings.global_batch_size, s = settings.max_seq_length;
-  const int64_t masked = settings.head == "pretraining" ? b * ((15 * s + 50) / 100) : 0;
+  const int64_t masked = settings.head != "classification" ? b * ((15 * s + 50) / 100) : 0;
   return training_flops(config, b * s, static_cast<double>(b * s * s), masked);
 }
 
@@ -113,7 +112,7 @@ std::function<int()> declare_plan(Options& options) {
   options.add({.name = "model", .target = &s->model, .help = "model folder, run, or CONFIG.json, such as launch/configs/models/large.json", .required = true});
   options.add({.name = "device", .target = &s->device, .help = "where to compute; cuda: on the first card here", .choices = {"cpu", "cuda", "a100-40", "a100-80", "h100", "h200"}});
   options.add({.name = "precision", .target = &s->precision, .help = "of computing", .choices = {"fp32", "bf16", "fp16"}});
-  options.add({.name = "head", .target = &s->head, .help = "what is trained", .choices = {"pretraining", "classification", "question-answering"}});
+  options.add({.name = "head", .target = &s->head, .help = "what is trained", .choices = {"pretraining", "masked-lm", "classification", "question-answering"}});
   options.add({.name = "optimizer", .target = &s->optimizer, .help = "update rule", .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
   options.add({.name = "reduction", .target = &s->reduction, .help = "order of sums over ranks", .choices = {"exact", "fast"}});
   options.add({.name = "ranks", .target = &s->ranks, .help = "ranks of the job", .minimum = 1});

@@ -1,166 +1,94 @@
-#include <fstream>
-#include <iostream>
-#include <memory>
-#include <nlohmann/json.hpp>
+#include "apps/predict.h"
+
+#include <algorithm>
 
 #include "apps/declarations.h"
-#include "apps/heads.h"
-#include "apps/model_inputs.h"
-#include "apps/predict_answers.h"
-#include "apps/session.h"
-#include "apps/task_flags.h"
-#include "apps/train.h"
-#include "data/pack.h"
 #include "mpibert/base/error.h"
-#include "mpibert/base/file.h"
 
 namespace mpibert::apps {
 
 namespace {
 
-struct Settings {
-  TaskFlags task;
-  AnswerFlags answers;
-  std::string model, input, data, split = "test", submission, precision = "fp32", device = "cpu";
-  int64_t max_seq_length = 128, micro_tokens = 4096;
-};
+// What only --pipeline takes (a pipeline's row says which of them are its own), and what only --task takes.
+const std::vector<std::string> kPipelineOptions = {"text", "input-format", "top-k", "function-to-apply", "targets", "candidate-labels", "hypothesis-template", "multi-label", "pooling", "normalize", "truncation"};
+const std::vector<std::string> kTaskOptions = {"data", "split", "submission", "text-column", "second-text-column"};
 
-// "text" or "text<tab>second text" of a line.
-Example example_of(const std::string& line, int64_t number, const Task& task) {
-  const size_t tab = line.find('\t');
-  const bool pair = tab != std::string::npos;
-  MPIBERT_CHECK(pair == task.pair && line.find('\t', tab + 1) == std::string::npos, kCorrupt, "line ", number, ": task ", task.name, " takes ",
-                task.pair ? "two texts with one tab between them" : "one text without a tab");
-  return {.text_a = line.substr(0, tab), .text_b = pair ? std::optional(line.substr(tab + 1)) : std::nullopt};
-}
-
-// Gives the logits of every text, in order.
-class Predictor {
- public:
-  using Use = std::function<void(std::span<const float> logits)>;
-
-  Predictor(const Settings& settings, const Task& task, const ModelSource& source, Use use)
-      : source_(source),
-        use_(std::move(use)),
-        tokenizer_(BertTokenizer::from_model(source_.folder)),
-        backend_(make_backend(device_of_rank(settings.device, 0))),
-        model_(source_.config, arena_, head_maker(task)),
-        max_length_(std::min(settings.max_seq_length, source_.config.max_position_embeddings)),
-        micro_tokens_(std::max(settings.micro_tokens, max_length_)) {
-    arena_.allocate(*backend_, precision_on(backend_->device(), settings.precision), arena_.size());
-    std::vector<float> masters = load_masters(source_, arena_, {}, 0);
-    arena_.set_values(*backend_, host_tensor(std::span(masters), {arena_.size()}));
-    model_.plan(*backend_, arena_.compute(), limits_of(micro_tokens_, source_.config.max_position_embeddings), false);
-    model_.allocate(*backend_);
-  }
-
-  void add(const Example& example) {
-    const Encoding encoding = tokenizer_.encode(example.text_a, example.text_b ? std::optional<std::string_view>(*example.text_b) : std::nullopt, max_length_);
-    const auto tokens = static_cast<int64_t>(encoding.ids.size());
-    if (tokens_ + tokens > micro_tokens_) flush();
-    tokens_ += tokens;
-    waiting_.push_back({.sample = {.id = 0, .input_ids = encoding.ids, .token_type_ids = encoding.type_ids, .labels = {}}, .place = 0});
-  }
-
-  void flush() {
-    if (waiting_.empty()) return;
-    const Batch batch = make_batch(waiting_, {}, source_.config.max_position_embeddings);
-    model_.put(*backend_, batch);
-    model_.forward(*backend_, {.train = false});
-    const Tensor logits = model_.logits(0);
-    const std::vector<float> values = host_floats(*backend_, logits);
-    const auto outputs = static_cast<size_t>(logits.shape()[-1]);
-    for (size_t row = 0; row < waiting_.size(); ++row) use_(std::span(values).subspan(row * outputs, outputs));
-    waiting_.clear();
-    tokens_ = 0;
-  }
-
- private:
-  ModelSource source_;
-  Use use_;
-  BertTokenizer tokenizer_;
-  std::unique_ptr<Backend> backend_;
-  ParameterArena arena_;
-  Model model_;
-  int64_t max_length_, micro_tokens_;
-  std::vector<PlacedSample> waiting_;
-  int64_t tokens_ = 0;
-};
-
-void print_prediction(const Task& task, const std::vector<std::string>& names, std::span<const float> logits) {
-  if (task.kind == TaskKind::kRegression) {
-    print_line(nlohmann::ordered_json{{"score", logits[0]}}.dump());
-    return;
-  }
-  const std::vector<double> p = softmax(logits);
-  const auto best = static_cast<size_t>(best_label(logits));
-  nlohmann::ordered_json object = {{"label", names[best]}, {"score", p[best]}, {"probabilities", nlohmann::ordered_json::object()}};
-  for (size_t i = 0; i < p.size(); ++i) object["probabilities"][names[i]] = p[i];
-  print_line(object.dump());
-}
-
-void add_lines(Predictor& predictor, const Task& task, const std::string& input) {
-  std::ifstream file;
-  if (input != "-") {
-    file.open(input, std::ios::binary);
-    MPIBERT_CHECK(file.is_open(), kNotFound, "cannot open ", input, "; give a file of texts, or - for standard input");
-  }
-  std::istream& in = input == "-" ? std::cin : file;
-  int64_t number = 0;
-  for (std::string line; std::getline(in, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    predictor.add(example_of(line, ++number, task));
+void refuse(const Options& options, const std::vector<std::string>& names, const std::vector<std::string>& taken, const std::string& what) {
+  for (const std::string& name : names) {
+    if (options.find(name)->origin == "default" || std::find(taken.begin(), taken.end(), name) != taken.end()) continue;
+    throw Error(ErrorKind::kUsage, str_cat("--", name, " means nothing to ", what, "; leave it out"));
   }
 }
 
-int run(const Settings& settings, const Options& options) {
-  Task task = settings.task.open();
-  MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "predict labels texts; task ", task.name, " has no labels");
-  int64_t max_seq_length = settings.max_seq_length;
-  choose_max_seq_length(options, task, max_seq_length);
-  MPIBERT_CHECK(settings.input.empty() || settings.data.empty(), kUsage, "--input has lines of text, --data raw files of the task; give one of them");
-  MPIBERT_CHECK(settings.submission.empty() || !settings.data.empty(), kUsage, "--submission is made of a test file, expected in --data; it is missing");
-  if (task.kind == TaskKind::kQuestionAnswering)
-    return predict_answers({.task = task, .model = settings.model, .input = settings.input, .data = settings.data, .split = settings.split, .precision = settings.precision,
-                            .device = settings.device, .max_seq_length = max_seq_length, .micro_tokens = settings.micro_tokens, .flags = settings.answers});
-  const ModelSource source = open_model_source(settings.model);
-  take_labels(task, source.config);
-  std::vector<std::string> names = label_names_of(source.config);
-  if (names.size() != task.label_names.size()) names = task.label_names;
-  task.files.label.clear();  // a row without a gold label is predicted as any other
+int answer(const PredictFlags& flags, const Task& task) {
+  MPIBERT_CHECK(flags.input.empty() || flags.data.empty(), kUsage, "--input has lines with a question and a context, --data raw files of the task; give one of them");
+  MPIBERT_CHECK(flags.top_k != 0, kUsage, "--top-k 0: expected at least 1 answer");
+  Session session = flags.session.open();
+  MPIBERT_CHECK(session.comm->size() == 1, kUsage, "--task ", task.name, " answers on one rank, found ", session.comm->size(), "; start it without mpirun, and with more threads");
+  AnswerFlags answers = flags.answers;
+  answers.pipeline.top_k = std::max<int64_t>(1, flags.top_k);
+  return predict_answers({.task = task,
+                          .model = flags.model,
+                          .input = flags.input,
+                          .data = flags.data,
+                          .split = flags.split,
+                          .precision = flags.precision,
+                          .max_seq_length = flags.max_seq_length > 0 ? flags.max_seq_length : QaOptions{}.max_seq_length,
+                          .micro_tokens = flags.micro_tokens,
+                          .flags = answers},
+                         session);
+}
 
-  std::vector<Prediction> collected;
-  Predictor predictor(settings, task, source, [&](std::span<const float> logits) {
-    if (settings.submission.empty()) print_prediction(task, names, logits);
-    else collected.push_back({static_cast<int64_t>(collected.size()), {logits.begin(), logits.end()}});
-  });
-  if (settings.data.empty()) {
-    add_lines(predictor, task, settings.input.empty() ? "-" : settings.input);
-  } else {
-    for (const Example& example : read_raw_split(task, settings.data, settings.split).examples) predictor.add(example);
+int run(PredictFlags& flags, const Options& options) {
+  MPIBERT_CHECK(flags.task.task.empty() != flags.pipeline.empty(), kUsage, "give either --pipeline, for what transformers calls so, or --task, for a task that mpibert fine-tunes");
+  const Task task = flags.pipeline.empty() ? flags.task.open() : Task{};
+  if (flags.pipeline.empty() && task.kind == TaskKind::kQuestionAnswering) {
+    refuse(options, kPipelineOptions, {"top-k"}, "--task " + task.name);
+    refuse(options, {"submission"}, {}, "--task " + task.name);
+    return answer(flags, task);
   }
-  predictor.flush();
-  if (settings.submission.empty()) return 0;
-  write_file_atomically(settings.submission, submission_text(task, collected));
-  print_line(nlohmann::ordered_json{{"task", task.name}, {"split", settings.split}, {"count", collected.size()}, {"submission", settings.submission}}.dump());
-  return 0;
+  refuse(options, AnswerFlags::names(), {}, flags.pipeline.empty() ? "--task " + task.name : "--pipeline " + flags.pipeline);
+  if (flags.pipeline.empty()) {
+    refuse(options, kPipelineOptions, {}, "--task " + task.name);
+    return predict_task(flags);
+  }
+  refuse(options, kTaskOptions, {}, "--pipeline " + flags.pipeline);
+  std::vector<std::string> taken = pipeline_arguments(flags.pipeline);
+  taken.insert(taken.end(), {"text", "input-format", "truncation"});
+  refuse(options, kPipelineOptions, taken, "--pipeline " + flags.pipeline);
+  if (flags.top_k >= 0) flags.pipeline_options.top_k = flags.top_k;
+  flags.pipeline_options.max_length = flags.max_seq_length;
+  return predict_pipeline(flags);
 }
 
 }  // namespace
 
 std::function<int()> declare_predict(Options& options) {
-  auto s = std::make_shared<Settings>();
-  s->task.declare(options, "what the model was trained on");
+  auto s = std::make_shared<PredictFlags>();
+  PipelineOptions& p = s->pipeline_options;
+  options.add({.name = "pipeline", .target = &s->pipeline, .help = "what to do with texts: as pipeline(NAME) of transformers, with its results", .choices = pipeline_names()});
+  s->task.declare(options, "instead: the task that mpibert fine-tuned the model on", false);
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)", .required = true});
-  options.add({.name = "input", .target = &s->input, .help = "texts, one a line; the second text of a pair, or the context of a question, after a tab; - is standard input, which is the default"});
-  options.add({.name = "data", .target = &s->data, .help = "instead: folder of raw files of the task, or one raw file"});
+  options.add({.name = "text", .target = &s->text, .help = "a text; may be given several times"});
+  options.add({.name = "input", .target = &s->input, .help = "texts, one a line, also .gz; of a --task the second text of a pair, or the context of a question, after a tab; - is standard input, which is the default"});
+  options.add({.name = "input-format", .target = &s->input_format, .help = "json: each line is an object of the pipeline's arguments; auto: so if the file is named .jsonl or begins with {", .choices = {"auto", "text", "json"}});
+  options.add({.name = "top-k", .target = &s->top_k, .help = "results a text, answers a question; -1: as the pipeline (1; fill-mask 5), 0: all labels", .minimum = -1});
+  options.add({.name = "function-to-apply", .target = &p.function_to_apply, .help = "text-classification: from logits to scores; default: as the model says", .choices = {"default", "softmax", "sigmoid", "none"}});
+  options.add({.name = "targets", .target = &p.targets, .help = "fill-mask: words to choose from"});
+  options.add({.name = "candidate-labels", .target = &p.candidate_labels, .help = "zero-shot-classification: labels to choose from, as a,b,c"});
+  options.add({.name = "hypothesis-template", .target = &p.hypothesis_template, .help = "zero-shot-classification: {} stands for the label"});
+  options.add({.name = "multi-label", .target = &p.multi_label, .help = "zero-shot-classification: labels do not exclude each other"});
+  options.add({.name = "pooling", .target = &p.pooling, .help = "sentence-embeddings: which of a text's token vectors make its own; auto: as the folder's modules.json says, else mean", .choices = {"auto", "mean", "cls", "max"}});
+  options.add({.name = "normalize", .target = &p.normalize, .help = "sentence-embeddings: to length 1; auto: as the folder's modules.json says, else false", .choices = {"auto", "true", "false"}});
+  options.add({.name = "truncation", .target = &p.truncation, .help = "pipelines cut longer texts; --no-truncation refuses them"});
+  options.add({.name = "data", .target = &s->data, .help = "--task: folder of its raw files, or one raw file, instead of texts"});
   options.add({.name = "split", .target = &s->split, .help = "with --data: which part of it", .choices = {"train", "dev", "dev_mismatched", "test", "test_mismatched"}});
   options.add({.name = "submission", .target = &s->submission, .help = "with --data: file to write 'index<tab>prediction' to, as GLUE's server takes it"});
   options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
-  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "longer texts are cut to so many tokens, contexts into windows of so many; of question answering 384 if not given", .minimum = 5});
-  options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time", .minimum = 16, .maximum = 1048576});
-  options.add({.name = "device", .target = &s->device, .help = "where to compute", .choices = {"cpu", "cuda"}});
+  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "tokens of a sequence at most; 0: with --pipeline as many as the model takes, with --task 128, of question answering 384", .minimum = 0});
+  options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time by a rank", .minimum = 16, .maximum = 1048576});
   s->answers.declare(options);
+  s->session.declare(options);
   return [s, &options] { return run(*s, options); };
 }
 

@@ -22,16 +22,16 @@ using nlohmann::ordered_json;
 // A model that gives the logits of features, in order.
 class QaModel {
  public:
-  QaModel(const AnswerRequest& request, const ModelSource& source)
+  QaModel(const AnswerRequest& request, Backend& backend, const ModelSource& source)
       : max_position_embeddings_(source.config.max_position_embeddings),
         micro_tokens_(std::max(request.micro_tokens, request.max_seq_length)),
-        backend_(make_backend(device_of_rank(request.device, 0))),
+        backend_(backend),
         model_(source.config, arena_, head_maker(request.task)) {
-    arena_.allocate(*backend_, precision_on(backend_->device(), request.precision), arena_.size());
+    arena_.allocate(backend_, precision_on(backend_.device(), request.precision), arena_.size());
     std::vector<float> masters = load_masters(source, arena_, {}, 0);
-    arena_.set_values(*backend_, host_tensor(std::span(masters), {arena_.size()}));
-    model_.plan(*backend_, arena_.compute(), limits_of(micro_tokens_, max_position_embeddings_), false);
-    model_.allocate(*backend_);
+    arena_.set_values(backend_, host_tensor(std::span(masters), {arena_.size()}));
+    model_.plan(backend_, arena_.compute(), limits_of(micro_tokens_, max_position_embeddings_), false);
+    model_.allocate(backend_);
   }
 
   std::vector<Prediction> logits_of(std::span<const QaFeature> features) {
@@ -53,9 +53,9 @@ class QaModel {
 
   void run(std::span<const PlacedSample> samples, std::vector<Prediction>& logits) {
     const Batch batch = make_batch(samples, {}, max_position_embeddings_);
-    model_.put(*backend_, batch);
-    model_.forward(*backend_, {.train = false});
-    const std::vector<float> values = host_floats(*backend_, model_.logits(0));
+    model_.put(backend_, batch);
+    model_.forward(backend_, {.train = false});
+    const std::vector<float> values = host_floats(backend_, model_.logits(0));
     auto at = values.begin();
     for (const PlacedSample& placed : samples) {
       const auto count = static_cast<ptrdiff_t>(2 * placed.sample.input_ids.size());
@@ -65,7 +65,7 @@ class QaModel {
   }
 
   int64_t max_position_embeddings_, micro_tokens_;
-  std::unique_ptr<Backend> backend_;
+  Backend& backend_;
   ParameterArena arena_;
   Model model_;
 };
@@ -154,23 +154,28 @@ void write_predictions(const AnswerRequest& request, const BertTokenizer& tokeni
 
 }  // namespace
 
+const std::vector<std::string>& AnswerFlags::names() {
+  static const std::vector<std::string> names = {"qa-features", "doc-stride", "max-query-length", "n-best-size", "max-answer-length", "null-score-diff-threshold",
+                                                 "max-answer-len", "handle-impossible-answer", "align-to-words", "predictions"};
+  return names;
+}
+
 void AnswerFlags::declare(Options& options) {
   qa.declare_features(options);
   qa.declare_scoring(options);
-  options.add({.name = "top-k", .target = &pipeline.top_k, .help = "question answering: answers to print of a question", .minimum = 1});
   options.add({.name = "max-answer-len", .target = &pipeline.max_answer_len, .help = "question answering: tokens of a printed answer at most", .minimum = 1});
   options.add({.name = "handle-impossible-answer", .target = &pipeline.handle_impossible_answer, .help = "question answering: no answer, \"\", is one of those printed"});
   options.add({.name = "align-to-words", .target = &pipeline.align_to_words, .help = "question answering: printed answers have no parts of words"});
   options.add({.name = "predictions", .target = &predictions, .help = "question answering, with --data: folder for predictions.json, nbest_predictions.json and null_odds.json"});
 }
 
-int predict_answers(const AnswerRequest& request) {
+int predict_answers(const AnswerRequest& request, Session& session) {
   MPIBERT_CHECK(request.flags.predictions.empty() || !request.data.empty(), kUsage, "--predictions is made of a file of questions, expected in --data; it is missing");
   const ModelSource source = open_model_source(request.model);
   const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
   QaOptions options = request.flags.qa.feature_options();
   options.max_seq_length = std::min(request.max_seq_length, source.config.max_position_embeddings);
-  QaModel model(request, source);
+  QaModel model(request, *session.backend, source);
   if (request.flags.predictions.empty()) options.doc_stride = std::min(options.doc_stride, options.max_seq_length / 2);  // as the pipeline
   if (request.data.empty()) {
     answer_lines(request, tokenizer, model, options);

@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/qa_flags.h"
+#include "apps/session.h"
 
 namespace mpibert::apps {
 
@@ -13,16 +15,18 @@ struct AnswerFlags {
   std::string predictions;
 
   void declare(Options& options);
+  static const std::vector<std::string>& names();  // of these options
 };
 
 // mpibert predict for question answering. Of lines with a question and a context, and of the questions of --data, one JSON object each: what pipeline_answers() gives;
 // with --predictions DIR instead, of --data, the files of run_qa.py and run_squad.py: predictions.json, nbest_predictions.json and, of squad2, null_odds.json.
 struct AnswerRequest {
   Task task;
-  std::string model, input, data, split, precision, device;
+  std::string model, input, data, split, precision;
   int64_t max_seq_length = 384, micro_tokens = 4096;
   AnswerFlags flags;
 };
-int predict_answers(const AnswerRequest& request);
+// Of a session of one rank.
+int predict_answers(const AnswerRequest& request, Session& session);
 
 }  // namespace mpibert::apps

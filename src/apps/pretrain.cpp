@@ -3,6 +3,7 @@
 #include "apps/declarations.h"
 #include "apps/model_inputs.h"
 #include "apps/train.h"
+#include "mpibert/base/error.h"
 #include "mpibert/base/log.h"
 
 namespace mpibert::apps {
@@ -25,7 +26,10 @@ int run(Settings& settings, Options& options) {
   ModelSource source = open_model_source(settings.train.model);
   if (!source.has_weights) log_info("a new model, from seed ", settings.train.seed);
   const Manifest manifest = read_manifest(settings.train.data);
-  const TrainJob job{.task = make_task("pretraining"),
+  const Task task = make_task(manifest.task);
+  MPIBERT_CHECK(task.kind == TaskKind::kPretraining, kInvalidArgument, settings.train.data, " was prepared for task ", task.name,
+                "; pretrain trains pretraining and masked-lm, finetune the others");
+  const TrainJob job{.task = task,
                      .data = settings.train.data,
                      .cross_epochs = true,
                      .fresh_heads = {"cls.", "bert.pooler."},

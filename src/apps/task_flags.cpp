@@ -9,8 +9,8 @@
 
 namespace mpibert::apps {
 
-void TaskFlags::declare(Options& options, const std::string& help) {
-  options.add({.name = "task", .target = &task, .help = help, .choices = task_names(), .required = true});
+void TaskFlags::declare(Options& options, const std::string& help, bool required) {
+  options.add({.name = "task", .target = &task, .help = help, .choices = task_names(), .required = required});
   options.add({.name = "text-column", .target = &text_column, .help = "your own data: name of the column, or its number from 1 in a table without a header; default text"});
   options.add({.name = "second-text-column", .target = &second_text_column, .help = "your own pairs: column of the second text; default second_text with pair-classification"});
 }

@@ -14,7 +14,7 @@ struct TaskFlags {
   std::string task, text_column, second_text_column, label_column;
   std::vector<std::string> labels;
 
-  void declare(Options& options, const std::string& help);  // --task and the columns of texts
+  void declare(Options& options, const std::string& help, bool required = true);  // --task and the columns of texts
   void declare_label_column(Options& options);
   void declare_labels(Options& options);  // where a model's labels are chosen: prepare, finetune
   Task open() const;                      // throws kUsage where flags do not go together

@@ -1,6 +1,7 @@
 #include "data/line_reader.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 #include <zlib.h>
 
 #include <cerrno>
@@ -24,7 +25,8 @@ LineReader::LineReader(std::filesystem::path path, int64_t begin) : path_(std::m
   const bool is_folder = ::stat(path_.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
   MPIBERT_CHECK(!is_folder, kInvalidArgument, path_.string(), " is a folder, expected a file");
   errno = 0;
-  file_ = gzopen(path_.c_str(), "rbe");
+  // A descriptor, not a path: standard input may be a socket, which no path opens.
+  file_ = path_ == "/dev/stdin" ? gzdopen(dup(STDIN_FILENO), "rbe") : gzopen(path_.c_str(), "rbe");
   const int code = errno;
   MPIBERT_CHECK(file_ != nullptr || (code != ENOENT && code != ENOTDIR), kNotFound, "cannot open ", path_.string(), ": ", std::strerror(code));
   MPIBERT_CHECK(file_ != nullptr || code != EACCES, kPermission, "cannot open ", path_.string(), ": ", std::strerror(code));

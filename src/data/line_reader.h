@@ -8,7 +8,7 @@
 
 namespace mpibert {
 
-// Lines of a file that may be a gzip stream. A line ends at \n, and one \r before it is dropped; a byte order mark at the start of the file is dropped.
+// Lines of a file, or of /dev/stdin, that may be a gzip stream. A line ends at \n, and one \r before it is dropped; a byte order mark at the start of the file is dropped.
 // Throws kNotFound, kPermission, kIo; kCorrupt for a gzip stream that is damaged or cut off and for a line of more than 64 MiB.
 class LineReader {
  public:

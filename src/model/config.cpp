@@ -160,4 +160,14 @@ double training_flops(const BertConfig& config, int64_t tokens, double sum_of_sq
          6 * p * (h * h + h * static_cast<double>(config.vocab_size));
 }
 
+std::vector<std::string> label_names_of(const BertConfig& config) {
+  const auto found = config.other.find("id2label");
+  if (found == config.other.end()) return {};
+  const auto labels = nlohmann::json::parse(found->second, nullptr, false);
+  std::vector<std::string> names;
+  while (labels.is_object() && labels.contains(std::to_string(names.size())) && labels[std::to_string(names.size())].is_string())
+    names.push_back(labels[std::to_string(names.size())].get<std::string>());
+  return names;
+}
+
 }  // namespace mpibert

@@ -18,4 +18,17 @@ void host_cast(const Tensor& from, const Tensor& to) {
   });
 }
 
+std::vector<float> host_floats(Backend& backend, const Tensor& tensor) {
+  std::vector<float> numbers(static_cast<size_t>(tensor.size()));
+  if (tensor.dtype() == DType::kFloat32) {
+    backend.download(tensor, host_tensor(std::span(numbers), tensor.shape()));
+    return numbers;
+  }
+  std::vector<std::byte> bytes(tensor.bytes());
+  const Tensor stored(bytes.data(), tensor.dtype(), tensor.shape());
+  backend.download(tensor, stored);
+  host_cast(stored, host_tensor(std::span(numbers), tensor.shape()));
+  return numbers;
+}
+
 }  // namespace mpibert

@@ -61,6 +61,7 @@ class UnitMaker {
   void write_pass(int64_t pass) {
     std::vector<std::vector<Sample>> samples(block_.size());
     for_each_in_parallel(static_cast<int64_t>(block_.size()), [&](int64_t i) {
+      if (!options_.task.pair) return make_segments(block_[static_cast<size_t>(i)], tokenizer_.vocabulary(), options_.max_seq_length, samples[static_cast<size_t>(i)]);
       const RandomStream random(options_.seed, RandomPurpose::kSentencePairs, pair_place(unit_, pass, documents_before_ + i));
       make_sentence_pairs(block_, i, tokenizer_.vocabulary(), {.max_seq_length = options_.max_seq_length, .short_seq_prob = options_.short_seq_prob}, random,
                           samples[static_cast<size_t>(i)]);
@@ -88,7 +89,8 @@ std::vector<std::pair<std::string, std::string>> options_for_people(const Prepar
   std::vector<std::pair<std::string, std::string>> named = {
       {"block_bytes", std::to_string(options.block_bytes)},     {"dupe_factor", std::to_string(options.dupe_factor)},
       {"format", std::string(name_of(options.format))},      {"masking", options.static_masking ? "static" : "dynamic"},
-      {"shard_samples", std::to_string(options.shard_samples)}, {"short_seq_prob", str_cat(options.short_seq_prob)}};
+      {"shard_samples", std::to_string(options.shard_samples)}};
+  if (options.task.pair) named.emplace_back("short_seq_prob", str_cat(options.short_seq_prob));
   if (options.static_masking) {
     named.emplace_back("masked_lm_prob", str_cat(options.masking.masked_lm_prob));
     named.emplace_back("max_predictions_per_seq", std::to_string(options.masking.max_predictions_per_seq));
@@ -105,7 +107,7 @@ PreparePlan plan_pretraining(const PrepareOptions& options, const BertTokenizer&
   std::optional<Masker> masker;
   if (options.static_masking) masker.emplace(tokenizer.vocabulary(), options.masking);
   Schema labels = masker ? masked_lm_labels() : Schema{};
-  for (Field& field : sentence_pair_labels()) labels.push_back(std::move(field));
+  for (Field& field : labels_of(options.task)) labels.push_back(std::move(field));
   for (const PrepareInput& input : options.inputs) {
     const std::string name = input.split.empty() ? "train" : input.split;
     for (const SplitEntry& split : plan.splits) MPIBERT_CHECK(split.name != name, kInvalidArgument, "split '", name, "' is given twice");

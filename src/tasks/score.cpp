@@ -44,6 +44,14 @@ double metric_of_numbers(const std::string& name, std::span<const double> predic
 }  // namespace
 
 int32_t best_label(std::span<const float> values) { return static_cast<int32_t>(std::max_element(values.begin(), values.end()) - values.begin()); }
+std::vector<double> softmax(std::span<const float> values) {
+  const double largest = *std::max_element(values.begin(), values.end());
+  std::vector<double> out;
+  double total = 0;
+  for (const float value : values) total += out.emplace_back(std::exp(static_cast<double>(value) - largest));
+  for (double& each : out) each /= total;
+  return out;
+}
 
 double negative_log_likelihood(std::span<const float> values, int32_t label) {
   const double largest = *std::max_element(values.begin(), values.end());

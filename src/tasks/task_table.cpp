@@ -32,6 +32,7 @@ const std::vector<std::string> kNli = {"entailment", "neutral", "contradiction"}
 const std::vector<Task>& task_table() {
   static const std::vector<Task> tasks = {
       {.name = "pretraining", .kind = TaskKind::kPretraining, .pair = true, .summary = "masked language model and next-sentence prediction on raw text"},
+      {.name = "masked-lm", .kind = TaskKind::kPretraining, .summary = "masked language model alone, on segments of documents, as RoBERTa"},
 
       {.name = "cola", .label_names = {"unacceptable", "acceptable"}, .metrics = {"matthews_correlation", "accuracy"},
        .summary = "Corpus of Linguistic Acceptability (GLUE): is a sentence English?",

@@ -148,6 +148,7 @@ void read_tokenizer_config(const Object& config, TokenizerOptions& options, Adde
   options.tokenize_chinese_chars = config.boolean("tokenize_chinese_chars").value_or(options.tokenize_chinese_chars);
   options.clean_text = config.boolean("clean_text").value_or(options.clean_text);
   options.max_input_chars_per_word = config.integer("max_input_chars_per_word").value_or(options.max_input_chars_per_word);
+  options.clean_up_tokenization_spaces = config.boolean("clean_up_tokenization_spaces").value_or(options.clean_up_tokenization_spaces);
   options.match_special_tokens = !config.boolean("split_special_tokens").value_or(!options.match_special_tokens);
   if (const auto decoder = config.object("added_tokens_decoder")) read_added_tokens_decoder(*decoder, added);
 }
@@ -242,6 +243,7 @@ std::string tokenizer_config_json(const TokenizerOptions& options, const Vocabul
   for (const auto& [id, token] : added) decoder[std::to_string(id)] = added_token_json(token);
   Json json = {{"added_tokens_decoder", decoder},
                {"clean_text", options.clean_text},
+               {"clean_up_tokenization_spaces", options.clean_up_tokenization_spaces},
                {"do_lower_case", options.do_lower_case},
                {"max_input_chars_per_word", options.max_input_chars_per_word},
                {"split_special_tokens", !options.match_special_tokens},

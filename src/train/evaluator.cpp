@@ -8,7 +8,6 @@
 #include <stdexcept>
 
 #include "mpibert/base/error.h"
-#include "mpibert/ops/host_cast.h"
 #include "mpibert/tasks/entities.h"
 
 namespace mpibert {
@@ -47,28 +46,6 @@ double mean_squared_error(std::span<const Prediction> predictions, std::span<con
 }
 
 }  // namespace
-
-std::vector<float> host_floats(Backend& backend, const Tensor& tensor) {
-  std::vector<float> numbers(static_cast<size_t>(tensor.size()));
-  if (tensor.dtype() == DType::kFloat32) {
-    backend.download(tensor, host_tensor(std::span(numbers), tensor.shape()));
-    return numbers;
-  }
-  std::vector<std::byte> bytes(tensor.bytes());
-  const Tensor stored(bytes.data(), tensor.dtype(), tensor.shape());
-  backend.download(tensor, stored);
-  host_cast(stored, host_tensor(std::span(numbers), tensor.shape()));
-  return numbers;
-}
-
-std::vector<double> softmax(std::span<const float> values) {
-  const double largest = *std::max_element(values.begin(), values.end());
-  std::vector<double> out;
-  double total = 0;
-  for (const float value : values) total += out.emplace_back(std::exp(static_cast<double>(value) - largest));
-  for (double& each : out) each /= total;
-  return out;
-}
 
 Evaluator::Evaluator(Backend& backend, Communicator& comm, Model& model, EvaluatorOptions options)
     : backend_(backend), comm_(comm), model_(model), options_(std::move(options)) {}
@@ -208,6 +185,7 @@ Scores Evaluator::evaluate_pretraining(const DataSplit& split) {
     scores.emplace_back(terms[i].name + "_accuracy", totals[terms.size() + i] / labels);
     scores[0].second += static_cast<double>(terms[i].weight) * totals[i] / labels;
   }
+  if (terms[0].name == "mlm") scores.emplace_back("perplexity", std::exp(scores[1].second));
   return scores;
 }
 

@@ -104,6 +104,10 @@ Model::MakeHead question_answering_head() {
   return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<QuestionAnsweringHead>(config, arena); }, false};
 }
 
+Model::MakeHead masked_lm_head() {
+  return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MaskedLmHead>(config, arena); }, false};
+}
+
 Model::MakeHead classification_head(int64_t num_labels) {
   return [num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, num_labels); };
 }

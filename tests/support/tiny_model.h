@@ -55,9 +55,9 @@ class TinyModel {
 // The configuration of the fixtures: L2 H16 A2 I40 V61, positions 24, no dropout.
 BertConfig tiny_config(const std::string& hidden_act = "gelu");
 Model::MakeHead pretraining_head();
+Model::MakeHead masked_lm_head();
 Model::MakeHead classification_head(int64_t num_labels);
 Model::MakeHead token_head(int64_t num_labels);
 Model::MakeHead question_answering_head();
-
 
 }  // namespace mpibert::test

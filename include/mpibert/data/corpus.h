@@ -80,4 +80,9 @@ void make_sentence_pairs(std::span<const TokenizedDocument> block, int64_t docum
                          RandomStream random, std::vector<Sample>& samples);
 Schema sentence_pair_labels();
 
+// One document as segments for the masked language model alone, in order and without overlap: [CLS] sentences [SEP], whole sentences as long as they fit; a sentence
+// longer than a segment is cut. Segments do not cross documents: "DOC-SENTENCES" of Liu et al. 2019 (RoBERTa), arXiv:1907.11692, section 4.2. No labels.
+// Throws kInvalidArgument unless max_seq_length >= 5.
+void make_segments(const TokenizedDocument& document, const Vocabulary& vocabulary, int64_t max_seq_length, std::vector<Sample>& samples);
+
 }  // namespace mpibert

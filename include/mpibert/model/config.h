@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "mpibert/ops/ops.h"
 
@@ -44,6 +45,8 @@ void check(const BertConfig& config);
 BertConfig config_from_json(std::string_view text, std::string_view where = "config.json");
 std::string config_to_json(const BertConfig& config);  // indented, keys in order of the alphabet, a newline at the end
 BertConfig read_config(const std::filesystem::path& path);
+// Label names of a classifier's config.json (id2label), in order of number; empty if it has none.
+std::vector<std::string> label_names_of(const BertConfig& config);
 
 // Floating-point operations of one training step, forward and backward; padding and what is not a matrix product do not count:
 //   L (24 H^2 T + 12 H I T + 12 H sum s^2) + 6 P (H^2 + H V),    for I = 4 H: L (72 H^2 T + 12 H sum s^2) + 6 P (H^2 + H V)

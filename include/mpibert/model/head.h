@@ -16,7 +16,7 @@ namespace mpibert {
 // One summand of the loss. Term i of the loss of a step is loss_sums[i] * weight / (labels of term i in the global batch); the trainer
 // stores weight / count in StepState::loss_weights[i].
 struct LossTerm {
-  std::string name;  // "mlm", "nsp", "classification", "regression"
+  std::string name;  // "mlm", "nsp", "classification", "regression"; "hidden", which has rows but no loss
   float weight = 1;
   Per per = Per::kSequence;  // what has a row of logits
 };

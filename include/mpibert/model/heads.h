@@ -12,10 +12,40 @@
 
 namespace mpibert {
 
-// Masked language model and next sentence prediction, transformers' BertForPreTraining. Only masked rows are computed:
+// Masked language model, transformers' BertForMaskedLM. Only masked rows are computed:
 //   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,  E the word embeddings
+// Term: "mlm", labels masked_lm_ids [P]. To evaluate, a batch may have positions without ids: logits, no loss. Needs no pooler.
+// Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
+class MaskedLmHead final : public Head {
+ public:
+  // Declares cls.predictions.*; the word embeddings must have been declared. Throws kInvalidArgument otherwise.
+  MaskedLmHead(const BertConfig& config, ParameterArena& arena);
+
+  Schema labels() const override;
+  std::vector<LossTerm> terms() const override { return {{"mlm", 1, Per::kPrediction}}; }
+  std::vector<int64_t> count(const Batch& host) const override;
+  int64_t first_offset() const override { return transform_.weight().offset; }
+  void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
+  void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  Tensor logits(int /*term*/) const override { return logits_; }
+
+ private:
+  int64_t hidden_size_, vocab_size_;
+  Activation activation_;
+  Linear transform_;
+  LayerNorm norm_;
+  Linear decoder_;
+
+  struct Plan {
+    const PlannedTensor *rows, *before, *activated, *normed, *mean, *rstd, *logits, *gradient;
+  } plan_{};
+  Tensor logits_;
+};
+
+// Masked language model and next sentence prediction, transformers' BertForPreTraining: logits(0) and the term "mlm" as MaskedLmHead's, and
 //   logits(1) [B, 2] = pooled W^T + b,  0: the second sentence follows the first
-// Terms: "mlm", labels masked_lm_ids [P]; "nsp", labels next_sentence_labels [B]. A batch without next_sentence_labels has the first term alone.
+// with the term "nsp", labels next_sentence_labels [B]. A batch without next_sentence_labels has the first term alone.
 // Source: Devlin et al. 2018, arXiv:1810.04805, sections 3.1 and A.2.
 class PretrainingHead final : public Head {
  public:
@@ -25,27 +55,36 @@ class PretrainingHead final : public Head {
   Schema labels() const override;
   std::vector<LossTerm> terms() const override { return {{"mlm", 1, Per::kPrediction}, {"nsp", 1, Per::kSequence}}; }
   std::vector<int64_t> count(const Batch& host) const override;
-  int64_t first_offset() const override { return transform_.weight().offset; }
+  int64_t first_offset() const override { return masked_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
   void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
-  Tensor logits(int term) const override { return term == 0 ? logits_ : nsp_logits_; }
+  Tensor logits(int term) const override { return term == 0 ? masked_.logits(0) : nsp_logits_; }
 
  private:
-  void forward_masked(Backend& backend, const Batch& batch, const Tensor& hidden, const Pass& pass);
-  void forward_next_sentence(Backend& backend, const Batch& batch, const Tensor& pooled, const Pass& pass);
-  void backward_masked(Backend& backend, const Batch& batch, const Tensor& d_hidden);
+  MaskedLmHead masked_;
+  Linear next_sentence_;
+  const PlannedTensor* planned_nsp_logits_ = nullptr;
+  Tensor nsp_logits_;
+};
 
-  int64_t hidden_size_, vocab_size_;
-  Activation activation_;
-  Linear transform_;
-  LayerNorm norm_;
-  Linear decoder_, next_sentence_;
+// No head: logits(0) [T, H] are the encoder's output, transformers' last_hidden_state. For evaluation alone; it has no parameters, no loss and no gradient.
+class EncoderHead final : public Head {
+ public:
+  EncoderHead(const BertConfig& /*config*/, ParameterArena& arena) : end_(arena.size()) {}
 
-  struct Plan {
-    const PlannedTensor *rows, *before, *activated, *normed, *mean, *rstd, *logits, *nsp_logits, *gradient;
-  } plan_{};
-  Tensor logits_, nsp_logits_;
+  Schema labels() const override { return {}; }
+  std::vector<LossTerm> terms() const override { return {{"hidden", 0, Per::kToken}}; }
+  std::vector<int64_t> count(const Batch& /*host*/) const override { return {0}; }
+  int64_t first_offset() const override { return end_; }
+  void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;  // throws kInvalidArgument to train
+  void forward(Backend& /*backend*/, const Batch& /*batch*/, const EncoderOutput& encoder, const Pass& /*pass*/) override { hidden_ = encoder.hidden; }
+  void backward(Backend&, const Batch&, const EncoderOutput&, const Pass&, const EncoderOutput&) override {}  // never: it is not planned to train
+  Tensor logits(int /*term*/) const override { return hidden_; }
+
+ private:
+  int64_t end_;
+  Tensor hidden_;
 };
 
 // Transformers' BertForSequenceClassification: logits(0) [B, C] = dropout(pooled) W^T + b. With C = 1 it is a regression with squared error and

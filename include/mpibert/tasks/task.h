@@ -41,7 +41,7 @@ struct SentenceFiles {
 struct Task {
   std::string name;                       // "pretraining", "mrpc", "classification"
   TaskKind kind = TaskKind::kClassification;
-  bool pair = false;                      // two sentences
+  bool pair = false;                      // two sentences; of a pre-training: with next-sentence prediction
   bool may_be_impossible = false;         // of question answering: questions may have no answer
   bool own = false;                       // of the user's: columns are for the user to name, labels given or found in the training file
   std::vector<std::string> label_names{}; // of a classification, by label number; names of the Hugging Face hub
@@ -90,6 +90,8 @@ using Scores = std::vector<std::pair<std::string, double>>;
 
 // Number of the largest value, of equal ones the first.
 int32_t best_label(std::span<const float> values);
+// exp(values - max) / sum, in double.
+std::vector<double> softmax(std::span<const float> values);
 
 // -log softmax(values)[label], in double.
 double negative_log_likelihood(std::span<const float> values, int32_t label);

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,7 @@ struct TokenizerOptions {
   int64_t max_input_chars_per_word = 100;
   bool match_special_tokens = true;         // "[MASK]" in the text is the mask token; false: it is text like any other
   std::vector<AddedToken> added_tokens{};   // beside the five special ones
+  bool clean_up_tokenization_spaces = false;  // decode() also joins contractions: "don ' t" becomes "don't"
 };
 
 // How a pair that is too long is cut, one token at a time or in closed form; they differ by which part loses the odd token.
@@ -76,6 +78,10 @@ class BertTokenizer {
   // [CLS] a [SEP], or [CLS] a [SEP] b [SEP], cut to max_length tokens. Offsets and word ids of b count from the start of b. Throws kInvalidArgument
   // if max_length leaves no room for a token of the text, or if `truncation` may not cut what has to be cut.
   Encoding encode(std::string_view a, std::optional<std::string_view> b, int64_t max_length, Truncation truncation = Truncation::kLongestFirst) const;
+
+  // Text of tokens: words with a space between them, pieces joined, no space before . ? ! and the comma. Ids outside the vocabulary are left out, and
+  // special tokens too if told. Lower case and lost accents do not come back.
+  std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
   const Vocabulary& vocabulary() const;  // the one given, and behind it the added tokens that it lacks
   const TokenizerOptions& options() const;

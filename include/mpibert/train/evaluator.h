@@ -11,6 +11,7 @@
 #include "mpibert/comm/communicator.h"
 #include "mpibert/data/batch_loader.h"
 #include "mpibert/model/bert.h"
+#include "mpibert/ops/host_cast.h"
 #include "mpibert/tasks/question_answering.h"
 #include "mpibert/tasks/task.h"
 
@@ -36,7 +37,7 @@ class Evaluator {
   // Collective. Every sample once, dealt to the ranks in contiguous ranges; all ranks get the scores.
   //   sentence tasks: {"loss", mean cross-entropy, or mean squared error of a regression} and the task's metrics, computed on rank 0 from all logits
   //   question answering: {"loss", (start + end) / 2 of the features' first answers} and score_answers()
-  //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term
+  //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term; "perplexity", exp(mlm_loss)
   Scores evaluate(const Task& task, const DataSplit& split);
 
   // Logits of samples begin .. end-1, in order of samples; not collective. For what the values are see Prediction.
@@ -57,10 +58,5 @@ class Evaluator {
   Model& model_;
   EvaluatorOptions options_;
 };
-
-// The numbers of a tensor of compute precision, on the host. Waits.
-std::vector<float> host_floats(Backend& backend, const Tensor& tensor);
-// exp(values - max) / sum, in double.
-std::vector<double> softmax(std::span<const float> values);
 
 }  // namespace mpibert

@@ -312,4 +312,28 @@ TEST(SentencePairs, ManageTheShortestLength) {
     for (const Sample& sample : pairs_of(block, 0, {.max_seq_length = 5}, place)) EXPECT_EQ(sample.input_ids.size(), 5u);
 }
 
+TEST(Segments, HoldWholeSentencesWhileTheyFitAndNoTokenTwice) {
+  const std::vector<TokenizedDocument> block = numbered_block({{4, 3, 2, 20, 1, 8}});
+  std::vector<Sample> samples;
+  make_segments(block[0], small_vocabulary(), 10, samples);  // 8 tokens of text
+  std::vector<size_t> lengths;
+  std::vector<int32_t> all;
+  for (const Sample& sample : samples) {
+    EXPECT_EQ(sample.input_ids.front(), 2);
+    EXPECT_EQ(sample.input_ids.back(), 3);
+    EXPECT_EQ(sample.token_type_ids, std::vector<int32_t>(sample.input_ids.size(), 0));
+    EXPECT_TRUE(sample.labels.empty());
+    lengths.push_back(sample.input_ids.size() - 2);
+    all.insert(all.end(), sample.input_ids.begin() + 1, sample.input_ids.end() - 1);
+  }
+  EXPECT_EQ(lengths, (std::vector<size_t>{7, 2, 8, 8, 5, 8})) << "4 + 3; 2; 20 in three, the last with 1 behind it; 8";
+  EXPECT_EQ(all, block[0].ids);
+}
+
+TEST(Segments, OfLessThanFiveTokensAreRefused) {
+  std::vector<Sample> samples;
+  const std::vector<TokenizedDocument> block = numbered_block({{1}});
+  EXPECT_THROW(make_segments(block[0], small_vocabulary(), 4, samples), Error);
+}
+
 }  // namespace mpibert

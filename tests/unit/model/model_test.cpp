@@ -160,6 +160,52 @@ TEST(ModelTest, BackwardEndsAtTheFirstTrainedParameter) {
   part("bert.embeddings.word_embeddings.weight", 5);
 }
 
+// BertForMaskedLM is BertForPreTraining without the pooler and the next sentence: the same numbers, to the bit.
+TEST(ModelTest, MaskedLmAloneIsPretrainingWithoutNextSentences) {
+  TinyModel both(with_dropout(0.1f), test::pretraining_head()), alone(with_dropout(0.1f), test::masked_lm_head());
+  EXPECT_EQ(alone.arena.parameters().size() + 4, both.arena.parameters().size());
+  std::vector<Sequence> sequences = {kSequences[0], kSequences[2]};
+  const auto batch = [&] {
+    Batch made = pack(sequences, 24);
+    made.add("masked_lm_positions", {1, 5, 12});
+    made.add("masked_lm_ids", {7, 60, 2});
+    return made;
+  };
+  int64_t calls = 0, last = -1;
+  both.run(batch());
+  alone.run(batch(), [&](int64_t offset) { ++calls, last = offset; });
+  EXPECT_EQ(calls, 4) << "head, two layers, embeddings";
+  EXPECT_EQ(last, 0);
+  EXPECT_GT(alone.loss_sum(0), 0);
+  EXPECT_EQ(alone.loss_sum(0), both.loss_sum(0));
+  for (const Parameter& p : alone.arena.parameters()) EXPECT_EQ(alone.gradient(p.name), both.gradient(p.name)) << p.name;
+}
+
+// As fill-mask asks: positions, no ids.
+TEST(ModelTest, MaskedLmHasLogitsWithoutLabels) {
+  TinyModel tiny(test::tiny_config(), test::masked_lm_head());
+  Batch labelled = pack({kSequences[0]}, 24), bare = pack({kSequences[0]}, 24);
+  for (Batch* batch : {&labelled, &bare}) batch->add("masked_lm_positions", {2, 8});
+  labelled.add("masked_lm_ids", {1, 1});
+  tiny.forward(labelled);
+  const std::vector<float> expected = tiny.logits(0);
+  tiny.forward(bare);
+  EXPECT_EQ(expected.size(), 2u * 61);
+  EXPECT_EQ(tiny.logits(0), expected);
+}
+
+TEST(ModelTest, AnEncoderAloneGivesARowATokenAndIsNotTrained) {
+  const Model::MakeHead encoder([](const BertConfig& config, ParameterArena& arena) { return std::make_unique<EncoderHead>(config, arena); }, false);
+  TinyModel tiny(test::tiny_config(), encoder, DType::kFloat32, TinyModel::kLimits, false);
+  for (const Parameter& p : tiny.arena.parameters()) EXPECT_TRUE(p.name.starts_with("bert.e")) << p.name;
+  tiny.forward(pack({kSequences[0], kSequences[3]}, 24));
+  const std::vector<float> packed = tiny.logits(0);
+  ASSERT_EQ(packed.size(), 14u * 16);
+  tiny.forward(pack({kSequences[3]}, 24));
+  EXPECT_LT(relative_distance(tiny.logits(0), {packed.begin() + 9 * 16, packed.end()}), 1e-6);
+  expect_error(ErrorKind::kInvalidArgument, {"without a head"}, [&] { TinyModel(test::tiny_config(), encoder); });
+}
+
 // Gradients are sums: one batch of four sequences or three micro-batches, scaled by the counts of the whole. Sums of some 50 terms in another
 // order differ by sqrt(50) 2^-24 relatively; 48 roundings lie on the way of each (tests/golden/README.md).
 TEST(ModelTest, MicroBatchesAddUpToTheWholeBatch) {

@@ -280,4 +280,31 @@ TEST(Tokenizer, ThreadsShareOne) {
   EXPECT_THAT(same, ElementsAre(1, 1, 1, 1));
 }
 
+// What tokenizers 0.22.2 gives for the same tokens with its WordPiece decoder.
+TEST(Decoding, JoinsPiecesAndDropsSpacesBeforePunctuationAsTheTokenizersCrate) {
+  const BertTokenizer tokenizer(Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "don", "'", "t", "a", "##b", "##", "##.", ".", "...", "!", "do", "not", "'ve", "n't", "中"}));
+  const auto text = [&](const std::vector<std::string>& words, bool skip) {
+    std::vector<int32_t> ids;
+    for (const std::string& word : words) ids.push_back(word.empty() ? 999 : tokenizer.vocabulary().id(word));
+    return tokenizer.decode(ids, skip);
+  };
+  EXPECT_EQ(text({"[CLS]", "don", "'", "t", "!", "[SEP]"}, false), "[CLS] don ' t! [SEP]");
+  EXPECT_EQ(text({"[CLS]", "don", "'", "t", "!", "[SEP]"}, true), "don ' t!");
+  EXPECT_EQ(text({"##b", "a", "##b", "##", "##.", "a"}, true), "##b ab. a");
+  EXPECT_EQ(text({"a", ".", "...", "中", "中", "[UNK]"}, false), "a.... 中 中 [UNK]");
+  EXPECT_EQ(text({"do", "not", "a", "'ve", "n't"}, false), "do not a'ven't");
+  EXPECT_EQ(text({"[CLS]", ".", "a"}, true), ". a");
+  EXPECT_EQ(text({"", "a", "", "a"}, true), "a a") << "ids outside the vocabulary are left out";
+  EXPECT_EQ(text({"[MASK]"}, true), "");
+  EXPECT_EQ(text({}, true), "");
+}
+
+TEST(Decoding, CleansUpTheWholeTextAndSkipsAddedTokensByTheirFlags) {
+  const Vocabulary vocabulary = Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "don", "'", "t", "<a>", "<b>"});
+  const BertTokenizer tokenizer(vocabulary, {.added_tokens = {{.content = "<a>"}, {.content = "<b>", .special = false}}, .clean_up_tokenization_spaces = true});
+  const std::vector<int32_t> ids = {5, 6, 7, 8, 9};
+  EXPECT_EQ(tokenizer.decode(ids), "don't <a> <b>");
+  EXPECT_EQ(tokenizer.decode(ids, true), "don't <b>");
+}
+
 }  // namespace mpibert

@@ -1,0 +1,103 @@
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+#include "apps/command.h"
+#include "apps/dealt_lines.h"
+#include "apps/heads.h"
+#include "apps/predict.h"
+#include "mpibert/base/error.h"
+#include "mpibert/base/file.h"
+
+namespace mpibert::apps {
+
+namespace {
+
+constexpr int64_t kDefaultLength = 128;
+
+// "text" or "text<tab>second text" of a line.
+std::vector<std::string> texts_of(const std::string& line, const std::string& where, const Task& task) {
+  const size_t tab = line.find('\t');
+  const bool pair = tab != std::string::npos;
+  MPIBERT_CHECK(pair == task.pair && line.find('\t', tab + 1) == std::string::npos, kCorrupt, where, ": task ", task.name, " takes ",
+                task.pair ? "two texts with one tab between them" : "one text without a tab");
+  return pair ? std::vector{line.substr(0, tab), line.substr(tab + 1)} : std::vector{line};
+}
+
+std::string result_of(const Task& task, const std::vector<std::string>& names, std::span<const float> logits) {
+  if (task.kind == TaskKind::kRegression) return nlohmann::ordered_json{{"score", logits[0]}}.dump();
+  const std::vector<double> p = softmax(logits);
+  const auto best = static_cast<size_t>(best_label(logits));
+  nlohmann::ordered_json object = {{"label", names[best]}, {"score", p[best]}, {"probabilities", nlohmann::ordered_json::object()}};
+  for (size_t i = 0; i < p.size(); ++i) object["probabilities"][names[i]] = p[i];
+  return object.dump();
+}
+
+std::vector<float> floats_of(const std::string& bytes) {
+  std::vector<float> floats(bytes.size() / sizeof(float));
+  std::memcpy(floats.data(), bytes.data(), bytes.size());
+  return floats;
+}
+
+// One example after the other, as framed texts.
+std::function<std::optional<std::string>()> examples_of(const PredictFlags& flags, const Task& task) {
+  if (flags.data.empty()) {
+    return [&flags, &task, texts = std::make_shared<InputTexts>(flags), number = int64_t{0}]() mutable -> std::optional<std::string> {
+      const std::optional<std::string> line = texts->next();
+      return line ? std::optional(framed(texts_of(*line, InputTexts::where(flags, ++number), task))) : std::nullopt;
+    };
+  }
+  return [examples = read_raw_split(task, flags.data, flags.split).examples, at = size_t{0}]() mutable -> std::optional<std::string> {
+    if (at == examples.size()) return std::nullopt;
+    const Example& example = examples[at++];
+    return framed(example.text_b ? std::vector{example.text_a, *example.text_b} : std::vector{example.text_a});
+  };
+}
+
+}  // namespace
+
+int predict_task(const PredictFlags& flags) {
+  Task task = flags.task.open();
+  MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "predict labels texts; task ", task.name, " has no labels");
+  MPIBERT_CHECK(task.kind != TaskKind::kTokenClassification, kUsage, "--task ", task.name, " has labels for words, and predict --task gives one for a text; evaluate scores it");
+  MPIBERT_CHECK(flags.input.empty() || flags.data.empty(), kUsage, "--input has lines of text, --data raw files of the task; give one of them");
+  MPIBERT_CHECK(flags.submission.empty() || !flags.data.empty(), kUsage, "--submission is made of a test file, expected in --data; it is missing");
+  Session session = flags.session.open();
+  const ModelSource source = open_model_source(flags.model);
+  take_labels(task, source.config);
+  std::vector<std::string> names = label_names_of(source.config);
+  if (names.size() != task.label_names.size()) names = task.label_names;
+  task.files.label.clear();  // a row without a gold label is predicted as any other
+  const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
+  const int64_t max_length = std::min(flags.max_seq_length > 0 ? flags.max_seq_length : kDefaultLength, source.config.max_position_embeddings);
+  LoadedModel model(flags, session, source, head_maker(task), "a classifier (BertForSequenceClassification)");
+
+  const bool submits = !flags.submission.empty();
+  const auto result = [&](std::span<const std::vector<float>> logits) {
+    return submits ? std::string(reinterpret_cast<const char*>(logits[0].data()), logits[0].size() * sizeof(float)) : result_of(task, names, logits[0]);
+  };
+  const auto compute = [&](const std::vector<std::string>& examples, int64_t /*first*/) {
+    std::vector<PipelineCall> calls;
+    for (const std::string& example : examples) {
+      const std::vector<std::string> texts = unframed(example);
+      calls.push_back({.sequences = {{tokenizer.encode(texts[0], texts.size() > 1 ? std::optional<std::string_view>(texts[1]) : std::nullopt, max_length)}}, .result = result});
+    }
+    return model.run(calls);
+  };
+  std::vector<Prediction> predictions;
+  const auto use = [&](const std::string& bytes) {
+    if (submits) predictions.push_back({static_cast<int64_t>(predictions.size()), floats_of(bytes)});
+    else print_line(bytes);
+  };
+  std::function<std::optional<std::string>()> next;
+  const auto first_opens = [&] {
+    if (!next) next = examples_of(flags, task);
+    return next();
+  };
+  deal_lines(*session.comm, {.next = first_opens, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
+  if (!submits || session.comm->rank() != 0) return 0;
+  write_file_atomically(flags.submission, submission_text(task, predictions));
+  print_line(nlohmann::ordered_json{{"task", task.name}, {"split", flags.split}, {"count", predictions.size()}, {"submission", flags.submission}}.dump());
+  return 0;
+}
+
+}  // namespace mpibert::apps
