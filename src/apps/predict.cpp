@@ -10,7 +10,7 @@ namespace mpibert::apps {
 namespace {
 
 // What only --pipeline takes (a pipeline's row says which of them are its own), and what only --task takes.
-const std::vector<std::string> kPipelineOptions = {"text", "input-format", "top-k", "function-to-apply", "targets", "candidate-labels", "hypothesis-template", "multi-label", "pooling", "normalize", "truncation"};
+const std::vector<std::string> kPipelineOptions = {"text", "input-format", "top-k", "function-to-apply", "aggregation-strategy", "ignore-labels", "targets", "candidate-labels", "hypothesis-template", "multi-label", "pooling", "normalize", "truncation"};
 const std::vector<std::string> kTaskOptions = {"data", "split", "submission", "text-column", "second-text-column"};
 
 void refuse(const Options& options, const std::vector<std::string>& names, const std::vector<std::string>& taken, const std::string& what) {
@@ -74,6 +74,8 @@ std::function<int()> declare_predict(Options& options) {
   options.add({.name = "input-format", .target = &s->input_format, .help = "json: each line is an object of the pipeline's arguments; auto: so if the file is named .jsonl or begins with {", .choices = {"auto", "text", "json"}});
   options.add({.name = "top-k", .target = &s->top_k, .help = "results a text, answers a question; -1: as the pipeline (1; fill-mask 5), 0: all labels", .minimum = -1});
   options.add({.name = "function-to-apply", .target = &p.function_to_apply, .help = "text-classification: from logits to scores; default: as the model says", .choices = {"default", "softmax", "sigmoid", "none"}});
+  options.add({.name = "aggregation-strategy", .target = &p.aggregation_strategy, .help = "token-classification: tokens each by itself, or groups of equal labels, of tokens or of words labelled by their first token, the surest, or the mean of them", .choices = {"none", "simple", "first", "average", "max"}});
+  options.add({.name = "ignore-labels", .target = &p.ignore_labels, .help = "token-classification: labels to leave out"});
   options.add({.name = "targets", .target = &p.targets, .help = "fill-mask: words to choose from"});
   options.add({.name = "candidate-labels", .target = &p.candidate_labels, .help = "zero-shot-classification: labels to choose from, as a,b,c"});
   options.add({.name = "hypothesis-template", .target = &p.hypothesis_template, .help = "zero-shot-classification: {} stands for the label"});

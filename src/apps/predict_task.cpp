@@ -58,7 +58,7 @@ std::function<std::optional<std::string>()> examples_of(const PredictFlags& flag
 int predict_task(const PredictFlags& flags) {
   Task task = flags.task.open();
   MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "predict labels texts; task ", task.name, " has no labels");
-  MPIBERT_CHECK(task.kind != TaskKind::kTokenClassification, kUsage, "--task ", task.name, " has labels for words, and predict --task gives one for a text; evaluate scores it");
+  MPIBERT_CHECK(task.kind != TaskKind::kTokenClassification, kUsage, "--task ", task.name, " labels words: use --pipeline ner");
   MPIBERT_CHECK(flags.input.empty() || flags.data.empty(), kUsage, "--input has lines of text, --data raw files of the task; give one of them");
   MPIBERT_CHECK(flags.submission.empty() || !flags.data.empty(), kUsage, "--submission is made of a test file, expected in --data; it is missing");
   Session session = flags.session.open();

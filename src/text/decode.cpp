@@ -30,18 +30,24 @@ bool is_special(std::string_view token, const TokenizerOptions& options) {
 
 }  // namespace
 
-std::string BertTokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+std::string join_pieces(std::span<const std::string> pieces) {
   std::string text;
-  bool first = true;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    std::string part = i == 0 ? pieces[i] : pieces[i].starts_with("##") ? pieces[i].substr(2) : " " + pieces[i];
+    replace_all(part, kOfToken);
+    text += part;
+  }
+  return text;
+}
+
+std::string BertTokenizer::decode(std::span<const int32_t> ids, bool skip_special_tokens) const {
+  std::vector<std::string> pieces;
   for (const int32_t id : ids) {
     if (id < 0 || id >= vocabulary().size()) continue;
     const std::string& token = vocabulary().token(id);
-    if (skip_special_tokens && is_special(token, options())) continue;
-    std::string part = first ? token : token.starts_with("##") ? token.substr(2) : " " + token;
-    replace_all(part, kOfToken);
-    text += part;
-    first = false;
+    if (!skip_special_tokens || !is_special(token, options())) pieces.push_back(token);
   }
+  std::string text = join_pieces(pieces);
   if (options().clean_up_tokenization_spaces) replace_all(text, kOfText);
   return text;
 }

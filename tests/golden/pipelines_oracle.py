@@ -59,6 +59,7 @@ def make_models(base, sample, work):
 
     make("classifier", transformers.BertForSequenceClassification, 0.2, num_labels=5, id2label=dict(enumerate("awful bad fair good superb".split())))
     make("nli", transformers.BertForSequenceClassification, 0.2, num_labels=3, id2label=dict(enumerate(NLI)), label2id={name: i for i, name in enumerate(NLI)})
+    make("tagger", transformers.BertForTokenClassification, 0.2, num_labels=5, id2label=dict(enumerate(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])))
     make("masked_lm", transformers.BertForMaskedLM, 0.2)
     make("pretraining", transformers.BertForPreTraining, 0.2)
     if base:
@@ -113,6 +114,8 @@ def main():
             check(program, work / "nli", "zero-shot-classification", [text for text in texts if text], ["--candidate-labels", *labels], candidate_labels=labels),
             check(program, work / "nli", "zero-shot-classification", texts[-50:], ["--candidate-labels", *labels, "--multi-label"], candidate_labels=labels, multi_label=True),
             check(program, work / "classifier", "feature-extraction", texts, ranks=2),
+            check(program, work / "tagger", "token-classification", texts[1:], ranks=2),
+            *(check(program, work / "tagger", "token-classification", texts[1:], ["--aggregation-strategy", each], aggregation_strategy=each) for each in ("simple", "first", "average", "max")),
             check(program, work / "sentences", "sentence-embeddings", texts, [] if base else ["--normalize", "true"], **pooled),
         ]
         sys.exit(0 if all(good) else 1)

@@ -29,6 +29,8 @@ PipelineModel open_pipeline_model(const std::filesystem::path& folder);  // thro
 struct PipelineOptions {
   std::optional<int64_t> top_k{};                             // results a text; text-classification: absent: the best alone, 0: all; fill-mask: absent: 5
   std::string function_to_apply = "default";                  // text-classification: softmax, sigmoid, none; default: as the model's problem_type says
+  std::string aggregation_strategy = "none";                  // token-classification: what becomes one result: none, simple, first, average, max
+  std::vector<std::string> ignore_labels = {"O"};             // token-classification
   std::vector<std::string> targets{};                         // fill-mask: words to choose from; empty: the whole vocabulary
   std::vector<std::string> candidate_labels{};                // zero-shot-classification
   std::string hypothesis_template = "This example is {}.";    // zero-shot-classification

@@ -50,9 +50,9 @@ std::vector<QaFeature> encode_question(const BertTokenizer& tokenizer, const std
 
 // Which pieces of the context an answer is: {first, last}. Of kRunSquad nothing if its words do not hold its text; of kRunQa
 // nothing if it reaches into what has no piece at either end of the context.
-// Leaves out questions whose answer would be lost that way, as run_squad.py does before training; returns how many.
-int64_t drop_lost_answers(SquadData& data);
 std::optional<Span> answer_pieces(const BertTokenizer& tokenizer, const QaContext& context, const SquadAnswer& answer, QaConvention convention);
+// Leaves out questions whose answer kRunSquad would lose that way, as run_squad.py does before training; returns how many.
+int64_t drop_lost_answers(SquadData& data);
 // start_position and end_position of a feature: of the pieces if the window has them all, otherwise {0, 0}, the [CLS] that stands for no answer.
 Span positions_of(const QaFeature& feature, const std::optional<Span>& pieces);
 

@@ -93,6 +93,9 @@ class BertTokenizer {
   std::shared_ptr<const Data> data_;
 };
 
+// "un", "##like", "." → "unlike.": the WordPiece decoder of the tokenizers crate, with its cleanup of the spaces before punctuation; transformers' convert_tokens_to_string.
+std::string join_pieces(std::span<const std::string> pieces);
+
 // How many tokens of each part stay so that their sum is at most `budget`. kOnlyFirst and kOnlySecond throw kInvalidArgument where that part would
 // lose all its tokens, as the tokenizers crate does.
 struct PairLengths {

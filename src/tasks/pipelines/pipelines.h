@@ -11,6 +11,7 @@ namespace mpibert {
 
 // The pipelines, one file each.
 Pipeline text_classification(const PipelineModel& model, const PipelineOptions& options);
+Pipeline token_classification(const PipelineModel& model, const PipelineOptions& options);
 Pipeline zero_shot_classification(const PipelineModel& model, const PipelineOptions& options);
 Pipeline fill_mask(const PipelineModel& model, const PipelineOptions& options);
 Pipeline feature_extraction(const PipelineModel& model, const PipelineOptions& options);

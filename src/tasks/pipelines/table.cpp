@@ -14,6 +14,7 @@ struct Row {
 const std::vector<Row>& table() {
   static const std::vector<Row> rows = {
       {"text-classification", "sentiment-analysis", {"top-k", "function-to-apply"}, text_classification},
+      {"token-classification", "ner", {"aggregation-strategy", "ignore-labels"}, token_classification},
       {"zero-shot-classification", "", {"candidate-labels", "hypothesis-template", "multi-label"}, zero_shot_classification},
       {"fill-mask", "", {"top-k", "targets"}, fill_mask},
       {"feature-extraction", "", {}, feature_extraction},

@@ -42,6 +42,7 @@ def make_models(folder):
         "nli": (transformers.BertForSequenceClassification, dict(num_labels=3, id2label=dict(enumerate(NLI)), label2id={name: i for i, name in enumerate(NLI)})),
         "masked_lm": (transformers.BertForMaskedLM, {}),
         "pretraining": (transformers.BertForPreTraining, {}),
+        "tagger": (transformers.BertForTokenClassification, dict(num_labels=5, id2label=dict(enumerate(["O", "B-PER", "I-PER", "B-LOC", "I-LOC"])))),
     }
     for name, (kind, more) in kinds.items():
         save(folder / name, spread(kind(config(**more)), 7, 0.7), **({"clean_up_tokenization_spaces": True} if name == "pretraining" else {}))
@@ -59,6 +60,9 @@ def cases(folder):
     yield case("classifier", "text-classification", pairs)
     for function in ("softmax", "sigmoid", "none"):
         yield case("classifier", "text-classification", TEXTS[:2], ["--top-k", "2", "--function-to-apply", function], top_k=2, function_to_apply=function)
+    for strategy in ("none", "simple", "first", "average", "max"):
+        yield case("tagger", "token-classification", [text for text in TEXTS if text], ["--aggregation-strategy", strategy], aggregation_strategy=strategy)
+    yield case("tagger", "token-classification", TEXTS[:2], ["--aggregation-strategy", "simple", "--ignore-labels", "PER,I-LOC"], aggregation_strategy="simple", ignore_labels=["PER", "I-LOC"])
     for model in ("masked_lm", "pretraining"):
         yield case(model, "fill-mask", MASKED)
     yield case("masked_lm", "fill-mask", MASKED[:2], ["--top-k", "2", "--targets", "dog", "cat", "unliked"], top_k=2, targets=["dog", "cat", "unliked"])

@@ -27,7 +27,7 @@ def call(task, folder, lines, **options):
     pipe = transformers.pipeline(task, model=str(folder), device="cpu")
     if task == "fill-mask":
         options["tokenizer_kwargs"] = {"truncation": True}
-    elif task != "zero-shot-classification":
+    elif task not in ("zero-shot-classification", "token-classification"):  # the latter cuts by itself
         options["truncation"] = True
     results = []
     for line in lines:
@@ -37,6 +37,8 @@ def call(task, folder, lines, **options):
         elif task == "fill-mask" and isinstance(line, dict):
             arguments = dict(line)
             results.append(pipe(arguments.pop("inputs"), **(options | arguments)))
+        elif task == "token-classification":
+            results.append([entity | {"score": float(entity["score"])} for entity in pipe(line, **options)])
         else:
             results.append(pipe([line], **options)[0] if task in ("text-classification", "feature-extraction") else pipe(line, **options))
     return results

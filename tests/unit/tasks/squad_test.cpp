@@ -43,7 +43,7 @@ double score_named(const Scores& scores, const std::string& name) {
 }  // namespace
 
 TEST(Squad, CountsCharactersNotBytes) {
-  const SquadData data = parse_squad(squad("\xF0\x9F\x98\x80 Zo\xC3\xAB m\xC3\xBCde", question("a", R"(, "answers": [)" + answer("Zo\xC3\xAB", 2) + "]")), "dev.json");
+  const SquadData data = parse_squad(squad("\xF0\x9F\x98\x80 Zo\xC3\xAB m\xC3\xBC" "de", question("a", R"(, "answers": [)" + answer("Zo\xC3\xAB", 2) + "]")), "dev.json");
   ASSERT_EQ(data.questions.size(), 1u);
   EXPECT_EQ(data.questions[0].answers[0].start, 2);
   EXPECT_FALSE(data.questions[0].impossible);
