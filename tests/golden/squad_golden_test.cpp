@@ -79,7 +79,9 @@ TEST(SquadGolden, ScoresOfAThousandPredictions) {
     if (!question.answers.empty()) answered.questions.push_back(question);
   }
   for (const auto& [name, value] : score_squad2(all, predictions, &odds))
-    if (lines[0].contains(name)) EXPECT_NEAR(value, lines[0][name].get<double>(), kTolerance) << name;
+    if (lines[0].contains(name)) {
+      EXPECT_NEAR(value, lines[0][name].get<double>(), kTolerance) << name;
+    }
   for (const auto& [name, value] : score_squad1(answered, predictions)) EXPECT_NEAR(value, lines[0][name + "_1"].get<double>(), kTolerance) << name;
 }
 
