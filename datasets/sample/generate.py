@@ -264,7 +264,7 @@ def main():
         write(folder / f"snli/snli_1.0_{split}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
         labelled += [row[name] for row in rows for name in ("sentence1", "sentence2")]
 
-    for split, count in (("train", 800), ("dev", 150), ("test", 50)):
+    for split, count in (("train", 400), ("dev", 100), ("test", 30)):
         sentences = ("".join(f"{word}\t{tag}\n" if split != "test" else f"{word}\n" for word, tag in sentence) for sentence in tagged(world, count))
         write(folder / f"ner/{split}.conll", "\n".join(sentences))
     world = World(SEED + 1)

@@ -16,7 +16,7 @@ const std::vector<std::pair<std::string, std::vector<std::string>>> kCases = {
     {"iob2", {"B-LOC", "B-PER", "I-LOC", "I-PER", "O"}},
     {"iobes", {"B-LOC", "E-LOC", "I-LOC", "O", "S-LOC", "B-PER", "E-PER", "I-PER", "S-PER"}},
     {"odd", {"B", "I", "I-a-b", "B-a-b", "O", "I-", "B-c", "I-c"}},
-    {"nothing", {"O", "O"}},
+    {"nothing", {"O"}},
 };
 
 EntityScores score(const std::string& name, const std::vector<std::string>& labels, int right) {

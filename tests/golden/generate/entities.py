@@ -16,7 +16,7 @@ LABELS = {
     "iob2": ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"],
     "iobes": ["B-LOC", "E-LOC", "I-LOC", "O", "S-LOC", "B-PER", "E-PER", "I-PER", "S-PER"],
     "odd": ["B", "I", "I-a-b", "B-a-b", "O", "I-", "B-c", "I-c"],
-    "nothing": ["O", "O"],
+    "nothing": ["O"],
 }
 
 

@@ -111,8 +111,10 @@ TEST(Pipelines, AFolderOfSentenceTransformersSaysHowToPool) {
 TEST(Pipelines, ACallsOwnArgumentsComeBeforeTheOptions) {
   Served all("text-classification", fixture("classifier"), {.top_k = 0}), raw("text-classification", fixture("classifier"), {.top_k = 2, .function_to_apply = "none"});
   Served one("text-classification", fixture("classifier"));
-  EXPECT_EQ(one.results({R"({"text": "a cat", "top_k": null})", R"({"inputs": "a cat", "parameters": {"top_k": 2, "function_to_apply": "none"}})", R"("a cat")"}, true),
-            (std::vector{all.results({"a cat"})[0], raw.results({"a cat"})[0], one.results({"a cat"})[0]}));
+  const auto alone = [&](const std::string& call) { return one.results({call}, true)[0]; };  // the last bits of a product depend on what is computed beside it
+  EXPECT_EQ(alone(R"({"text": "a cat", "top_k": null})"), all.results({"a cat"})[0]);
+  EXPECT_EQ(alone(R"({"inputs": "a cat", "parameters": {"top_k": 2, "function_to_apply": "none"}})"), raw.results({"a cat"})[0]);
+  EXPECT_EQ(alone(R"("a cat")"), one.results({"a cat"})[0]);
   expect_error(ErrorKind::kCorrupt, {"line 1", "'log'", "sigmoid"}, [&] { one.results({R"({"text": "a", "function_to_apply": "log"})"}, true); });
   expect_error(ErrorKind::kCorrupt, {"line 1", "top_k", "-3"}, [&] { one.results({R"({"text": "a", "top_k": -3})"}, true); });
 
