@@ -13,7 +13,8 @@
 namespace mpibert {
 
 // Masked language model and next sentence prediction, transformers' BertForPreTraining. Only masked rows are computed:
-//   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,  E the word embeddings
+//   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,  E the word embeddings, or cls.predictions.decoder.weight
+//                       where tie_word_embeddings is false
 //   logits(1) [B, 2] = pooled W^T + b,  0: the second sentence follows the first
 // Terms: "mlm", labels masked_lm_ids [P]; "nsp", labels next_sentence_labels [B]. A batch without next_sentence_labels has the first term alone.
 // Source: Devlin et al. 2018, arXiv:1810.04805, sections 3.1 and A.2.
