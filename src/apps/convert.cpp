@@ -6,6 +6,7 @@
 #include "mpibert/interop/model_folder.h"
 #include "mpibert/interop/weights_reader.h"
 #include "mpibert/model/config.h"
+#include "mpibert/text/tokenizer.h"
 #include "mpibert/train/checkpoint.h"
 
 namespace mpibert::apps {
@@ -24,6 +25,11 @@ int run(const Settings& settings) {
   const fs::path config_path = config_file(fs::is_directory(from) ? from : from.parent_path());
   const BertConfig config = read_config(config_path);  // names are mapped as BERT's: it has to be one
   std::map<std::string, std::string> texts;
+  if (const fs::path folder = config_path.parent_path(); fs::exists(folder / "vocab.json") && !fs::exists(folder / "vocab.txt") && !fs::exists(folder / "tokenizer.json")) {
+    const BertTokenizer tokenizer = BertTokenizer::from_model(folder);
+    for (const std::string& token : tokenizer.vocabulary().tokens()) texts["vocab.txt"] += token + "\n";
+    texts["tokenizer_config.json"] = tokenizer.config_json();
+  }
   if (config_path.filename() != "config.json") texts["config.json"] = config_to_json(config);
   const WeightsFormat format = settings.to == "pytorch" ? WeightsFormat::kPytorch : settings.to == "tf" ? WeightsFormat::kTensorflow : WeightsFormat::kSafetensors;
   const LoadReport report = convert_model_folder(from, settings.output, format, texts);

@@ -1,8 +1,11 @@
 #include "interop/weight_names.h"
 
 #include <algorithm>
+#include <array>
+#include <functional>
 #include <utility>
 
+#include "interop/d2l_names.h"
 #include "interop/keras_names.h"
 #include "interop/tensorflow_names.h"
 #include "mpibert/base/error.h"
@@ -28,6 +31,33 @@ ModelTensor of_tensorflow(const TensorInfo& tensor, const std::string& where) {
   return {.name = name->name, .tensor = name->is_transposed ? transposed(tensor, where) : tensor};
 }
 
+ModelTensor of_d2l(const TensorInfo& tensor, bool is_gluon) {
+  std::optional<TensorInfo> found = tensor_from_d2l(tensor, is_gluon);
+  if (!found) return {.name = tensor.name, .role = Role::kUnknown, .tensor = tensor};
+  const std::string name = std::exchange(found->name, tensor.name);
+  return {.name = name, .tensor = std::move(*found)};
+}
+
+// MindSpore's cells of the same model: self_attn for self, layer_norm with gamma and beta, embedding_table. Beside them lies what an optimizer keeps.
+// Source: src/bert.py and src/utils.py (convert_state_dict) of cqunlp/bert.
+ModelTensor of_mindspore(const TensorInfo& tensor, const std::string& where) {
+  constexpr std::array<std::string_view, 8> kStates = {"adam_m.", "adam_v.", "moment1.", "moment2.", "moments.", "global_step", "beta1_power", "beta2_power"};
+  constexpr std::array<std::string_view, 5> kCounters = {"learning_rate", "epoch_num", "step_num", "scale_sense", "current_iterator_step"};
+  const bool is_state = std::any_of(kStates.begin(), kStates.end(), [&](std::string_view state) { return tensor.name.starts_with(state); });
+  if (is_state || std::find(kCounters.begin(), kCounters.end(), tensor.name) != kCounters.end()) return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
+  TensorInfo renamed = tensor;
+  const auto replace = [&](std::string_view part, std::string_view with) {
+    if (const size_t at = renamed.name.find(part); at != std::string::npos) renamed.name.replace(at, part.size(), with);
+  };
+  replace(".self_attn.", ".self.");
+  replace(".layer_norm.gamma", ".LayerNorm.weight");
+  replace(".layer_norm.beta", ".LayerNorm.bias");
+  replace("_embeddings.embedding_table", "_embeddings.weight");
+  ModelTensor found = of_transformers(renamed, where);
+  found.tensor.name = tensor.name;
+  return found;
+}
+
 ModelTensor of_keras(const TensorInfo& tensor, const std::string& where) {
   if (is_tensorflow_training_state(tensor.name)) return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
   std::optional<TensorInfo> found = tensor_from_keras(tensor, where);
@@ -51,11 +81,22 @@ void drop_doubles(std::vector<ModelTensor>& tensors) {
 
 std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
   const std::vector<TensorInfo>& stored = reader.tensors();
-  const auto any = [&](const auto& is_so) { return std::any_of(stored.begin(), stored.end(), [&](const TensorInfo& tensor) { return is_so(tensor.name); }); };
-  const auto convention = any(is_keras_name) ? of_keras : any([](std::string_view name) { return name.starts_with("bert/"); }) ? of_tensorflow : of_transformers;
+  const auto any = [&](const auto& is_so) { return std::any_of(stored.begin(), stored.end(), [&](const TensorInfo& tensor) { return is_so(std::string_view(tensor.name)); }); };
+  const bool is_gluon = any([](std::string_view name) { return name.ends_with(".gamma"); });
+  const bool is_keras = any(is_keras_name);
+  std::function<ModelTensor(const TensorInfo&, const std::string&)> convention = of_transformers;
+  if (is_keras) {
+    convention = of_keras;
+  } else if (any([](std::string_view name) { return name.starts_with("bert/"); })) {
+    convention = of_tensorflow;
+  } else if (any([](std::string_view name) { return name.starts_with("encoder.blks."); })) {
+    convention = [=](const TensorInfo& tensor, const std::string&) { return of_d2l(tensor, is_gluon); };
+  } else if (any([](std::string_view name) { return name.ends_with("_embeddings.embedding_table"); })) {
+    convention = of_mindspore;
+  }
   std::vector<ModelTensor> tensors;
   for (const TensorInfo& tensor : stored) tensors.push_back(convention(tensor, reader.files()[tensor.file].string()));
-  if (convention == of_keras) drop_doubles(tensors);
+  if (is_keras) drop_doubles(tensors);
   return tensors;
 }
 
@@ -66,7 +107,7 @@ void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& ten
   const auto original = std::find_if(tensors.begin(), tensors.end(), [&](const ModelTensor& tensor) { return tensor.name == repeats; });
   if (original == tensors.end()) return;
   MPIBERT_CHECK(decoder.tensor.shape == original->tensor.shape && reader.read_floats(decoder.tensor) == reader.read_floats(original->tensor), kInvalidArgument, where, ": \"",
-                decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; this program ties the two, so the model would become another");
+                decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; a model whose decoder is its own says \"tie_word_embeddings\": false in config.json, and Google's BERT for TensorFlow has none");
 }
 
 void refuse_unknown(const std::vector<ModelTensor>& tensors, const std::string& where) {

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <iterator>
 
+#include "interop/mindspore_header.h"
+#include "interop/mxnet_header.h"
 #include "interop/pytorch_header.h"
 #include "interop/safetensors_header.h"
 #include "interop/sorted_table.h"
@@ -23,7 +25,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 4> kFilesOfWeights = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"};
+constexpr std::array<const char*, 5> kFilesOfWeights = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "pretrained.params"};
 constexpr size_t kMaxIndexBytes = 100'000'000;
 
 // What other programs leave in a folder instead.
@@ -38,7 +40,7 @@ constexpr size_t kMaxIndexBytes = 100'000'000;
     MPIBERT_CHECK(!fs::exists(folder / foreign.name), kInvalidArgument, folder.string(), " holds its weights only as ", foreign.name, " (", foreign.what,
                   "), and this program reads model.safetensors, pytorch_model.bin and bert_model.ckpt", kRemedy);
   }
-  throw Error(ErrorKind::kNotFound, str_cat(folder.string(), " holds none of model.safetensors, pytorch_model.bin, their .index.json and bert_model.ckpt.index"));
+  throw Error(ErrorKind::kNotFound, str_cat(folder.string(), " holds none of model.safetensors, pytorch_model.bin, their .index.json, pretrained.params, bert_model.ckpt.index and one file .ckpt"));
 }
 
 fs::path file_of(const fs::path& path) {
@@ -87,13 +89,24 @@ void read_strided(const InputFile& file, const TensorInfo& tensor, std::span<std
   }
 }
 
+// The folder's one file with this ending.
+std::optional<fs::path> only_file(const fs::path& folder, const char* ending) {
+  std::vector<fs::path> files;
+  if (!fs::is_directory(folder)) return std::nullopt;
+  for (const fs::directory_entry& file : fs::directory_iterator(folder)) {
+    if (file.path().extension() == ending && file.is_regular_file()) files.push_back(file.path());
+  }
+  return files.size() == 1 ? std::optional(files.front()) : std::nullopt;
+}
+
 }  // namespace
 
 std::optional<fs::path> find_weights(const fs::path& folder) {
   for (const char* name : kFilesOfWeights) {
     if (fs::exists(folder / name)) return folder / name;
   }
-  return find_tensorflow_index(folder);
+  if (const std::optional<fs::path> index = find_tensorflow_index(folder)) return index;
+  return only_file(folder, ".ckpt");  // MindSpore's, of any name
 }
 
 struct WeightsReader::Data {
@@ -107,10 +120,14 @@ struct WeightsReader::Data {
     const InputFile& file = open.emplace_back(path);
     std::vector<InputFile> shards;
     SafetensorsHeader header;
-    if (is_sorted_table(file)) {
+    if (is_sorted_table(file) || path.extension() == ".index") {
       header.tensors = read_tensorflow_header(file, shards);
     } else if (is_pytorch_file(file)) {
       header.tensors = read_pytorch_header(file);
+    } else if (is_mxnet_file(file)) {
+      header.tensors = read_mxnet_header(file);
+    } else if (is_mindspore_file(file)) {
+      header.tensors = read_mindspore_header(file);
     } else {
       header = read_safetensors_header(file);
     }

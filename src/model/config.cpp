@@ -34,6 +34,8 @@ void for_each_field(Config& config, const Visit& visit) {
   visit("classifier_dropout", config.classifier_dropout);
   visit("layer_norm_eps", config.layer_norm_eps);
   visit("initializer_range", config.initializer_range);
+  visit("tie_word_embeddings", config.tie_word_embeddings);
+  visit("embedding_layer_norm", config.embedding_layer_norm);
 }
 
 [[noreturn]] void refuse_kind(std::string_view where, std::string_view key, const char* expected, const json& found) {
@@ -55,6 +57,11 @@ void read(const json& value, std::string_view where, std::string_view key, std::
   field = value.get<std::string>();
 }
 
+void read(const json& value, std::string_view where, std::string_view key, bool& field) {
+  if (!value.is_boolean()) refuse_kind(where, key, "true or false", value);
+  field = value.get<bool>();
+}
+
 void read(const json& value, std::string_view where, std::string_view key, std::optional<float>& field) {
   field.reset();
   if (!value.is_null()) read(value, where, key, field.emplace());
@@ -70,6 +77,7 @@ json number(float value) {
 }
 
 json json_of(int64_t field) { return field; }
+json json_of(bool field) { return field; }
 json json_of(const std::string& field) { return field; }
 json json_of(float field) { return number(field); }
 json json_of(const std::optional<float>& field) { return field ? number(*field) : json(nullptr); }
@@ -85,7 +93,6 @@ void check_supported(const json& object, std::string_view where) {
   only("position_embedding_type", "absolute");
   only("is_decoder", false);
   only("add_cross_attention", false);
-  only("tie_word_embeddings", true);
   only("pruned_heads", json::object());
 }
 
@@ -144,7 +151,10 @@ std::string config_to_json(const BertConfig& config) {
   json object = json::object();
   for (const auto& [key, value] : config.other) object[key] = json::parse(value);
   if (!object.contains("model_type")) object["model_type"] = "bert";
-  for_each_field(config, [&](const char* key, const auto& field) { object[key] = json_of(field); });
+  for_each_field(config, [&](const char* key, const auto& field) {
+    if (std::is_same_v<decltype(field), const bool&> && json_of(field) == json(true)) return;  // what every reader takes for granted
+    object[key] = json_of(field);
+  });
   return object.dump(2) + "\n";
 }
 

@@ -1,3 +1,5 @@
+#include <utility>
+
 #include "mpibert/model/layers.h"
 
 namespace mpibert {
@@ -8,15 +10,15 @@ Embeddings::Embeddings(const BertConfig& config, ParameterArena& arena)
       word_(arena.add("bert.embeddings.word_embeddings.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true)),
       position_(arena.add("bert.embeddings.position_embeddings.weight", {config.max_position_embeddings, config.hidden_size}, Init::kNormal, true)),
       token_type_(arena.add("bert.embeddings.token_type_embeddings.weight", {config.type_vocab_size, config.hidden_size}, Init::kNormal, true)),
-      norm_(arena, "bert.embeddings.LayerNorm", config.hidden_size, config.layer_norm_eps) {}
+      norm_(config.embedding_layer_norm ? std::optional<LayerNorm>(std::in_place, arena, "bert.embeddings.LayerNorm", config.hidden_size, config.layer_norm_eps) : std::nullopt) {}
 
 void Embeddings::plan(ActivationArena& arena, DType compute, const BatchLimits& limits) {
-  plan_ = {
-      .sum = &arena.saved("embeddings.sum", compute, {limits.tokens, hidden_size_}),
-      .output = &arena.saved("embeddings.output", compute, {limits.tokens, hidden_size_}),
-      .mean = &arena.saved("embeddings.mean", DType::kFloat32, {limits.tokens}),
-      .rstd = &arena.saved("embeddings.rstd", DType::kFloat32, {limits.tokens}),
-  };
+  plan_ = {};
+  plan_.sum = &arena.saved("embeddings.sum", compute, {limits.tokens, hidden_size_});
+  if (!norm_) return;
+  plan_.output = &arena.saved("embeddings.output", compute, {limits.tokens, hidden_size_});
+  plan_.mean = &arena.saved("embeddings.mean", DType::kFloat32, {limits.tokens});
+  plan_.rstd = &arena.saved("embeddings.rstd", DType::kFloat32, {limits.tokens});
 }
 
 Dropout Embeddings::dropout(const Batch& batch, const Pass& pass) const {
@@ -26,41 +28,46 @@ Dropout Embeddings::dropout(const Batch& batch, const Pass& pass) const {
 
 Tensor Embeddings::forward(Backend& backend, const Batch& batch, const Pass& pass) const {
   const int64_t tokens = batch.tokens();
-  const Tensor output = plan_.output->rows(tokens);
-  backend.embedding_forward({.input_ids = batch["input_ids"],
-                             .token_type_ids = batch["token_type_ids"],
-                             .position_ids = batch["position_ids"],
-                             .word = word_.value,
-                             .position = position_.value,
-                             .token_type = token_type_.value,
-                             .weight = norm_.weight.value,
-                             .bias = norm_.bias.value,
-                             .epsilon = norm_.epsilon,
-                             .dropout = dropout(batch, pass),
-                             .sum = plan_.sum->rows(tokens),
-                             .output = output,
-                             .mean = plan_.mean->rows(tokens),
-                             .rstd = plan_.rstd->rows(tokens)});
-  return output;
+  EmbeddingForward op{.input_ids = batch["input_ids"],
+                      .token_type_ids = batch["token_type_ids"],
+                      .position_ids = batch["position_ids"],
+                      .word = word_.value,
+                      .position = position_.value,
+                      .token_type = token_type_.value,
+                      .sum = plan_.sum->rows(tokens)};
+  if (norm_) {
+    op.weight = norm_->weight.value;
+    op.bias = norm_->bias.value;
+    op.epsilon = norm_->epsilon;
+    op.dropout = dropout(batch, pass);
+    op.output = plan_.output->rows(tokens);
+    op.mean = plan_.mean->rows(tokens);
+    op.rstd = plan_.rstd->rows(tokens);
+  }
+  backend.embedding_forward(op);
+  return norm_ ? op.output : op.sum;
 }
 
 void Embeddings::backward(Backend& backend, const Batch& batch, const Pass& pass, const Tensor& gradient, const Tensor& scratch) const {
   const int64_t tokens = batch.tokens();
-  backend.embedding_backward({.gradient = gradient,
-                              .sum = plan_.sum->rows(tokens),
-                              .mean = plan_.mean->rows(tokens),
-                              .rstd = plan_.rstd->rows(tokens),
-                              .input_ids = batch["input_ids"],
-                              .token_type_ids = batch["token_type_ids"],
-                              .position_ids = batch["position_ids"],
-                              .weight = norm_.weight.value,
-                              .dropout = dropout(batch, pass),
-                              .scratch = scratch,
-                              .d_word = word_.gradient,
-                              .d_position = position_.gradient,
-                              .d_token_type = token_type_.gradient,
-                              .d_weight = norm_.weight.gradient,
-                              .d_bias = norm_.bias.gradient});
+  EmbeddingBackward op{.gradient = gradient,
+                       .input_ids = batch["input_ids"],
+                       .token_type_ids = batch["token_type_ids"],
+                       .position_ids = batch["position_ids"],
+                       .d_word = word_.gradient,
+                       .d_position = position_.gradient,
+                       .d_token_type = token_type_.gradient};
+  if (norm_) {
+    op.sum = plan_.sum->rows(tokens);
+    op.mean = plan_.mean->rows(tokens);
+    op.rstd = plan_.rstd->rows(tokens);
+    op.weight = norm_->weight.value;
+    op.dropout = dropout(batch, pass);
+    op.scratch = scratch;
+    op.d_weight = norm_->weight.gradient;
+    op.d_bias = norm_->bias.gradient;
+  }
+  backend.embedding_backward(op);
 }
 
 }  // namespace mpibert

@@ -11,7 +11,9 @@ MaskedLmHead::MaskedLmHead(const BertConfig& config, ParameterArena& arena)
       activation_(config.activation()),
       transform_(arena, "cls.predictions.transform.dense", config.hidden_size, config.hidden_size),
       norm_(arena, "cls.predictions.transform.LayerNorm", config.hidden_size, config.layer_norm_eps),
-      decoder_(arena.find("bert.embeddings.word_embeddings.weight"), arena.add("cls.predictions.bias", {config.vocab_size}, Init::kZero, false)) {}
+      decoder_{config.tie_word_embeddings ? arena.find("bert.embeddings.word_embeddings.weight")
+                                          : arena.add("cls.predictions.decoder.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true),
+               arena.add("cls.predictions.bias", {config.vocab_size}, Init::kZero, false)} {}
 
 Schema MaskedLmHead::labels() const {
   return {{"masked_lm_positions", DType::kInt32, Per::kPrediction}, {"masked_lm_ids", DType::kInt32, Per::kPrediction}};

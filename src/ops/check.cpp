@@ -56,22 +56,26 @@ void Backend::activation_backward(const ActivationBackward& op) {
 
 void Backend::embedding_forward(const EmbeddingForward& op) {
   const Rules rules("embedding_forward", device());
-  rules.leads("output", op.output, 2);
-  const DType compute = op.output.dtype();
-  const Shape tokens = rows_of(op.output), hidden = columns_of(op.output);
+  rules.leads("sum", op.sum, 2);
+  const DType compute = op.sum.dtype();
+  const Shape tokens = rows_of(op.sum), hidden = columns_of(op.sum);
   rules.has("input_ids", op.input_ids, DType::kInt32, tokens);
   rules.has("token_type_ids", op.token_type_ids, DType::kInt32, tokens);
   rules.has("position_ids", op.position_ids, DType::kInt32, tokens);
-  rules.has_rows("word", op.word, compute, op.output.shape());
-  rules.has_rows("position", op.position, compute, op.output.shape());
-  rules.has_rows("token_type", op.token_type, compute, op.output.shape());
-  rules.has("weight", op.weight, compute, hidden);
-  rules.has("bias", op.bias, compute, hidden);
-  rules.epsilon(op.epsilon);
-  rules.dropout(op.dropout, tokens[0]);
-  rules.has("sum", op.sum, compute, op.output.shape());
-  rules.has("mean", op.mean, DType::kFloat32, tokens);
-  rules.has("rstd", op.rstd, DType::kFloat32, tokens);
+  rules.has_rows("word", op.word, compute, op.sum.shape());
+  rules.has_rows("position", op.position, compute, op.sum.shape());
+  rules.has_rows("token_type", op.token_type, compute, op.sum.shape());
+  if (op.weight) {
+    rules.has("weight", op.weight, compute, hidden);
+    rules.has("bias", op.bias, compute, hidden);
+    rules.epsilon(op.epsilon);
+    rules.dropout(op.dropout, tokens[0]);
+    rules.has("output", op.output, compute, op.sum.shape());
+    rules.has("mean", op.mean, DType::kFloat32, tokens);
+    rules.has("rstd", op.rstd, DType::kFloat32, tokens);
+  } else {
+    MPIBERT_CHECK(op.dropout.rate == 0, kInvalidArgument, "embedding_forward: dropout goes with a layer norm");
+  }
   do_embedding_forward(op);
 }
 
@@ -80,20 +84,22 @@ void Backend::embedding_backward(const EmbeddingBackward& op) {
   rules.leads("gradient", op.gradient, 2);
   const DType compute = op.gradient.dtype();
   const Shape tokens = rows_of(op.gradient), hidden = columns_of(op.gradient);
-  rules.has("sum", op.sum, compute, op.gradient.shape());
-  rules.has("mean", op.mean, DType::kFloat32, tokens);
-  rules.has("rstd", op.rstd, DType::kFloat32, tokens);
   rules.has("input_ids", op.input_ids, DType::kInt32, tokens);
   rules.has("token_type_ids", op.token_type_ids, DType::kInt32, tokens);
   rules.has("position_ids", op.position_ids, DType::kInt32, tokens);
-  rules.has("weight", op.weight, compute, hidden);
-  rules.dropout(op.dropout, tokens[0]);
-  rules.has("scratch", op.scratch, compute, op.gradient.shape());
   rules.has_rows("d_word", op.d_word, DType::kFloat32, op.gradient.shape());
   rules.has_rows("d_position", op.d_position, DType::kFloat32, op.gradient.shape());
   rules.has_rows("d_token_type", op.d_token_type, DType::kFloat32, op.gradient.shape());
-  rules.has("d_weight", op.d_weight, DType::kFloat32, hidden);
-  rules.has("d_bias", op.d_bias, DType::kFloat32, hidden);
+  if (op.weight) {
+    rules.has("sum", op.sum, compute, op.gradient.shape());
+    rules.has("mean", op.mean, DType::kFloat32, tokens);
+    rules.has("rstd", op.rstd, DType::kFloat32, tokens);
+    rules.has("weight", op.weight, compute, hidden);
+    rules.dropout(op.dropout, tokens[0]);
+    rules.has("scratch", op.scratch, compute, op.gradient.shape());
+    rules.has("d_weight", op.d_weight, DType::kFloat32, hidden);
+    rules.has("d_bias", op.d_bias, DType::kFloat32, hidden);
+  }
   do_embedding_backward(op);
 }
 

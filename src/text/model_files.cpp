@@ -192,13 +192,36 @@ Json added_token_json(const AddedToken& token) {
           {"rstrip", token.rstrip},   {"single_word", token.single_word}, {"special", token.special}};
 }
 
+// A vocabulary of whole words: longest match first takes a word as it stands or not at all, where no token begins with ##.
+Vocabulary read_word_list(const std::filesystem::path& path, const Json& list) {
+  constexpr std::array kTheirs = {std::pair{"<pad>", "[PAD]"}, std::pair{"<unk>", "[UNK]"}, std::pair{"<cls>", "[CLS]"}, std::pair{"<sep>", "[SEP]"}, std::pair{"<mask>", "[MASK]"}};
+  MPIBERT_CHECK(list.is_array(), kCorrupt, path.string(), " is ", list.type_name(), "; expected a list of tokens, as \"Dive into Deep Learning\" has it");
+  std::vector<std::string> tokens;
+  for (const Json& token : list) {
+    MPIBERT_CHECK(token.is_string(), kCorrupt, path.string(), ": token ", tokens.size(), " is ", token.type_name(), "; expected a string");
+    tokens.push_back(token.get<std::string>());
+    for (const auto& [theirs, ours] : kTheirs) {
+      if (tokens.back() == theirs) tokens.back() = ours;
+    }
+  }
+  Vocabulary vocabulary = Vocabulary::from_tokens(std::move(tokens));
+  for (const auto& [theirs, ours] : kTheirs) MPIBERT_CHECK(vocabulary.id(ours) >= 0, kCorrupt, path.string(), " lacks ", theirs);
+  return vocabulary;
+}
+
+// The vocabulary of words is the only one there is.
+bool has_word_list(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "vocab.json") && !std::filesystem::exists(folder / "vocab.txt") && !std::filesystem::exists(folder / "tokenizer.json");
+}
+
 }  // namespace
 
 Vocabulary read_model_vocabulary(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "vocab.txt")) return Vocabulary::from_file(folder / "vocab.txt");
+  if (has_word_list(folder)) return read_word_list(folder / "vocab.json", *read_json(folder / "vocab.json"));
   const std::filesystem::path path = folder / "tokenizer.json";
   const std::optional<Json> json = read_json(path);
-  MPIBERT_CHECK(json, kNotFound, folder.string(), " has neither vocab.txt nor tokenizer.json; a model folder has the one or the other");
+  MPIBERT_CHECK(json, kNotFound, folder.string(), " has none of vocab.txt, tokenizer.json and vocab.json; a model folder has one of them");
   const auto model = Object(path.string(), *json).object("model");
   MPIBERT_CHECK(model, kCorrupt, path.string(), " has no model");
   check_is(*model, "type", "WordPiece");
@@ -224,6 +247,7 @@ TokenizerOptions read_tokenizer_options(const std::filesystem::path& folder, con
   TokenizerOptions options;
   AddedById added;
   const std::filesystem::path config_path = folder / "tokenizer_config.json", tokenizer_path = folder / "tokenizer.json";
+  if (has_word_list(folder)) options.strip_accents = options.tokenize_chinese_chars = false;  // words are only lower-cased
   if (const auto json = read_json(tokenizer_path)) read_tokenizer_json(Object(tokenizer_path.string(), *json), options, added);
   const std::filesystem::path added_path = folder / "added_tokens.json";
   if (const auto json = read_json(added_path)) read_added_tokens_json(Object(added_path.string(), *json), added);

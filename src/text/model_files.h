@@ -11,7 +11,8 @@ namespace mpibert {
 // The tokenizer's files in a model folder, as Hugging Face writes them: vocab.txt, tokenizer.json, tokenizer_config.json, added_tokens.json.
 // All functions throw kCorrupt for JSON that is not what it should be, with file and key, and kInvalidArgument for a tokenizer that is not BERT's.
 
-// vocab.txt, or else model.vocab of tokenizer.json (ids that it leaves out are the empty token). Throws kNotFound with neither.
+// vocab.txt, or else model.vocab of tokenizer.json (ids that it leaves out are the empty token), or else vocab.json: the list of words of "Dive into Deep Learning",
+// whose <pad>, <unk>, <cls>, <sep> and <mask> become BERT's. Throws kNotFound with none.
 Vocabulary read_model_vocabulary(const std::filesystem::path& folder);
 
 // Options: the normalizer of tokenizer.json if there is one, then the keys of tokenizer_config.json, which win. Added tokens come from tokenizer.json,

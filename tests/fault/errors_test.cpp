@@ -161,6 +161,40 @@ TEST_F(Errors, APytorchFileThatIsNoStateDict) {
   EXPECT_FALSE(std::filesystem::exists(mine_ / "out"));
 }
 
+TEST_F(Errors, AForeignCheckpointThatIsDamagedOrOfAnotherModel) {
+  const std::filesystem::path fixtures = source_folder() / "tests/golden/fixtures", folder = mine_ / "model";
+  std::filesystem::create_directory(folder);
+  write_text(folder / "bert_config.json", R"({"vocab_size": 61, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 24})");
+  std::filesystem::copy(sample() / "model" / "vocab.txt", folder / "vocab.txt");
+  const auto copy = [&](const std::string& name, const std::string& as) { std::filesystem::copy(fixtures / name, folder / as, std::filesystem::copy_options::overwrite_existing); };
+  const auto convert = [&](int code, const std::vector<std::string>& texts) {
+    std::filesystem::remove_all(mine_ / "to");
+    const Finished f = expect_code(code, {"convert", "--from", folder.string(), "--to", "safetensors", "--output", (mine_ / "to").string()});
+    for (const std::string& text : texts) EXPECT_THAT(f.err, HasSubstr(text));
+    EXPECT_EQ(count_errors(f.err), code == 0 ? 0 : 1) << f.err;
+    EXPECT_EQ(std::filesystem::exists(mine_ / "to"), code == 0);
+  };
+  copy("tensorflow/bert_model.ckpt.index", "bert_model.ckpt.index");
+  convert(66, {"bert_model.ckpt.data-00000-of-00001", "No such file"});
+  copy("tensorflow/bert_model.ckpt.data-00000-of-00001", "bert_model.ckpt.data-00000-of-00001");
+  convert(0, {"46 tensors loaded (46 under other names)", "state of its training, left out (11)"});
+  flip_byte(folder / "bert_model.ckpt.data-00000-of-00001", 5000);
+  convert(65, {"bert_model.ckpt.data-00000-of-00001: tensor \"", "CRC-32C"});
+  truncate_to(folder / "bert_model.ckpt.data-00000-of-00001", 5000);
+  convert(65, {"bert_model.ckpt.index: tensor \"", "truncated"});
+  truncate_to(folder / "bert_model.ckpt.index", 1000);
+  convert(65, {"bert_model.ckpt.index", "truncated"});
+
+  std::filesystem::remove(folder / "bert_model.ckpt.index");
+  copy("tensorflow/old.ckpt", "old.ckpt");
+  convert(78, {"old.ckpt", "version 1"});
+  std::filesystem::remove(folder / "old.ckpt");
+  copy("d2l/mxnet/pretrained.params", "pretrained.params");
+  convert(0, {"45 tensors loaded (45 under other names)"});
+  truncate_to(folder / "pretrained.params", 30000);
+  convert(65, {"pretrained.params", "truncated"});
+}
+
 TEST_F(Errors, TwoRunsInOneDirectory) {
   Program first(pretrain_sample(*folder_ / "shards", mine_ / "run", 100000));
   ASSERT_TRUE(first.wait_for("step 1/"));

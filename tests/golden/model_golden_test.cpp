@@ -1,4 +1,4 @@
-// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py). Tolerances: README.md.
+// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, d2l_fixture.py). Tolerances: README.md.
 
 #include <gtest/gtest.h>
 
@@ -68,6 +68,14 @@ Batch batch_of(const Fixture& fixture) {
   return batch;
 }
 
+BertConfig config_of(const Fixture& fixture) {
+  BertConfig config = test::tiny_config(fixture.attribute("hidden_act"));
+  if (!fixture.has("edition")) return config;
+  config.layer_norm_eps = 1e-5f;
+  config.tie_word_embeddings = config.embedding_layer_norm = false;
+  return config;
+}
+
 Model::MakeHead head_of(const Fixture& fixture) {
   const std::string head = fixture.attribute("head");
   if (head == "question_answering") return test::question_answering_head();
@@ -79,7 +87,7 @@ class Golden : public testing::TestWithParam<GoldenCase> {
  protected:
   test::BackendCase on = std::get<1>(GetParam());
   Fixture fixture{std::get<0>(GetParam())};
-  TinyModel tiny{test::tiny_config(fixture.attribute("hidden_act")), head_of(fixture), on.precision, TinyModel::kLimits, true, on.device};
+  TinyModel tiny{config_of(fixture), head_of(fixture), on.precision, TinyModel::kLimits, true, on.device};
   Batch batch = batch_of(fixture);
   double tolerance_ = tolerance(on.precision);
 };
@@ -122,7 +130,7 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "classification", "regression", "tokens", "question_answering"),
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "d2l", "classification", "regression", "tokens", "question_answering"),
                                           testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.

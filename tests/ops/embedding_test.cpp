@@ -148,6 +148,38 @@ TEST_P(Embedding, RowsOfOneIdAreAddedInTheOrderOfTheirTokens) {
   }
 }
 
+// Without weight there is no layer norm and no dropout: the sum is the result, and its gradient goes to the tables as it is.
+TEST_P(Embedding, WithoutALayerNormTheSumIsAllThereIs) {
+  for (const Case& c : kCases) {
+    const Problem p = forward({c.tokens, c.hidden, c.vocabulary, c.positions, 0});
+    EmbeddingForward op = operands(p);
+    op.weight = op.bias = op.output = op.mean = op.rstd = {};
+    op.sum = empty({c.tokens, c.hidden});
+    backend().embedding_forward(op);
+    EXPECT_EQ(read(op.sum), read(p.sum));
+
+    const Numbers dy = rounded(random_numbers(c.tokens * c.hidden, 9));
+    EmbeddingBackward backward = backward_operands(p, compute(dy, {c.tokens, c.hidden}));
+    backward.sum = backward.mean = backward.rstd = backward.weight = backward.scratch = backward.d_weight = backward.d_bias = {};
+    backward.dropout = {};
+    backend().embedding_backward(backward);
+    const size_t hidden = static_cast<size_t>(c.hidden);
+    Numbers d_word(p.word.size()), d_position(p.position.size()), d_type(p.token_type.size());
+    for (size_t k = 0; k < dy.size(); ++k) {
+      d_word[static_cast<size_t>(p.ids[k / hidden]) * hidden + k % hidden] += dy[k];
+      d_position[static_cast<size_t>(p.positions[k / hidden]) * hidden + k % hidden] += dy[k];
+      d_type[static_cast<size_t>(p.types[k / hidden]) * hidden + k % hidden] += dy[k];
+    }
+    const Tolerance summed = {.absolute = 8 * std::sqrt(static_cast<double>(c.tokens)) * 0x1p-20};
+    expect_close(read(backward.d_word), d_word, summed, "d_word");
+    expect_close(read(backward.d_position), d_position, summed, "d_position");
+    expect_close(read(backward.d_token_type), d_type, summed, "d_token_type");
+  }
+  EmbeddingForward op = operands(forward(kCases[1]));
+  op.weight = {};
+  expect_rejected([&] { backend().embedding_forward(op); }, {"embedding_forward: dropout goes with a layer norm"});
+}
+
 TEST_P(Embedding, DoesNotDependOnThreads) {
   const Case c = {400, 136, 20, 50, 0.1f};
   const Numbers dy = random_numbers(c.tokens * c.hidden, 9);

@@ -27,6 +27,8 @@ struct BertConfig {
   std::optional<float> classifier_dropout{};  // of classification heads; absent: hidden_dropout_prob
   float layer_norm_eps = 1e-12f;
   float initializer_range = 0.02f;
+  bool tie_word_embeddings = true;        // false: the decoder of masked words has a matrix of its own
+  bool embedding_layer_norm = true;       // false: no layer norm and no dropout behind the sum of the embeddings, as in "Dive into Deep Learning"; no key of transformers
 
   // Keys of config.json that mean nothing here (id2label, architectures, ...), each with its value as JSON text. Written back as they were.
   std::map<std::string, std::string> other{};
@@ -41,7 +43,7 @@ void check(const BertConfig& config);
 
 // `text` is JSON; a missing key has its default, and so has a missing model_type (Google's bert_config.json has none). `where` names the source in
 // errors. Throws kCorrupt on text that is not JSON or a value of the wrong kind; kInvalidArgument on another model_type than bert, another
-// position_embedding_type than absolute, is_decoder, untied embeddings, pruned heads, and on what check() refuses.
+// position_embedding_type than absolute, is_decoder, pruned heads, and on what check() refuses.
 BertConfig config_from_json(std::string_view text, std::string_view where = "config.json");
 std::string config_to_json(const BertConfig& config);  // indented, keys in order of the alphabet, a newline at the end
 BertConfig read_config(const std::filesystem::path& path);

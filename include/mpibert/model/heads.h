@@ -13,7 +13,8 @@
 namespace mpibert {
 
 // Masked language model, transformers' BertForMaskedLM. Only masked rows are computed:
-//   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,  E the word embeddings
+//   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,  E the word embeddings, or cls.predictions.decoder.weight
+//                       where tie_word_embeddings is false
 // Term: "mlm", labels masked_lm_ids [P]. To evaluate, a batch may have positions without ids: logits, no loss. Needs no pooler.
 // Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
 class MaskedLmHead final : public Head {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "mpibert/data/batch.h"
@@ -14,7 +15,7 @@
 
 namespace mpibert {
 
-// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids]))
+// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without embedding_layer_norm
 class Embeddings {
  public:
   Embeddings(const BertConfig& config, ParameterArena& arena);
@@ -29,7 +30,7 @@ class Embeddings {
   float dropout_rate_;
   int64_t hidden_size_;
   const Parameter &word_, &position_, &token_type_;
-  LayerNorm norm_;
+  std::optional<LayerNorm> norm_;
   struct Plan {
     const PlannedTensor *sum, *output, *mean, *rstd;
   } plan_{};

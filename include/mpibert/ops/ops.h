@@ -54,6 +54,7 @@ struct ActivationBackward {
 };
 
 // sum = word[input_ids] + position[position_ids] + token_type[token_type_ids];  output = dropout(layer_norm(sum))
+// Without weight the sum is all there is: bias, dropout, output, mean and rstd stay empty too.
 //   input_ids, token_type_ids, position_ids [T] int32   word [V, H], position [positions, H], token_type [types, H], weight, bias [H] compute
 //   sum, output [T, H] compute   mean, rstd [T] fp32
 // An id outside its table is kInvalidArgument on the CPU (the loader has checked it before).
@@ -65,7 +66,8 @@ struct EmbeddingForward {
   Tensor sum{}, output{}, mean{}, rstd{};
 };
 
-// The gradients of EmbeddingForward, added to fp32 ones. Rows of one id are added in the order of their tokens.
+// The gradients of EmbeddingForward, added to fp32 ones. Rows of one id are added in the order of their tokens. Without weight `gradient` is that of the sum, and
+// sum, mean, rstd, dropout, scratch, d_weight and d_bias stay empty.
 //   gradient, sum [T, H] compute   d_word [V, H], d_position, d_token_type, d_weight, d_bias fp32   scratch [T, H] compute
 struct EmbeddingBackward {
   Tensor gradient{}, sum{}, mean{}, rstd{};

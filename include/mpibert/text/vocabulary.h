@@ -17,8 +17,8 @@ class Vocabulary {
   // (the message says which, and what such a file looks like).
   static Vocabulary from_file(const std::filesystem::path& path);
   static Vocabulary from_tokens(std::vector<std::string> tokens);  // token i has id i
-  // vocab.txt of a model folder, or else model.vocab of its tokenizer.json (an id that it leaves out is the empty token). Throws kNotFound with
-  // neither, kCorrupt, and kInvalidArgument for a model that is not BERT's WordPiece.
+  // vocab.txt of a model folder, or else model.vocab of its tokenizer.json (an id that it leaves out is the empty token), or else vocab.json, a list of
+  // whole words ("Dive into Deep Learning") whose <pad>, <unk>, <cls>, <sep> and <mask> become BERT's. Throws kNotFound with none, kCorrupt, and kInvalidArgument for a model that is not BERT's WordPiece.
   static Vocabulary from_model(const std::filesystem::path& folder);
 
   int64_t size() const;                               // largest id + 1

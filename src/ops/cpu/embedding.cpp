@@ -24,18 +24,20 @@ void check_all_ids(const Op& op, const Tensor& word, const Tensor& position, con
 
 template <class T>
 void forward(const EmbeddingForward& op) {
-  const int64_t hidden = op.output.shape()[1];
+  const int64_t hidden = op.sum.shape()[1];
   const DropoutMask mask(op.dropout);
   const T *weight = data<T>(op.weight), *bias = data<T>(op.bias);
   float *mean = data<float>(op.mean), *rstd = data<float>(op.rstd);
-  parallel_rows(op.output.shape()[0], hidden, [&](int64_t row) {
+  parallel_rows(op.sum.shape()[0], hidden, [&](int64_t row) {
     const T* word = data<T>(op.word) + data<int32_t>(op.input_ids)[row] * hidden;
     const T* position = data<T>(op.position) + data<int32_t>(op.position_ids)[row] * hidden;
     const T* token_type = data<T>(op.token_type) + data<int32_t>(op.token_type_ids)[row] * hidden;
-    T *sum = data<T>(op.sum) + row * hidden, *output = data<T>(op.output) + row * hidden;
+    T* sum = data<T>(op.sum) + row * hidden;
     for_lanes(hidden, [&](int64_t i, int n) {
       store_n(sum + i, load_n(word + i, n) + load_n(position + i, n) + load_n(token_type + i, n), n);
     });
+    if (!op.weight) return;
+    T* output = data<T>(op.output) + row * hidden;
     const Moments m = moments(sum, hidden, op.epsilon);
     mean[row] = m.mean;
     rstd[row] = m.rstd;
@@ -117,16 +119,17 @@ void add_by_id(const Tensor& ids, const Tensor& rows, const Tensor& table, Works
 
 void embedding_forward(const EmbeddingForward& op) {
   check_all_ids(op, op.word, op.position, op.token_type);
-  with_element(op.output.dtype(), [&]<class T>(T) { forward<T>(op); });
+  with_element(op.sum.dtype(), [&]<class T>(T) { forward<T>(op); });
 }
 
 void embedding_backward(const EmbeddingBackward& op, Workspace& workspace) {
   check_all_ids(op, op.d_word, op.d_position, op.d_token_type);
+  const Tensor& d_sum = op.weight ? op.scratch : op.gradient;
   with_element(op.gradient.dtype(), [&]<class T>(T) {
-    norm_backward<T>(op, workspace);
-    add_by_id<T>(op.input_ids, op.scratch, op.d_word, workspace);
-    add_by_id<T>(op.position_ids, op.scratch, op.d_position, workspace);
-    add_by_id<T>(op.token_type_ids, op.scratch, op.d_token_type, workspace);
+    if (op.weight) norm_backward<T>(op, workspace);
+    add_by_id<T>(op.input_ids, d_sum, op.d_word, workspace);
+    add_by_id<T>(op.position_ids, d_sum, op.d_position, workspace);
+    add_by_id<T>(op.token_type_ids, d_sum, op.d_token_type, workspace);
   });
 }
 

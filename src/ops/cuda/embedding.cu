@@ -21,6 +21,7 @@ __global__ void forward_kernel(const int32_t* input_ids, const int32_t* position
     for (int i = 0; i < kOctet; ++i) x[i] = x[i] + y[i] + z[i];
     store_octet(sum + offset + begin, x, n);
   });
+  if (weight == nullptr) return;
   const Moments m = moments(sum + offset, hidden, epsilon);
   for_octets(hidden, [&](int64_t begin, int n) {
     Octet y = norm_forward<T>(sum + offset, m, weight, bias, begin, n);
@@ -178,8 +179,8 @@ void add_to_few_rows(const Tensor& ids, const Tensor& rows, const Tensor& table,
 }  // namespace
 
 void embedding_forward(const EmbeddingForward& op, const Context& context) {
-  const int64_t tokens = op.output.shape()[0], hidden = op.output.shape()[1];
-  with_element(op.output.dtype(), [&]<class T>(T) {
+  const int64_t tokens = op.sum.shape()[0], hidden = op.sum.shape()[1];
+  with_element(op.sum.dtype(), [&]<class T>(T) {
     launch(norm_rows(tokens), context.stream, forward_kernel<T>, data<int32_t>(op.input_ids), data<int32_t>(op.position_ids),
            data<int32_t>(op.token_type_ids), data<T>(op.word), data<T>(op.position), data<T>(op.token_type), data<T>(op.weight),
            data<T>(op.bias), op.epsilon, tokens, hidden, dropout_arguments(op.dropout), data<T>(op.sum), data<T>(op.output),
@@ -190,16 +191,19 @@ void embedding_forward(const EmbeddingForward& op, const Context& context) {
 void embedding_backward(const EmbeddingBackward& op, const Context& context) {
   const int64_t tokens = op.gradient.shape()[0], hidden = op.gradient.shape()[1];
   const DropoutArguments dropout = dropout_arguments(op.dropout);
+  const Tensor& d_sum = op.weight ? op.scratch : op.gradient;
   with_element(op.gradient.dtype(), [&]<class T>(T) {
-    norm_weight_gradients<T>(op, dropout, context);
-    launch(norm_rows(tokens), context.stream, backward_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean),
-           data<float>(op.rstd), data<T>(op.weight), tokens, hidden, dropout, data<T>(op.scratch));
-    add_by_id<T>(op.input_ids, op.scratch, op.d_word, context);
-    add_by_id<T>(op.position_ids, op.scratch, op.d_position, context);
+    if (op.weight) {
+      norm_weight_gradients<T>(op, dropout, context);
+      launch(norm_rows(tokens), context.stream, backward_kernel<T>, data<T>(op.gradient), data<T>(op.sum), data<float>(op.mean),
+             data<float>(op.rstd), data<T>(op.weight), tokens, hidden, dropout, data<T>(op.scratch));
+    }
+    add_by_id<T>(op.input_ids, d_sum, op.d_word, context);
+    add_by_id<T>(op.position_ids, d_sum, op.d_position, context);
     if (op.d_token_type.shape()[0] <= kFewRows) {
-      add_to_few_rows<T>(op.token_type_ids, op.scratch, op.d_token_type, context);
+      add_to_few_rows<T>(op.token_type_ids, d_sum, op.d_token_type, context);
     } else {
-      add_by_id<T>(op.token_type_ids, op.scratch, op.d_token_type, context);
+      add_by_id<T>(op.token_type_ids, d_sum, op.d_token_type, context);
     }
   });
 }

@@ -302,7 +302,7 @@ TEST(ConvertToTensorflow, WhatHasNoNameThereIsRefusedAndTheTiedDecoderIsLeftOut)
   };
   const NamedTensor words = tensor("bert.embeddings.word_embeddings.weight", values);
   expect_error(ErrorKind::kInvalidArgument, {"no names for: lstm.weight"}, [&] { to_tensorflow({words, tensor("lstm.weight", values)}); });
-  expect_error(ErrorKind::kInvalidArgument, {"decoder.weight", "ties the two"}, [&] { to_tensorflow({words, tensor("cls.predictions.decoder.weight", others)}); });
+  expect_error(ErrorKind::kInvalidArgument, {"decoder.weight", "tie_word_embeddings"}, [&] { to_tensorflow({words, tensor("cls.predictions.decoder.weight", others)}); });
   EXPECT_FALSE(std::filesystem::exists(folder / "to"));
   EXPECT_THAT(to_tensorflow({words, tensor("cls.predictions.decoder.weight", values)}).ignored, ElementsAre("cls.predictions.decoder.weight"));
 }

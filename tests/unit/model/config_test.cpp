@@ -51,6 +51,15 @@ TEST(BertConfigTest, UnknownKeysSurviveARoundTripAndNumbersStayShort) {
     EXPECT_THAT(text, testing::HasSubstr(part));
 }
 
+TEST(BertConfigTest, WritesWhatFewModelsHaveOnlyWhereTheyHaveIt) {
+  const BertConfig config = config_from_json(R"({"tie_word_embeddings": false, "embedding_layer_norm": false})");
+  EXPECT_FALSE(config.tie_word_embeddings || config.embedding_layer_norm);
+  EXPECT_EQ(config_from_json(config_to_json(config)), config);
+  EXPECT_THAT(config_to_json(config), testing::HasSubstr(R"("embedding_layer_norm": false)"));
+  EXPECT_THAT(config_to_json({}), testing::Not(testing::AnyOf(testing::HasSubstr("tie_word_embeddings"), testing::HasSubstr("embedding_layer_norm"))));
+  expect_error(ErrorKind::kCorrupt, {"embedding_layer_norm: expected true or false, found \"no\""}, [] { config_from_json(R"({"embedding_layer_norm": "no"})"); });
+}
+
 TEST(BertConfigTest, WritesTheModelTypeThatAReaderNeeds) { EXPECT_THAT(config_to_json({}), testing::HasSubstr(R"("model_type": "bert")")); }
 
 TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
@@ -60,7 +69,6 @@ TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
   refused(R"({"model_type": "roberta"})", {"folder/config.json", "model_type", "\"roberta\"", "\"bert\""});
   refused(R"({"position_embedding_type": "relative_key"})", {"position_embedding_type", "relative_key", "absolute"});
   refused(R"({"is_decoder": true})", {"is_decoder"});
-  refused(R"({"tie_word_embeddings": false})", {"tie_word_embeddings"});
   refused(R"({"pruned_heads": {"0": [1]}})", {"pruned_heads"});
   refused(R"({"hidden_act": "silu"})", {"folder/config.json", "silu"});
   refused(R"({"hidden_size": 100, "num_attention_heads": 12})", {"hidden_size 100", "num_attention_heads 12"});

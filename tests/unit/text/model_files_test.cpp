@@ -32,6 +32,21 @@ Error error_of(const TemporaryFolder& folder) {
 
 }  // namespace
 
+TEST(ModelFolder, AListOfWholeWordsIsTakenWordByWord) {
+  TemporaryFolder folder;
+  write_text(folder / "vocab.json", R"(["<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "play", "\u00e9t\u00e9", "."])");
+  const BertTokenizer tokenizer = BertTokenizer::from_model(folder.path());
+  EXPECT_THAT(tokenizer.ids("Play playing \xc3\x89t\xc3\xa9."), ElementsAre(5, 0, 6, 7)) << "lower-cased, with its accents, and no piece of a longer word";
+  EXPECT_THAT(tokenizer.encode("play", "play", 9).ids, ElementsAre(3, 5, 4, 5, 4));
+  EXPECT_EQ(tokenizer.vocabulary().mask_id(), 2);
+  for (const char* bad : {R"({"<unk>": 0})", R"(["<unk>", 7])", R"(["<unk>", "<pad>", "<mask>", "<cls>"])"}) {
+    write_text(folder / "vocab.json", bad);
+    const Error error = error_of(folder);
+    EXPECT_EQ(error.kind(), ErrorKind::kCorrupt);
+    EXPECT_THAT(error.what(), HasSubstr("vocab.json"));
+  }
+}
+
 TEST(ModelFolder, VocabTxtAloneIsUncased) {
   TemporaryFolder folder;
   write_text(folder / "vocab.txt", kVocab);
