@@ -107,7 +107,7 @@ void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& ten
   const auto original = std::find_if(tensors.begin(), tensors.end(), [&](const ModelTensor& tensor) { return tensor.name == repeats; });
   if (original == tensors.end()) return;
   MPIBERT_CHECK(decoder.tensor.shape == original->tensor.shape && reader.read_floats(decoder.tensor) == reader.read_floats(original->tensor), kInvalidArgument, where, ": \"",
-                decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; a model whose decoder is its own says \"tie_word_embeddings\": false in config.json, and Google's BERT for TensorFlow has none");
+                decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; BERT ties the two, and a model that does not says \"tie_word_embeddings\": false in config.json (Google's for TensorFlow cannot)");
 }
 
 void refuse_unknown(const std::vector<ModelTensor>& tensors, const std::string& where) {

@@ -221,7 +221,7 @@ Vocabulary read_model_vocabulary(const std::filesystem::path& folder) {
   if (has_word_list(folder)) return read_word_list(folder / "vocab.json", *read_json(folder / "vocab.json"));
   const std::filesystem::path path = folder / "tokenizer.json";
   const std::optional<Json> json = read_json(path);
-  MPIBERT_CHECK(json, kNotFound, folder.string(), " has none of vocab.txt, tokenizer.json and vocab.json; a model folder has one of them");
+  MPIBERT_CHECK(json, kNotFound, folder.string(), " has neither vocab.txt nor tokenizer.json (nor vocab.json, a list of whole words); a model folder has one of them");
   const auto model = Object(path.string(), *json).object("model");
   MPIBERT_CHECK(model, kCorrupt, path.string(), " has no model");
   check_is(*model, "type", "WordPiece");

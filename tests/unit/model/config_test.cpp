@@ -52,7 +52,7 @@ TEST(BertConfigTest, UnknownKeysSurviveARoundTripAndNumbersStayShort) {
 }
 
 TEST(BertConfigTest, WritesWhatFewModelsHaveOnlyWhereTheyHaveIt) {
-  const BertConfig config = config_from_json(R"({"tie_word_embeddings": false, "embedding_layer_norm": false})");
+  const BertConfig config = config_from_json(R"({"model_type": "bert", "tie_word_embeddings": false, "embedding_layer_norm": false})");
   EXPECT_FALSE(config.tie_word_embeddings || config.embedding_layer_norm);
   EXPECT_EQ(config_from_json(config_to_json(config)), config);
   EXPECT_THAT(config_to_json(config), testing::HasSubstr(R"("embedding_layer_norm": false)"));
