@@ -67,7 +67,8 @@ std::vector<QaAnswer> pipeline_answers(const BertTokenizer& tokenizer, const QaC
     const std::vector<double> starts = probabilities(feature, logits[i].values, 0, tokenizer.vocabulary().cls_id()), ends = probabilities(feature, logits[i].values, 1, tokenizer.vocabulary().cls_id());
     none = std::min(none, starts[0] * ends[0]);
     const int64_t count = options.align_to_words ? 2 * options.top_k + 10 : options.top_k;  // some become one when they are words
-    for (const Candidate& candidate : best_candidates(feature, starts, ends, count, options.max_answer_len)) {
+    const std::vector<Candidate> candidates = best_candidates(feature, starts, ends, count, options.max_answer_len);
+    for (const Candidate& candidate : candidates) {
       const Span place = place_of(context, feature, candidate, options.align_to_words);
       const std::string_view text = characters.text(place.begin, place.end);
       std::u32string lower = python_lower(unicode::to_utf32(text));
@@ -78,6 +79,11 @@ std::vector<QaAnswer> pipeline_answers(const BertTokenizer& tokenizer, const QaC
       }
       answers.push_back({.score = candidate.score, .start = place.begin, .end = place.end, .answer = std::string(text)});
       lowered.push_back(std::move(lower));
+    }
+    // Where there are fewer, that pipeline also takes [CLS], whose scores it has set to 0.
+    if (std::ssize(candidates) < count && std::find(lowered.begin(), lowered.end(), U"") == lowered.end()) {
+      answers.emplace_back();
+      lowered.emplace_back();
     }
   }
   if (options.handle_impossible_answer) answers.push_back({.score = none});

@@ -120,6 +120,8 @@ def library_answers(model, asked, features, logits, version_2, root):
     from transformers.data.processors.squad import SquadExample, SquadFeatures, SquadResult, _new_check_is_max_context
 
     tokenizer = transformers.BertTokenizerFast(str(model / "vocab.txt"), do_lower_case=True)
+    # As run_squad.py; transformers leaves the "##" of a text that begins within a word, and finds that text nowhere.
+    tokenizer.convert_tokens_to_string = lambda tokens: " ".join(tokens).replace(" ##", "").replace("##", "")
     examples = [SquadExample(number, question, context, None, None, "") for number, question, context, _ in asked]
     made, results = [], []
     for i, of_question in enumerate(features):
