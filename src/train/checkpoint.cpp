@@ -117,12 +117,9 @@ std::optional<fs::path> newest_checkpoint(const fs::path& run, Verify level, boo
 
 namespace {
 
-// Of equal scores the first.
 fs::path best_checkpoint(const fs::path& run) {
   const std::vector<CheckpointInfo> all = list_checkpoints(run);
-  const CheckpointInfo* best = nullptr;
-  for (const CheckpointInfo& info : all)
-    if (info.problem.empty() && info.score && (best == nullptr || *info.score > *best->score)) best = &info;
+  const CheckpointInfo* best = best_of(all);
   MPIBERT_CHECK(best != nullptr, kNotFound, run.string(), " has no checkpoint that was evaluated when it was saved; train with --save-best");
   verify_checkpoint(best->path);
   return best->path;
@@ -172,6 +169,13 @@ Snapshot load_checkpoint(const fs::path& checkpoint, std::vector<Slice> paramete
   snapshot.score = manifest.score;
   snapshot.world_size = manifest.world_size;
   return snapshot;
+}
+
+const CheckpointInfo* best_of(const std::vector<CheckpointInfo>& checkpoints) {
+  const CheckpointInfo* best = nullptr;
+  for (const CheckpointInfo& info : checkpoints)
+    if (info.problem.empty() && info.score && (best == nullptr || *info.score > *best->score)) best = &info;
+  return best;
 }
 
 std::vector<CheckpointInfo> list_checkpoints(const fs::path& run) {

@@ -49,6 +49,9 @@ struct StepFolder {
 };
 std::vector<StepFolder> step_folders(const std::filesystem::path& run);
 
+// The one with the largest score among those without a problem, of equals the first; null if none has a score.
+const CheckpointInfo* best_of(const std::vector<CheckpointInfo>& checkpoints);
+
 // The hash of checkpoint_digest, fed in order of canonical names.
 class TensorDigest {
  public:

@@ -244,14 +244,13 @@ void CheckpointStore::write_hint(const char* name, const std::string& checkpoint
 void CheckpointStore::housekeep(const fs::path& published, int64_t limit) {
   write_hint("LATEST", published.filename().string());
   const std::vector<CheckpointInfo> all = list_checkpoints(run_);
-  const CheckpointInfo* best = nullptr;  // of equals the first
+  const CheckpointInfo* best = best_of(all);
   std::vector<const CheckpointInfo*> good;
   int64_t published_step = 0;
   for (const CheckpointInfo& info : all) {
     if (info.path == published) published_step = info.step;
     if (!info.problem.empty()) continue;
     good.push_back(&info);
-    if (info.score && (best == nullptr || *info.score > *best->score)) best = &info;
   }
   if (best != nullptr) write_hint("BEST", best->name);
   if (limit <= 0) return;
