@@ -58,13 +58,15 @@ struct MatmulEngine::Impl {
 
   bool native_bfloat16;
   Bfloat16Matmul bfloat16_products;
-  Workspace a_as_float, b_as_float, b_transposed, partial_sums;
+  Workspace a_as_float, b_as_float, a_transposed, b_panels, partial_sums;
   std::vector<Workspace> products;  // one a thread
 
   void multiply(const Matmul& op);
   void multiply_float(const Matmul& op);
   void multiply_nothing(const Matmul& op);
   const float* as_float(const Tensor& t, Workspace& workspace);
+  const float* transposed_a(const float* a, const Dims& d);
+  const float* panels_of_b(const float* b, bool transposed, const Dims& d, int64_t columns);
 };
 
 void MatmulEngine::Impl::multiply(const Matmul& op) {
@@ -93,40 +95,61 @@ const float* MatmulEngine::Impl::as_float(const Tensor& t, Workspace& workspace)
   return wide;
 }
 
+// a [k, m] as [m, k].
+const float* MatmulEngine::Impl::transposed_a(const float* a, const Dims& d) {
+  constexpr int64_t kPart = 64;
+  float* rows = a_transposed.get<float>(d.m * d.k);
+  parallel_items(count_of(d.k, kPart), [&](int64_t part, int) {
+    const int64_t begin = part * kPart;
+    transpose(a + begin * d.m, d.m, std::min(kPart, d.k - begin), d.m, rows + begin, d.k);
+  });
+  return rows;
+}
+
+// b as panels of so many columns, [k, width] each, one behind the other: rows of a wide matrix are pages apart, those of a panel are neighbours.
+const float* MatmulEngine::Impl::panels_of_b(const float* b, bool transposed, const Dims& d, int64_t columns) {
+  constexpr int64_t kPart = 64;
+  float* panels = b_panels.get<float>(d.n * d.k);
+  const int64_t parts = count_of(transposed ? columns : d.k, kPart);
+  parallel_items(count_of(d.n, columns) * parts, [&](int64_t item, int) {
+    const int64_t column = item / parts * columns, width = std::min(columns, d.n - column), begin = item % parts * kPart;
+    float* panel = panels + column * d.k;
+    if (transposed && begin < width) transpose(b + (column + begin) * d.k, d.k, std::min(kPart, width - begin), d.k, panel + begin, width);
+    for (int64_t row = begin; !transposed && row < std::min(begin + kPart, d.k); ++row) std::copy_n(b + row * d.n + column, width, panel + row * width);
+  });
+  return panels;
+}
+
 void MatmulEngine::Impl::multiply_float(const Matmul& op) {
   const Dims d = dims_of(op);
   products.resize(std::max(products.size(), static_cast<size_t>(omp_get_max_threads())));
   const float* a = as_float(op.a, a_as_float);
   const float* b = as_float(op.b, b_as_float);
-  bool transpose_b = op.transpose_b;
-  // With its rows along K, b is copied for every block by the library: once, here, is less when there are many rows and it fits in cache.
-  constexpr int64_t kManyRows = 384, kFits = int64_t{1} << 22;
-  if (transpose_b && d.m >= kManyRows && d.n * d.k <= kFits) {
-    constexpr int64_t kPart = 64;
-    float* plain = b_transposed.get<float>(d.n * d.k);
-    parallel_items(count_of(d.n, kPart), [&](int64_t part, int) {
-      const int64_t begin = part * kPart;
-      transpose(b + begin * d.k, d.k, std::min(kPart, d.n - begin), d.k, plain + begin, d.n);
-    });
-    b = plain;
-    transpose_b = false;
-  }
-  const Blocks blocks = float_blocks(d, transpose_b);
+  // The library copies what it reads with a stride for every block. Copied once, here, is less when many blocks read it and the copy is of moderate size.
+  constexpr int64_t kManyRows = 384, kWide = 768, kFewElements = int64_t{1} << 22, kElements = int64_t{1} << 23;
+  const bool is_wide = d.m > kWide || d.n > kWide;
+  const bool packs_b = d.m >= kManyRows && (op.transpose_b ? d.n * d.k <= kFewElements : d.n > kWide && d.n * d.k <= kElements);
+  const bool turns_a = op.transpose_a && is_wide && d.n >= kManyRows && d.m * d.k <= kElements;
+  const Blocks blocks = float_blocks(d, op.transpose_b && !packs_b);
+  if (packs_b) b = panels_of_b(b, op.transpose_b, d, blocks.columns);
+  if (turns_a) a = transposed_a(a, d);
+  const bool transpose_a = op.transpose_a && !turns_a, transpose_b = op.transpose_b && !packs_b;
   const bool in_place = op.a.dtype() == DType::kFloat32;
   const bool finish = !in_place || op.bias || op.activation != Activation::kNone;
-  const int64_t lda = op.transpose_a ? d.m : d.k, ldb = transpose_b ? d.k : d.n;
+  const int64_t lda = transpose_a ? d.m : d.k;
   const int64_t across = count_of(d.n, blocks.columns);
   parallel_items(count_of(d.m, blocks.rows) * across, [&](int64_t item, int thread) {
     MatmulBlock block{.row = item / across * blocks.rows, .column = item % across * blocks.columns};
     block.rows = std::min(blocks.rows, d.m - block.row);
     block.columns = std::min(blocks.columns, d.n - block.column);
+    const int64_t ldb = packs_b ? block.columns : transpose_b ? d.k : d.n;
+    const int64_t b_offset = packs_b || transpose_b ? block.column * d.k : block.column;
     float* block_products = in_place ? nullptr : products[static_cast<size_t>(thread)].get<float>(block.rows * block.columns);
     float* c = in_place ? static_cast<float*>(op.c.data()) + block.row * d.n + block.column : block_products;
     const dnnl_status_t status = [&] {
       const HoldSignals held;
-      return dnnl_sgemm(op.transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', block.rows, block.columns, d.k, in_place ? op.alpha : 1.0f,
-                        a + (op.transpose_a ? block.row : block.row * lda), lda, b + (transpose_b ? block.column * ldb : block.column), ldb,
-                        in_place ? op.beta : 0.0f, c, in_place ? d.n : block.columns);
+      return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', block.rows, block.columns, d.k, in_place ? op.alpha : 1.0f,
+                        a + (transpose_a ? block.row : block.row * lda), lda, b + b_offset, ldb, in_place ? op.beta : 0.0f, c, in_place ? d.n : block.columns);
     }();
     dnnl::error::wrap_c_api(status, "a matrix product failed");
     if (finish) finish_block(op, block, block_products);
