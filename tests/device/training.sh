@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # usage: started by launch/gpu_check.sh
-# Fine-tunes a pretrained model on MRPC as launch/configs/finetune-mrpc.toml does, in each reduced precision of the program, with three seeds; the
+# Fine-tunes a pretrained model on MRPC by the recipe of tests/benchmark/recipes.py, in each reduced precision of the program, with three seeds; the
 # mean of the scores must reach what the CPU reaches with the small model of datasets/models/minilm.sh. evaluate and predict must give the same
-# scores (tests/benchmark/accuracy.sh).
+# scores (tests/benchmark/accuracy.py).
 set -euo pipefail
 # shellcheck source=tests/device/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-data=$CHECK_DATA model=$CHECK_MODEL seeds="42 43 44" length=(--num-epochs 3) least_accuracy=0.775 least_f1=0.845
+data=$CHECK_DATA model=$CHECK_MODEL seeds="42 43 44" length=() least_accuracy=0.775 least_f1=0.845
 if tiny; then
   data=$root/datasets/sample/mrpc model=$root/datasets/sample/model/config.json seeds=42 length=(--max-steps 2) least_accuracy=0 least_f1=0
 fi
@@ -21,8 +21,9 @@ for precision in bf16 fp16; do
     result SKIPPED "$check" "no python3 here"
   elif [[ -z $data || -z $model ]]; then
     result SKIPPED "$check" "no data or no model; give --data (a folder with MRPC's train.tsv and dev.tsv) and --model (a pretrained model folder)"
-  elif ! "$root/tests/benchmark/accuracy.sh" "$CHECK_PROGRAM" mrpc "$data" "$model" "$CHECK_OUTPUT/$check" --device "$CHECK_DEVICE" --ranks 1 --precision "$precision" \
-    --seeds "$seeds" "${length[@]}" --global-batch-size 16 --learning-rate 5e-5 --warmup-ratio 0.1 --weight-decay 0.01 >"$CHECK_OUTPUT/$check.log"; then
+  elif # shellcheck disable=SC2086  # one word a seed
+    ! python3 "$root/tests/benchmark/accuracy.py" mrpc "$CHECK_PROGRAM" "$data" "$model" "$CHECK_OUTPUT/$check" --device "$CHECK_DEVICE" --ranks 1 --precision "$precision" \
+      --seeds $seeds -- "${length[@]}" >"$CHECK_OUTPUT/$check.log"; then
     result FAIL "$check" "see $CHECK_OUTPUT/$check.log"
   else
     mean() { awk -v name="$1" '$1 == name && $2 == "mean" {print $3}' "$CHECK_OUTPUT/$check.log"; }
