@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "apps/model_inputs.h"
-#include "apps/predict_answers.h"
+#include "apps/qa_flags.h"
 #include "apps/session.h"
 #include "apps/task_flags.h"
 #include "data/line_reader.h"
@@ -17,10 +17,10 @@ namespace mpibert::apps {
 struct PredictFlags {
   SessionFlags session;
   TaskFlags task;
-  AnswerFlags answers;
+  QaFlags qa;
   PipelineOptions pipeline_options;
   int64_t top_k = -1;
-  std::string pipeline, model, input, input_format = "auto", data, split = "test", submission, precision = "fp32";
+  std::string pipeline, model, input, input_format = "auto", data, split = "test", submission, predictions, precision = "fp32";
   std::vector<std::string> text;
   int64_t max_seq_length = 0, micro_tokens = 4096;
 };
@@ -55,8 +55,9 @@ class InputTexts {
   bool json_ = false;
 };
 
-// Collective: --task, --pipeline.
+// Collective: --task, of it questions in --data, and --pipeline.
 int predict_task(const PredictFlags& flags);
+int predict_answers(const PredictFlags& flags);
 int predict_pipeline(const PredictFlags& flags);
 
 }  // namespace mpibert::apps

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <fstream>
+#include <regex>
 
 #include "tests/support/files.h"
 #include "tests/support/runs.h"
@@ -34,6 +35,9 @@ std::map<std::string, std::string> files_in(const std::filesystem::path& folder)
   for (const auto& entry : std::filesystem::directory_iterator(folder)) files[entry.path().filename().string()] = read_text(entry.path());
   return files;
 }
+
+// What was answered, without its scores, whose last digits depend on what is computed beside a question.
+std::string without_scores(const std::string& lines) { return std::regex_replace(lines, std::regex(R"("score":[^,]*,)"), ""); }
 
 // A raw file of one question, and what prepare says to it.
 std::string refusal(const std::string& questions, const std::string& task = "squad", int code = 65) {
@@ -68,13 +72,24 @@ TEST(SquadRun, LearnsScoresAndWritesItsAnswers) {
   EXPECT_FALSE(std::filesystem::exists(answers + "/null_odds.json"));
   EXPECT_THAT(read_text(answers + "/nbest_predictions.json"), AllOf(HasSubstr("\"probability\":"), HasSubstr("\"start_logit\":")));
 
-  // One JSON object a line: of texts, and of a file's questions.
-  const Finished asked = expect_code(0, {"predict", "--task", "squad", "--model", run}, {.input = "Who sliced the bread?\tAt noon the baker sliced the bread at the bakery.\n{\"question\": \"When?\", \"context\": \"at noon\"}\n"});
+  // One JSON object a line: of texts, of JSON, and of a file's questions; the same from any number of ranks.
+  const Words ask = {"predict", "--pipeline", "question-answering", "--model", run};
+  const Finished asked = expect_code(0, ask, {.input = "Who sliced the bread?\tAt noon the baker sliced the bread at the bakery.\nWhen?\tat noon\n"});
   EXPECT_THAT(asked.out, AllOf(HasSubstr("{\"score\":"), HasSubstr("\"start\":"), HasSubstr("\"answer\":")));
   EXPECT_EQ(std::count(asked.out.begin(), asked.out.end(), '\n'), 2);
+  EXPECT_EQ(without_scores(expect_code(0, ask, {.ranks = 2, .input = "{\"question\": \"Who sliced the bread?\", \"context\": \"At noon the baker sliced the bread at the bakery.\"}\n{\"question\": \"When?\", \"context\": \"at noon\"}\n"}).out), without_scores(asked.out));
+  const Words file = joined({"predict", "--task", "squad", "--model", run, "--data", data, "--split", "dev"}, kWindows);
+  const std::string lines = expect_code(0, file).out;
+  EXPECT_THAT(lines, AllOf(HasSubstr("{\"id\":"), HasSubstr("\"answer\":")));
+  EXPECT_EQ(without_scores(expect_code(0, file, {.ranks = 3}).out), without_scores(lines));
+  expect_code(0, joined(file, {"--predictions", answers + "-3"}), {.ranks = 3});
+  EXPECT_EQ(read_text(answers + "-3/predictions.json"), read_text(answers + "/predictions.json"));
   const Finished several = expect_code(0, {"predict", "--task", "squad", "--model", run, "--top-k", "3", "--handle-impossible-answer"}, {.input = "Who?\tthe baker sliced the bread\n"});
   EXPECT_TRUE(several.out.starts_with("[{\"score\":")) << several.out;
-  EXPECT_THAT(expect_code(65, {"predict", "--task", "squad", "--model", run}, {.input = "a question alone\n"}).err, HasSubstr("line 1: expected a question and a context"));
+  EXPECT_THAT(expect_code(65, {"predict", "--task", "squad", "--model", run}, {.input = "a question alone\n"}).err, HasSubstr(":1: expected a question and a context"));
+  EXPECT_THAT(expect_code(65, joined(ask, {"--max-seq-length", "12"}), {.input = "who\tcame\nWho sliced the bread at the bakery at noon?\tthe baker\n"}).err, HasSubstr("input:2: "));
+  EXPECT_THAT(expect_code(2, {"predict", "--task", "squad", "--model", run, "--predictions", "x"}, {.input = "who\tcame\n"}).err, HasSubstr("expected in --data"));
+  EXPECT_THAT(expect_code(2, joined(file, {"--n-best-size", "3"})).err, HasSubstr("--n-best-size means nothing to --task squad without --predictions"));
 }
 
 TEST(SquadRun, OfVersion2SomeQuestionsHaveNoAnswer) {

@@ -182,7 +182,7 @@ def compare_pipeline(program, model, data, root, some):
     answer = transformers.pipeline("question-answering", model=theirs.eval(), tokenizer=tokenizer)
     for options, flags in (({}, []), ({"top_k": 3, "handle_impossible_answer": True}, ["--top-k", "3", "--handle-impossible-answer"]),
                            ({"align_to_words": False, "max_answer_len": 4}, ["--no-align-to-words", "--max-answer-len", "4"])):
-        run = subprocess.run([program, "predict", "--task", "squad", "--model", str(root / "qa"), *flags], input=lines.encode(), stdout=subprocess.PIPE, check=True)
+        run = subprocess.run([program, "predict", "--pipeline", "question-answering", "--model", str(root / "qa"), *flags], input=lines.encode(), stdout=subprocess.PIPE, check=True)
         differences = []
         for (question, context), line in zip(asked, run.stdout.splitlines(), strict=True):
             ours, expected = json.loads(line), answer(question=question, context=context, **options)

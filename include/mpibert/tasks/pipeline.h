@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "mpibert/model/bert.h"
+#include "mpibert/tasks/question_answering.h"
 #include "mpibert/text/tokenizer.h"
 
 namespace mpibert {
@@ -27,7 +28,8 @@ PipelineModel open_pipeline_model(const std::filesystem::path& folder);  // thro
 
 // Arguments of all calls; a call given as JSON may have its own.
 struct PipelineOptions {
-  std::optional<int64_t> top_k{};                             // results a text; text-classification: absent: the best alone, 0: all; fill-mask: absent: 5
+  std::optional<int64_t> top_k{};                             // results a text; text-classification: absent: the best alone, 0: all; fill-mask: absent: 5;
+                                                              // question-answering: absent: 1
   std::string function_to_apply = "default";                  // text-classification: softmax, sigmoid, none; default: as the model's problem_type says
   std::string aggregation_strategy = "none";                  // token-classification: what becomes one result: none, simple, first, average, max
   std::vector<std::string> ignore_labels = {"O"};             // token-classification
@@ -36,6 +38,9 @@ struct PipelineOptions {
   std::string hypothesis_template = "This example is {}.";    // zero-shot-classification
   bool multi_label = false;                                   // zero-shot-classification: labels are judged each by itself
   std::string pooling = "auto", normalize = "auto";           // sentence-embeddings: mean, cls, max; true, false; auto: as the folder's modules.json says, else mean, false
+  int64_t max_answer_len = 15;                                // question-answering: these as QaPipelineOptions,
+  bool handle_impossible_answer = false, align_to_words = true;
+  int64_t doc_stride = 128;                                   // question-answering: tokens that two windows of a long context share
   bool truncation = true;                                     // longer texts are cut; false: refused
   int64_t max_length = 0;                                     // tokens of a sequence; 0: as many as the model takes
 };
@@ -58,6 +63,11 @@ struct PipelineCall {
   // The result as one line of JSON. logits[i] are the rows of sequences[i], one after the other: one row, or one a token, or one a position, as the head's term says.
   std::function<std::string(std::span<const std::vector<float>> logits)> result;
 };
+
+// A question about a context: its features are the sequences, and `result` makes the line from their logits [length, 2].
+using QaResult = std::function<std::string(const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits)>;
+// Throws kCorrupt naming `where` if a question leaves no room for its context.
+PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& question, std::string context, const QaOptions& options, const std::string& where, QaResult result);
 
 // Holds what it needs of the model it was made for.
 struct Pipeline {

@@ -12,6 +12,7 @@ namespace mpibert {
 // The pipelines, one file each.
 Pipeline text_classification(const PipelineModel& model, const PipelineOptions& options);
 Pipeline token_classification(const PipelineModel& model, const PipelineOptions& options);
+Pipeline question_answering(const PipelineModel& model, const PipelineOptions& options);
 Pipeline zero_shot_classification(const PipelineModel& model, const PipelineOptions& options);
 Pipeline fill_mask(const PipelineModel& model, const PipelineOptions& options);
 Pipeline feature_extraction(const PipelineModel& model, const PipelineOptions& options);
@@ -46,6 +47,7 @@ class PipelineEncoder {
  public:
   // `most`: fewer tokens than the model takes; 0: the model's model_max_length (tokenizer_config.json) and max_position_embeddings.
   PipelineEncoder(const PipelineModel& model, const PipelineOptions& options, int64_t most = 0);
+  int64_t max_length() const { return max_length_; }
   // Throws kCorrupt naming `where` on texts that are too long and may not be cut.
   Encoding operator()(std::string_view a, const std::optional<std::string>& b, const std::string& where, Truncation truncation = Truncation::kLongestFirst) const;
 
@@ -54,6 +56,9 @@ class PipelineEncoder {
   int64_t max_length_;
   bool truncation_;
 };
+
+// {"score", "start", "end", "answer"}; several are a list.
+nlohmann::ordered_json to_json(const std::vector<QaAnswer>& answers);
 
 // Of a classifier: id2label, or as transformers fills it in, LABEL_0, LABEL_1, ... by num_labels, 2 if that is not there.
 std::vector<std::string> pipeline_labels(const BertConfig& config);

@@ -15,6 +15,7 @@ const std::vector<Row>& table() {
   static const std::vector<Row> rows = {
       {"text-classification", "sentiment-analysis", {"top-k", "function-to-apply"}, text_classification},
       {"token-classification", "ner", {"aggregation-strategy", "ignore-labels"}, token_classification},
+      {"question-answering", "", {"top-k", "max-answer-len", "handle-impossible-answer", "align-to-words", "doc-stride"}, question_answering},
       {"zero-shot-classification", "", {"candidate-labels", "hypothesis-template", "multi-label"}, zero_shot_classification},
       {"fill-mask", "", {"top-k", "targets"}, fill_mask},
       {"feature-extraction", "", {}, feature_extraction},
