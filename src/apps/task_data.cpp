@@ -26,17 +26,10 @@ void check_fits(const Manifest& manifest, const Task& task, const BertTokenizer&
                 " tokens) than the model's (", tokenizer.vocabulary().size(), " tokens); prepare it with --model");
 }
 
-// In the record of a preparation.
-std::string option_of(const Manifest& manifest, const std::string& name) {
-  for (const auto& [key, value] : manifest.options)
-    if (key == name) return value;
-  return "";
-}
-
 bool is_read_alike(const Manifest& manifest, const TaskDataRequest& request) {
-  if (request.task.kind != TaskKind::kQuestionAnswering) return option_of(manifest, "columns") == columns_text(request.task);
+  if (request.task.kind != TaskKind::kQuestionAnswering) return manifest.option("columns").value_or("") == columns_text(request.task);
   const auto options = to_manifest(request.qa);
-  return std::all_of(options.begin(), options.end(), [&](const auto& option) { return option_of(manifest, option.first) == option.second; });
+  return std::all_of(options.begin(), options.end(), [&](const auto& option) { return manifest.option(option.first) == option.second; });
 }
 
 // Says whether an earlier preparation can serve. The same answer on all ranks, because all read the same file.

@@ -112,6 +112,11 @@ const SplitEntry& Manifest::split(std::string_view name) const {
   throw Error(ErrorKind::kNotFound, str_cat("the data set has no split '", name, "'; it has: ", names));
 }
 
+std::optional<std::string> Manifest::option(std::string_view name) const {
+  const auto found = std::ranges::find(options, name, &std::pair<std::string, std::string>::first);
+  return found == options.end() ? std::nullopt : std::optional(found->second);
+}
+
 Manifest read_manifest(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "manifest.json";
   MPIBERT_CHECK(std::filesystem::is_directory(folder), kNotFound, folder.string(), " is not a folder; make a data set there with 'mpibert prepare'");

@@ -11,9 +11,9 @@ namespace {
 constexpr const char* kConventionNames[] = {"run_qa", "run_squad"};  // by QaConvention
 
 std::string option_of(const Manifest& manifest, const std::string& name) {
-  for (const auto& [key, value] : manifest.options)
-    if (key == name) return value;
-  throw Error(ErrorKind::kCorrupt, str_cat("manifest.json: the option \"", name, "\" of question answering is missing; prepare the data again"));
+  const std::optional<std::string> value = manifest.option(name);
+  MPIBERT_CHECK(value, kCorrupt, "manifest.json: the option \"", name, "\" of question answering is missing; prepare the data again");
+  return *value;
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ struct Manifest {
   std::vector<SplitEntry> splits{};
 
   const SplitEntry& split(std::string_view name) const;  // throws kNotFound naming those there are
+  std::optional<std::string> option(std::string_view name) const;
 };
 
 // Throws kNotFound without a manifest (naming `mpibert prepare`), kCorrupt if it is not one of this version.
