@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "mpibert/base/error.h"
 #include "mpibert/model/heads.h"
 
@@ -20,7 +18,7 @@ Schema MaskedLmHead::labels() const {
 }
 
 std::vector<int64_t> MaskedLmHead::count(const Batch& host) const {
-  return {host.has("masked_lm_ids") ? std::ranges::count_if(host["masked_lm_ids"].span<int32_t>(), [](int32_t label) { return label >= 0; }) : 0};
+  return {host.has("masked_lm_ids") ? count_labels(host, "masked_lm_ids") : 0};
 }
 
 void MaskedLmHead::plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) {

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "mpibert/base/error.h"
 #include "mpibert/model/heads.h"
 
@@ -15,8 +13,7 @@ Schema PretrainingHead::labels() const {
 }
 
 std::vector<int64_t> PretrainingHead::count(const Batch& host) const {
-  const bool has = host.has("next_sentence_labels");
-  return {masked_.count(host)[0], has ? std::ranges::count_if(host["next_sentence_labels"].span<int32_t>(), [](int32_t label) { return label >= 0; }) : 0};
+  return {masked_.count(host)[0], host.has("next_sentence_labels") ? count_labels(host, "next_sentence_labels") : 0};
 }
 
 void PretrainingHead::plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) {

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <array>
 
 #include "mpibert/model/heads.h"
@@ -17,7 +16,7 @@ Schema QuestionAnsweringHead::labels() const { return {{kLabels[0], DType::kInt3
 
 std::vector<int64_t> QuestionAnsweringHead::count(const Batch& host) const {
   std::vector<int64_t> counts;
-  for (const std::string& name : kLabels) counts.push_back(std::ranges::count_if(host[name].span<int32_t>(), [](int32_t label) { return label >= 0; }));
+  for (const std::string& name : kLabels) counts.push_back(count_labels(host, name));
   return counts;
 }
 

@@ -43,6 +43,8 @@ class Head {
   // Whether a term is to be computed: always to train; to evaluate where the batch has its labels and the pass has room for losses.
   // Throws kInvalidArgument on a pass that trains without such room.
   static bool wants_loss(const Batch& batch, std::string_view labels, const Pass& pass);
+  // How many of a batch's labels count: those that are not negative.
+  static int64_t count_labels(const Batch& host, std::string_view labels);
   // The loss of `term` and, to train, its gradient over the logits; nothing where it is not wanted.
   static void add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass, const Tensor& logits);
 };

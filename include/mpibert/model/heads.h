@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mpibert/model/classifier.h"
 #include "mpibert/model/config.h"
 #include "mpibert/model/head.h"
 #include "mpibert/nn/layer_norm.h"
@@ -98,23 +99,17 @@ class SequenceClassificationHead final : public Head {
   Schema labels() const override;
   std::vector<LossTerm> terms() const override { return {{is_regression() ? "regression" : "classification", 1, Per::kSequence}}; }
   std::vector<int64_t> count(const Batch& host) const override;
-  int64_t first_offset() const override { return classifier_.weight().offset; }
+  int64_t first_offset() const override { return classifier_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
   void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
-  Tensor logits(int /*term*/) const override { return logits_; }
+  Tensor logits(int /*term*/) const override { return classifier_.logits(); }
 
  private:
   bool is_regression() const { return num_labels_ == 1; }
-  Dropout dropout(const Batch& batch, const Pass& pass) const;
 
-  int64_t num_labels_, hidden_size_;
-  float dropout_rate_;
-  Linear classifier_;
-  struct Plan {
-    const PlannedTensor *dropped, *logits;
-  } plan_{};
-  Tensor input_, logits_;  // of the last forward; input_ is dropout(pooled)
+  int64_t num_labels_;
+  Classifier classifier_;
 };
 
 // Transformers' BertForTokenClassification: logits(0) [T, C] = dropout(hidden) W^T + b, labels [T], term "classification" over the tokens that have one.
@@ -127,20 +122,14 @@ class TokenClassificationHead final : public Head {
   Schema labels() const override { return {{"labels", DType::kInt32, Per::kToken}}; }
   std::vector<LossTerm> terms() const override { return {{"classification", 1, Per::kToken}}; }
   std::vector<int64_t> count(const Batch& host) const override;
-  int64_t first_offset() const override { return classifier_.weight().offset; }
+  int64_t first_offset() const override { return classifier_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
   void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
-  Tensor logits(int /*term*/) const override { return logits_; }
+  Tensor logits(int /*term*/) const override { return classifier_.logits(); }
 
  private:
-  Dropout dropout(const Batch& batch, const Pass& pass) const;
-
-  int64_t num_labels_, hidden_size_;
-  float dropout_rate_;
-  Linear classifier_;
-  const PlannedTensor *planned_dropped_ = nullptr, *planned_logits_ = nullptr;
-  Tensor input_, logits_;  // of the last forward; input_ is dropout(hidden)
+  Classifier classifier_;
 };
 
 // Transformers' BertForQuestionAnswering: logits(0) = logits(1) [T, 2] = hidden W^T + b, where an answer starts (column 0) and ends (column 1). Terms "start" and
