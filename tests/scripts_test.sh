@@ -164,8 +164,9 @@ cp -r datasets/sample/mrpc "$work/mirror/glue/MRPC"
 cp -r datasets/sample/sst2 "$work/mirror/glue/SST-2"
 cp -r datasets/sample/snli "$work/mirror/snli"
 cp -r datasets/sample/squad "$work/mirror/squad"
+cp -r datasets/sample/swag "$work/mirror/swag"
 cp -r datasets/sample/wiki "$work/mirror/wiki/enwiki_extracted"
-for row in "mrpc mrpc glue/MRPC mrpc" "sst2 sst2 glue/SST-2 sst2" "snli snli snli snli" "squad squad squad squad" "wikipedia pretraining wiki/enwiki_extracted wiki"; do
+for row in "mrpc mrpc glue/MRPC mrpc" "sst2 sst2 glue/SST-2 sst2" "snli snli snli snli" "squad squad squad squad" "swag swag swag swag" "wikipedia pretraining wiki/enwiki_extracted wiki"; do
   read -r name task inside sample <<<"$row"
   expect "$name from a mirror" 0 "$(prepare "$name" --from "$work/mirror" --output "$work/shards")"
   expect "$name input" "prepare --task $task --input $work/mirror/$inside --model datasets/sample/model --output $work/shards" "$(cat "$work/out")"

@@ -196,6 +196,19 @@ def questions(world, count, version):
     return json.dumps({"version": version, "data": articles}) + "\n"
 
 
+def endings(world, count):
+    """(sentence, beginning of the next, four endings, number of the right one): three endings deny what was told."""
+    for _ in range(count):
+        event = world.event(world.pick(world.topics))
+        thing = event["object"]
+        verbs = [world.pick(event["verb"].split("/")) for _ in range(4)]
+        right = world.pick((f"{verbs[0]} another {thing} {event['time']} .", f"left the {event['place']} with the {thing} .", f"showed the {thing} to a friend ."))
+        wrong = [f"never {verbs[1]} the {thing} .", f"denied that the {thing} was {passive(verbs[2])} .", f"was not the one who {verbs[3]} the {thing} ."]
+        world.random.shuffle(wrong)
+        label = world.random.randrange(4)
+        yield world.tell(event), f"the {event['agent']}", wrong[:label] + [right] + wrong[label:], label
+
+
 def word_pieces(text, size):
     """WordPiece vocabulary by repeatedly merging the most frequent neighbours (ties: the smaller in order), after all ASCII characters."""
     counts = collections.Counter(text.split())
@@ -271,6 +284,14 @@ def main():
     for version in ("v1.1", "v2.0"):
         for split, count in (("train", 128), ("dev", 24)):
             write(folder / f"squad/{split}-{version}.json", questions(world, count, version))
+    world = World(SEED + 2)
+    for split, count in (("train", 130), ("val", 32), ("test", 10)):
+        columns = ["", "video-id", "fold-ind", "startphrase", "sent1", "sent2", "gold-source", "ending0", "ending1", "ending2", "ending3", "label"]
+        rows = [columns[:-1] if split == "test" else columns]
+        for i, (sentence, beginning, choices, label) in enumerate(endings(world, count)):
+            row = [i, f"sample_{i}", i, f"{sentence} {beginning}", sentence, beginning, "gold", *choices, label]
+            rows.append(row[:-1] if split == "test" else row)
+        write(folder / f"swag/{split}.csv", "".join(",".join(map(str, row)) + "\n" for row in rows))  # no field has a comma or a quote
 
     vocabulary = word_pieces(" ".join([corpus] + labelled), VOCABULARY_SIZE)
     write(folder / "model/vocab.txt", "\n".join(vocabulary) + "\n")

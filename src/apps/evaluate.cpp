@@ -62,6 +62,7 @@ int run(Settings& settings, const Options& options) {
           ? std::filesystem::path(settings.data)
           : open_task_data({.task = task, .data = settings.data, .split = settings.split, .max_seq_length = settings.max_seq_length, .qa = settings.qa.feature_options(), .work = work.path() / "data"}, tokenizer, *session.comm);
   const Dataset dataset(data, settings.split);
+  if (task.kind == TaskKind::kMultipleChoice) task.label_names = dataset.manifest().label_names;  // how many choices there are is no matter of the model
 
   ParameterArena arena;
   Model model(source.config, arena, head_maker(task));

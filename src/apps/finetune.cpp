@@ -42,7 +42,7 @@ int run(Settings& settings, Options& options) {
                                                      .qa = settings.qa.feature_options(),
                                                      .work = std::filesystem::path(settings.train.output_dir) / "data"},
                                                     tokenizer, *session.comm);
-  if (task.own) task.label_names = read_manifest(data).label_names;
+  if (task.label_names.empty()) task.label_names = read_manifest(data).label_names;
   const TrainJob job{.task = task,
                      .data = data,
                      .cross_epochs = false,

@@ -14,6 +14,8 @@ Model::MakeHead head_maker(const Task& task) {
     return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MaskedLmHead>(config, arena); }, false};
   if (task.kind == TaskKind::kQuestionAnswering)
     return {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<QuestionAnsweringHead>(config, arena); }, false};
+  if (task.kind == TaskKind::kMultipleChoice)
+    return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MultipleChoiceHead>(config, arena); };
   const int64_t labels = task.outputs();
   if (task.kind == TaskKind::kTokenClassification)
     return {[labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, labels); }, false};
@@ -27,6 +29,7 @@ const char* architecture_of(const Task& task) {
     case TaskKind::kPretraining: return task.pair ? "BertForPreTraining" : "BertForMaskedLM";
     case TaskKind::kTokenClassification: return "BertForTokenClassification";
     case TaskKind::kQuestionAnswering: return "BertForQuestionAnswering";
+    case TaskKind::kMultipleChoice: return "BertForMultipleChoice";
     case TaskKind::kClassification:
     case TaskKind::kRegression: return "BertForSequenceClassification";
   }

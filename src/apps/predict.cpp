@@ -12,7 +12,7 @@ namespace {
 // What only --pipeline takes (a pipeline's row says which of them are its own), what only --task takes, and of that what only files of answers take.
 const std::vector<std::string> kPipelineOptions = {"text", "input-format", "top-k", "function-to-apply", "aggregation-strategy", "ignore-labels", "targets", "candidate-labels", "hypothesis-template", "multi-label", "pooling", "normalize", "truncation",
                                                    "max-answer-len", "handle-impossible-answer", "align-to-words", "doc-stride"};
-const std::vector<std::string> kTaskOptions = {"data", "split", "submission", "text-column", "second-text-column"};
+const std::vector<std::string> kTaskOptions = {"data", "split", "submission", "text-column", "second-text-column", "choice-columns"};
 const std::vector<std::string> kAnswerFileOptions = {"predictions", "qa-features", "max-query-length", "n-best-size", "max-answer-length", "null-score-diff-threshold"};
 
 void refuse(const Options& options, const std::vector<std::string>& names, const std::vector<std::string>& taken, const std::string& what) {
@@ -67,7 +67,7 @@ std::function<int()> declare_predict(Options& options) {
   s->task.declare(options, "instead: the task that mpibert fine-tuned the model on", false);
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)", .required = true});
   options.add({.name = "text", .target = &s->text, .help = "a text; may be given several times"});
-  options.add({.name = "input", .target = &s->input, .help = "texts, one a line, also .gz; the second text of a pair, or the context of a question, after a tab; - is standard input, which is the default"});
+  options.add({.name = "input", .target = &s->input, .help = "texts, one a line, also .gz; the second text of a pair, the context of a question, or each choice after a tab; - is standard input, which is the default"});
   options.add({.name = "input-format", .target = &s->input_format, .help = "json: each line is an object of the pipeline's arguments; auto: so if the file is named .jsonl or begins with {", .choices = {"auto", "text", "json"}});
   options.add({.name = "top-k", .target = &s->top_k, .help = "results a text, answers a question; -1: as the pipeline (1; fill-mask 5), 0: all labels", .minimum = -1});
   options.add({.name = "function-to-apply", .target = &p.function_to_apply, .help = "text-classification: from logits to scores; default: as the model says", .choices = {"default", "softmax", "sigmoid", "none"}});

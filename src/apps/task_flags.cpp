@@ -11,8 +11,9 @@ namespace mpibert::apps {
 
 void TaskFlags::declare(Options& options, const std::string& help, bool required) {
   options.add({.name = "task", .target = &task, .help = help, .choices = task_names(), .required = required});
-  options.add({.name = "text-column", .target = &text_column, .help = "your own data: name of the column, or its number from 1 in a table without a header; default text"});
-  options.add({.name = "second-text-column", .target = &second_text_column, .help = "your own pairs: column of the second text; default second_text with pair-classification"});
+  options.add({.name = "text-column", .target = &text_column, .help = "your own data: name of the column, or its number from 1 in a table without a header; default text, of a multiple choice context"});
+  options.add({.name = "second-text-column", .target = &second_text_column, .help = "your own pairs: column of the second text; default second_text with pair-classification; of a multiple choice what all its choices begin with"});
+  options.add({.name = "choice-columns", .target = &choice_columns, .help = "your own choices: their columns, as a,b,c, or the one member of JSON objects that is a list of them; default choices"});
 }
 
 void TaskFlags::declare_label_column(Options& options) {
@@ -25,15 +26,19 @@ void TaskFlags::declare_labels(Options& options) {
 
 Task TaskFlags::open() const {
   Task opened = make_task(task);
-  MPIBERT_CHECK(opened.own || (text_column.empty() && second_text_column.empty() && label_column.empty() && labels.empty()), kUsage,
-                "--text-column, --second-text-column, --label-column and --labels go with --task classification, pair-classification and regression; task ", task, " has its own");
+  const bool regression = opened.kind == TaskKind::kRegression, choice = opened.kind == TaskKind::kMultipleChoice;
+  MPIBERT_CHECK(opened.own || (text_column.empty() && second_text_column.empty() && label_column.empty() && choice_columns.empty() && labels.empty()), kUsage,
+                "--text-column, --second-text-column, --choice-columns, --label-column and --labels go with --task classification, pair-classification, multiple-choice and regression; task ", task,
+                " has its own");
   MPIBERT_CHECK(opened.kind != TaskKind::kTokenClassification || (text_column.empty() && second_text_column.empty() && label_column.empty()), kUsage,
                 "task ", task, " reads the word from the first column and the tag from the last; leave --text-column, --second-text-column and --label-column out");
-  const bool regression = opened.kind == TaskKind::kRegression;
-  MPIBERT_CHECK(second_text_column.empty() || opened.pair || regression, kUsage, "--second-text-column goes with --task pair-classification or regression, not ", task);
+  MPIBERT_CHECK(second_text_column.empty() || opened.pair || regression || choice, kUsage, "--second-text-column goes with --task pair-classification, multiple-choice or regression, not ", task);
+  MPIBERT_CHECK(choice_columns.empty() || choice, kUsage, "--choice-columns goes with --task multiple-choice, not ", task);
   MPIBERT_CHECK(labels.empty() || !regression, kUsage, "--labels are classes; --task regression learns numbers, leave them out");
+  MPIBERT_CHECK(labels.empty() || !choice, kUsage, "--labels are classes; the labels of --task multiple-choice are the numbers of its choices, from 0, leave them out");
   if (!text_column.empty()) opened.files.text_a = text_column;
   if (!label_column.empty()) opened.files.label = label_column;
+  if (!choice_columns.empty()) opened.files.choices = split_at_commas(choice_columns);
   if (!second_text_column.empty()) {
     opened.files.text_b = second_text_column;
     opened.pair = true;

@@ -12,7 +12,7 @@ namespace mpibert::apps {
 // --task, and what says where a task of the user's own has its texts and labels.
 struct TaskFlags {
   std::string task, text_column, second_text_column, label_column;
-  std::vector<std::string> labels;
+  std::vector<std::string> choice_columns, labels;
 
   void declare(Options& options, const std::string& help, bool required = true);  // --task and the columns of texts
   void declare_label_column(Options& options);

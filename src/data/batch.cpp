@@ -1,5 +1,7 @@
 #include "mpibert/data/batch.h"
 
+#include <algorithm>
+
 #include "mpibert/base/error.h"
 #include "mpibert/data/schema.h"
 
@@ -34,10 +36,15 @@ Tensor Batch::operator[](std::string_view name) const {
   throw Error(ErrorKind::kInvalidArgument, str_cat("a batch has no field '", name, "'; it has: ", names_of(fields_)));
 }
 
-void Batch::set_extent(int64_t tokens, int64_t sequences, int64_t max_seq_length) {
+bool has_field(const Schema& schema, std::string_view name) {
+  return std::any_of(schema.begin(), schema.end(), [&](const Field& field) { return field.name == name; });
+}
+
+void Batch::set_extent(int64_t tokens, int64_t sequences, int64_t max_seq_length, int64_t choices) {
   tokens_ = tokens;
   sequences_ = sequences;
   max_seq_length_ = max_seq_length;
+  choices_ = choices;
 }
 
 void Batch::add(std::string name, std::vector<int32_t> values, DType dtype) {

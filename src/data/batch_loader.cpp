@@ -53,7 +53,7 @@ void BatchLoader::Data::check() const {
   MPIBERT_CHECK(0 <= o.first_slot && o.first_slot <= o.last_slot && o.last_slot <= o.slots && o.slots > 0, kInvalidArgument, "slots ", o.first_slot, " to ", o.last_slot, " of ", o.slots);
   MPIBERT_CHECK(o.start_step >= 0 && o.prefetch_steps > 0, kInvalidArgument, "start_step is ", o.start_step, ", expected at least 0; prefetch_steps is ", o.prefetch_steps, ", expected at least 1");
   check_limits({.max_position_embeddings = o.max_position_embeddings, .vocab_size = o.vocab_size, .micro_tokens = o.micro_tokens, .batch_size = o.global_batch_size},
-               dataset.longest(), dataset.manifest().vocabulary_size);
+               dataset);
   MPIBERT_CHECK(!o.masking || o.masking->vocabulary_size() == dataset.manifest().vocabulary_size, kInvalidArgument, "the masks are of a vocabulary of ",
                 o.masking->vocabulary_size(), " tokens, the data set of one of ", dataset.manifest().vocabulary_size);
 }
@@ -179,8 +179,7 @@ EvaluationLoader::EvaluationLoader(Dataset dataset, EvaluationLoaderOptions opti
   EvaluationLoaderOptions& o = d.options;
   if (o.end < 0) o.end = d.dataset.size();
   MPIBERT_CHECK(0 <= o.begin && o.begin <= o.end && o.end <= d.dataset.size(), kInvalidArgument, "samples ", o.begin, " to ", o.end, " of ", d.dataset.size());
-  check_limits({.max_position_embeddings = o.max_position_embeddings, .vocab_size = o.vocab_size, .micro_tokens = o.micro_tokens, .batch_size = 1}, d.dataset.longest(),
-               d.dataset.manifest().vocabulary_size);
+  check_limits({.max_position_embeddings = o.max_position_embeddings, .vocab_size = o.vocab_size, .micro_tokens = o.micro_tokens, .batch_size = 1}, d.dataset);
   d.labels = batch_labels(d.dataset.labels(), o.masking.has_value());
   d.position = o.begin;
 }

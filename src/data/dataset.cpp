@@ -93,6 +93,11 @@ Dataset& Dataset::operator=(Dataset&&) noexcept = default;
 int64_t Dataset::size() const { return data_->first_ids.back(); }
 int64_t Dataset::tokens() const { return data_->split->tokens(); }
 int64_t Dataset::longest() const { return data_->split->longest(); }
+int64_t Dataset::choices() const {
+  if (!has_field(labels(), kChoiceLengths) || size() == 0) return 1;
+  return static_cast<int64_t>(read(std::vector<int64_t>{0})[0].label(kChoiceLengths).size());
+}
+int64_t Dataset::longest_sequence() const { return has_field(labels(), kChoiceLengths) ? std::min(longest(), manifest().max_seq_length) : longest(); }
 const Schema& Dataset::labels() const { return data_->split->labels; }
 const Manifest& Dataset::manifest() const { return data_->manifest; }
 const std::string& Dataset::split() const { return data_->split->name; }

@@ -54,6 +54,7 @@ namespace {
 
 void append_labels(std::span<const PlacedSample> samples, const Schema& labels, Batch& batch) {
   for (const Field& field : labels) {
+    if (field.name == kChoiceLengths) continue;  // they are in cu_seqlens
     std::vector<int32_t> values;
     int32_t row = 0;  // of the sequence's first token
     for (const PlacedSample& placed : samples) {
@@ -72,25 +73,34 @@ void append_labels(std::span<const PlacedSample> samples, const Schema& labels, 
 Batch make_batch(std::span<const PlacedSample> samples, const Schema& labels, int64_t max_position_embeddings) {
   std::vector<int32_t> input_ids, token_type_ids, position_ids, token_keys, cu_seqlens{0}, sequence_keys;
   std::vector<int64_t> sample_ids;
-  size_t tokens = 0, longest = 0;
+  size_t tokens = 0;
+  int32_t longest = 0;
   for (const PlacedSample& placed : samples) tokens += placed.sample.input_ids.size();
   for (auto* field : {&input_ids, &token_type_ids, &position_ids, &token_keys}) field->reserve(tokens);
-  for (const auto& [sample, place] : samples) {
-    const size_t length = sample.input_ids.size();
+  const auto add_sequence = [&](int64_t place, int32_t length) {
     const int32_t key = static_cast<int32_t>(place * max_position_embeddings);
+    for (int32_t i = 0; i < length; ++i) {
+      position_ids.push_back(i);
+      token_keys.push_back(key + i);
+    }
+    cu_seqlens.push_back(cu_seqlens.back() + length);
+    sequence_keys.push_back(key);
+    longest = std::max(longest, length);
+  };
+  const bool has_choices = has_field(labels, kChoiceLengths);
+  const int64_t choices = has_choices && !samples.empty() ? static_cast<int64_t>(samples[0].sample.label(kChoiceLengths).size()) : 1;
+  for (const auto& [sample, place] : samples) {
     input_ids.insert(input_ids.end(), sample.input_ids.begin(), sample.input_ids.end());
     token_type_ids.insert(token_type_ids.end(), sample.token_type_ids.begin(), sample.token_type_ids.end());
-    for (size_t i = 0; i < length; ++i) {
-      position_ids.push_back(static_cast<int32_t>(i));
-      token_keys.push_back(key + static_cast<int32_t>(i));
-    }
-    cu_seqlens.push_back(static_cast<int32_t>(input_ids.size()));
-    sequence_keys.push_back(key);
+    const auto whole = static_cast<int32_t>(sample.input_ids.size());
+    const std::span<const int32_t> lengths = has_choices ? std::span(sample.label(kChoiceLengths)) : std::span(&whole, 1);
+    MPIBERT_CHECK(static_cast<int64_t>(lengths.size()) == choices, kCorrupt, "sample ", sample.id, " has ", lengths.size(), " choices, sample ", samples[0].sample.id, " has ", choices,
+                  "; prepare the data again");
+    for (int64_t c = 0; c < choices; ++c) add_sequence(place * choices + c, lengths[static_cast<size_t>(c)]);
     sample_ids.push_back(sample.id);
-    longest = std::max(longest, length);
   }
   Batch batch;
-  batch.set_extent(static_cast<int64_t>(tokens), static_cast<int64_t>(samples.size()), static_cast<int64_t>(longest));
+  batch.set_extent(static_cast<int64_t>(tokens), static_cast<int64_t>(sequence_keys.size()), longest, choices);
   batch.set_sample_ids(std::move(sample_ids));
   batch.add("input_ids", std::move(input_ids));
   batch.add("token_type_ids", std::move(token_type_ids));
@@ -102,16 +112,18 @@ Batch make_batch(std::span<const PlacedSample> samples, const Schema& labels, in
   return batch;
 }
 
-void check_limits(const ModelLimits& limits, int64_t longest, int64_t vocabulary_size) {
-  MPIBERT_CHECK(longest <= limits.max_position_embeddings, kInvalidArgument, "the data set has a sample of ", longest, " tokens, the model has ",
-                limits.max_position_embeddings, " positions (max_position_embeddings); prepare the data with a smaller max_seq_length");
+void check_limits(const ModelLimits& limits, const Dataset& dataset) {
+  const int64_t longest = dataset.longest(), vocabulary_size = dataset.manifest().vocabulary_size;
+  MPIBERT_CHECK(dataset.longest_sequence() <= limits.max_position_embeddings, kInvalidArgument, "the data set has sequences of up to ", dataset.longest_sequence(),
+                " tokens, the model has ", limits.max_position_embeddings, " positions (max_position_embeddings); prepare the data with a smaller max_seq_length");
   MPIBERT_CHECK(vocabulary_size <= limits.vocab_size, kInvalidArgument, "the data set was made with a vocabulary of ", vocabulary_size, " tokens, the model has ",
                 limits.vocab_size, " (vocab_size); prepare the data with the model's vocabulary");
   MPIBERT_CHECK(longest <= limits.micro_tokens, kInvalidArgument, "the data set has a sample of ", longest, " tokens, which does not fit in a micro-batch of micro_tokens = ",
                 limits.micro_tokens);
+  const int64_t choices = dataset.choices();
   MPIBERT_CHECK(limits.micro_tokens <= std::numeric_limits<int32_t>::max() && limits.batch_size > 0 &&
-                    limits.batch_size <= std::numeric_limits<int32_t>::max() / limits.max_position_embeddings, kInvalidArgument,
-                "a global batch of ", limits.batch_size, " sequences of up to ", limits.max_position_embeddings, " tokens; there are 2^31 keys for tokens, and at least one is needed");
+                    limits.batch_size <= std::numeric_limits<int32_t>::max() / limits.max_position_embeddings / choices, kInvalidArgument,
+                "a global batch of ", limits.batch_size, choices > 1 ? str_cat(" times ", choices) : "", " sequences of up to ", limits.max_position_embeddings, " tokens; there are 2^31 keys for tokens, and at least one is needed");
 }
 
 }  // namespace mpibert

@@ -26,6 +26,15 @@ bool has_predictions(const Schema& labels) {
   return std::any_of(labels.begin(), labels.end(), [](const Field& f) { return f.per == Per::kPrediction; });
 }
 
+bool are_choice_lengths(const std::vector<int32_t>& lengths, int64_t tokens) {
+  int64_t sum = 0;
+  for (const int32_t length : lengths) {
+    if (length <= 0) return false;
+    sum += length;
+  }
+  return sum == tokens;
+}
+
 std::string schema_text(const Schema& labels) {
   std::string text;
   for (const Field& field : labels)

@@ -133,6 +133,8 @@ std::vector<int32_t> ShardReader::Data::read_label(size_t label, int64_t row_beg
 
 void ShardReader::Data::check_sample(const Sample& sample, int64_t row) const {
   for (const auto& [name, numbers] : sample.labels) {
+    MPIBERT_CHECK(name != kChoiceLengths || are_choice_lengths(numbers, static_cast<int64_t>(sample.input_ids.size())), kCorrupt, where(name), ": the lengths of sample ", row,
+                  " are not above 0 and together its ", sample.input_ids.size(), " tokens", kRemedy);
     const bool positions = name == kMaskedPositions;
     if (!positions && name != kMaskedIds) continue;
     const int64_t limit = positions ? static_cast<int64_t>(sample.input_ids.size()) : options.vocabulary_size;

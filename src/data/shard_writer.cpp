@@ -66,6 +66,8 @@ void ShardWriter::Data::check(const Sample& sample) const {
     const size_t expected = labels[i].per == Per::kToken ? tokens : labels[i].per == Per::kSequence ? 1 : predictions;
     MPIBERT_CHECK(values_of_label.size() == expected, kInvalidArgument, path.string(), ": sample ", sample.id, " has ", values_of_label.size(), " values of label '",
                   name, "', expected ", expected);
+    MPIBERT_CHECK(name != kChoiceLengths || are_choice_lengths(values_of_label, static_cast<int64_t>(tokens)), kInvalidArgument, path.string(), ": sample ", sample.id,
+                  " has ", kChoiceLengths, " that are not above 0 and together its ", tokens, " tokens");
   }
 }
 

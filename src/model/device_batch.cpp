@@ -33,7 +33,7 @@ const Batch& DeviceBatch::put(Backend& backend, const Batch& host) {
   fields_.resize(static_cast<size_t>(memory.size()));
   const Tensor fields = host_tensor(std::span(fields_), memory.shape());
   copy_ = Batch();
-  copy_.set_extent(padded.tokens(), padded.sequences(), padded.max_seq_length());
+  copy_.set_extent(padded.tokens(), padded.sequences(), padded.max_seq_length(), padded.choices());
   int64_t begin = 0;
   for (const auto& [name, field] : padded.fields()) {
     const int64_t end = begin + field.size();

@@ -18,7 +18,7 @@ int64_t Head::count_labels(const Batch& host, std::string_view labels) {
 void Head::add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass, const Tensor& logits) {
   if (!wants_loss(batch, labels, pass)) return;
   backend.cross_entropy({.logits = logits,
-                         .labels = batch[labels],
+                         .labels = batch[labels].elements(0, logits.shape()[0]),
                          .state = pass.state,
                          .term = term,
                          .smoothing = pass.train ? pass.label_smoothing : 0,

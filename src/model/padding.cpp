@@ -82,7 +82,7 @@ BatchShape padded_limits(const BatchShape& limits) {
 Batch pad(const Batch& batch, const Schema& labels) {
   const BatchShape real = shape_of(batch), padded = padded_shape(real);
   Batch out;
-  out.set_extent(padded.tokens, padded.sequences, padded.max_seq_length);
+  out.set_extent(padded.tokens, padded.sequences, padded.max_seq_length, batch.choices());
   const auto numbers = [&](const std::string& name) {
     const Tensor field = batch[name];
     const auto* begin = static_cast<const int32_t*>(field.data());  // floats by their bits

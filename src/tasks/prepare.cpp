@@ -164,6 +164,7 @@ static PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer&
     case TaskKind::kTokenClassification: return plan_tokens(options, tokenizer);
     case TaskKind::kQuestionAnswering: return plan_squad(options, tokenizer);
     case TaskKind::kClassification:
+    case TaskKind::kMultipleChoice:
     case TaskKind::kRegression: return plan_sentences(options, tokenizer);
   }
   throw std::logic_error("unknown kind of task");

@@ -14,12 +14,28 @@ std::vector<std::string> labels_in_training(const Task& task, const std::vector<
   throw Error(ErrorKind::kUsage, str_cat("task ", task.name, " finds its labels in the training split, and there is none; say which labels there are: --labels a,b,c"));
 }
 
-Sample encode(const Example& example, const PrepareOptions& options, const BertTokenizer& tokenizer) {
+// The sequences of a multiple choice, end to end.
+Sample encode_choices(const Example& example, const PrepareOptions& options, const BertTokenizer& tokenizer) {
+  Sample sample;
+  std::vector<int32_t> lengths;
+  for (const std::string& choice : example.choices) {
+    const Encoding encoding = tokenizer.encode(example.text_a, choice, options.max_seq_length, options.truncation);
+    sample.input_ids.insert(sample.input_ids.end(), encoding.ids.begin(), encoding.ids.end());
+    sample.token_type_ids.insert(sample.token_type_ids.end(), encoding.type_ids.begin(), encoding.type_ids.end());
+    lengths.push_back(static_cast<int32_t>(encoding.ids.size()));
+  }
+  sample.labels.emplace_back(kChoiceLengths, std::move(lengths));
+  return sample;
+}
+
+Sample encode_texts(const Example& example, const PrepareOptions& options, const BertTokenizer& tokenizer) {
   const std::optional<std::string_view> second = example.text_b ? std::optional<std::string_view>(*example.text_b) : std::nullopt;
   Encoding encoding = tokenizer.encode(example.text_a, second, options.max_seq_length, options.truncation);
-  Sample sample;
-  sample.input_ids = std::move(encoding.ids);
-  sample.token_type_ids = std::move(encoding.type_ids);
+  return {.input_ids = std::move(encoding.ids), .token_type_ids = std::move(encoding.type_ids), .labels = {}};
+}
+
+Sample encode(const Example& example, const PrepareOptions& options, const BertTokenizer& tokenizer) {
+  Sample sample = example.choices.empty() ? encode_texts(example, options, tokenizer) : encode_choices(example, options, tokenizer);
   if (example.label) sample.labels.emplace_back("labels", std::vector<int32_t>{*example.label});
   return sample;
 }
@@ -42,13 +58,14 @@ PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& t
   Task task = options.task;
   const std::vector<NamedSplit> splits = raw_splits(options, task);
   if (task.kind == TaskKind::kClassification && task.label_names.empty()) task.label_names = labels_in_training(task, splits);
-  plan.label_names = task.label_names;
   for (const NamedSplit& split : splits) {
     raw->push_back(read_raw_split(task, split.path, split.name));
     const RawSplit& read = raw->back();
+    if (task.kind == TaskKind::kMultipleChoice) task.label_names = choice_numbers(read.examples.front().choices.size());  // now all others have as many
     plan.splits.push_back({.name = split.name, .labels = labels_of(task, read.labelled), .dropped = read.dropped, .shards = {}});
     plan.units.push_back((static_cast<int64_t>(read.examples.size()) + options.shard_samples - 1) / options.shard_samples);
   }
+  plan.label_names = task.label_names;
   plan.options = {{"columns", columns_text(task)}, {"shard_samples", std::to_string(options.shard_samples)}, {"truncation", name_of(options.truncation)}};
   plan.make = [&options, &tokenizer, raw, splits = plan.splits](size_t split, int64_t unit) {
     const std::vector<Example>& examples = (*raw)[split].examples;

@@ -158,9 +158,14 @@ void RowReader::read_members(std::vector<std::optional<std::string>>& fields) co
       for (const auto& item : object.items()) known.push_back(item.key());
       throw Error(ErrorKind::kCorrupt, str_cat(where(), ": ", missing("the object has no member", column.name, known)));
     }
-    MPIBERT_CHECK(member->is_string() || member->is_number() || member->is_boolean(), kCorrupt, where(), ": member '", column.name, "' is ", member->dump().substr(0, 100),
-                  ", expected a text or a number");
-    fields.emplace_back(member->is_string() ? member->get<std::string>() : member->dump());
+    const bool is_list = column.may_be_list && member->is_array();
+    const auto add = [&](const json& value) {
+      MPIBERT_CHECK(value.is_string() || value.is_number() || value.is_boolean(), kCorrupt, where(), ": member '", column.name, "' ", is_list ? "has " : "is ",
+                    value.dump().substr(0, 100), ", expected a text or a number");
+      fields.emplace_back(value.is_string() ? value.get<std::string>() : value.dump());
+    };
+    if (is_list) std::for_each(member->begin(), member->end(), add);
+    else add(*member);
   }
 }
 

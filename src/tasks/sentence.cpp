@@ -15,17 +15,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The fields of a row: text_a, then text_b and label if the task has them.
+// The fields of a row: text_a, then text_b, label and the choices if the task has them.
 RowReader open_rows(const Task& task, const fs::path& path, std::string_view split) {
   const SentenceFiles& files = task.files;
   std::vector<RowReader::Column> wanted = {{files.text_a}};
   if (task.pair) wanted.push_back({files.text_b});
   if (!files.label.empty()) wanted.push_back({files.label, split.starts_with("test")});
+  for (const std::string& choice : files.choices) wanted.push_back({.name = choice, .may_be_list = files.choices.size() == 1});
   return RowReader(raw_file_of(task, path, split), std::move(wanted), files.columns);
 }
 
-int32_t class_of(const Task& task, const std::string& label, const std::string& where) {
-  const std::vector<std::string>& known = task.files.raw_labels.empty() ? task.label_names : task.files.raw_labels;
+int32_t class_of(const Task& task, const std::vector<std::string>& known, const std::string& label, const std::string& where) {
   const auto found = std::find(known.begin(), known.end(), label);
   if (found != known.end()) return static_cast<int32_t>(found - known.begin());
   std::string names;
@@ -43,6 +43,15 @@ int32_t number_of(const Task& task, const std::string& label, const std::string&
   return std::bit_cast<int32_t>(value);
 }
 
+// The fields from `first` on, each behind what all begin with. `known`: how many there are, or 0.
+std::vector<std::string> choices_of(const std::vector<std::optional<std::string>>& fields, size_t first, const std::string* beginning, size_t known, const std::string& where) {
+  std::vector<std::string> choices;
+  for (size_t i = first; i < fields.size(); ++i) choices.push_back(beginning ? *beginning + " " + *fields[i] : *fields[i]);
+  MPIBERT_CHECK(choices.size() >= 2, kCorrupt, where, ": ", choices.size(), " choices, expected at least 2: a column for each, or one member of JSON objects that is a list of them");
+  MPIBERT_CHECK(known == 0 || choices.size() == known, kCorrupt, where, ": ", choices.size(), " choices, expected ", known, " as in all other rows");
+  return choices;
+}
+
 bool is_whole_number(const std::string& text) {
   int64_t value = 0;
   const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
@@ -54,18 +63,22 @@ bool is_whole_number(const std::string& text) {
 std::string columns_text(const Task& task) {
   std::string text = task.files.text_a;
   if (task.pair) text += ", " + task.files.text_b;
-  return text + ", " + task.files.label;
+  text += ", " + task.files.label;
+  for (const std::string& choice : task.files.choices) text += ", " + choice;
+  return text;
 }
 
 RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view split) {
   RowReader rows = open_rows(task, path, split);
-  const size_t label_field = task.pair ? 2 : 1;
+  const bool reads_label = !task.files.label.empty(), is_choice = task.kind == TaskKind::kMultipleChoice;
+  const size_t label_field = task.pair ? 2 : 1, first_choice = label_field + (reads_label ? 1 : 0);
+  std::vector<std::string> classes = task.files.raw_labels.empty() ? task.label_names : task.files.raw_labels;
   RawSplit result;
   std::vector<std::optional<std::string>> fields;
   // Where labels are not read, predictions are counted by rows, so none may be left out.
-  int64_t* const ragged = task.files.drop_ragged && !task.files.label.empty() && !split.starts_with("test") ? &result.dropped : nullptr;
+  int64_t* const ragged = task.files.drop_ragged && reads_label && !split.starts_with("test") ? &result.dropped : nullptr;
   for (bool first = true; rows.next(fields, ragged); first = false) {
-    const std::optional<std::string> label = label_field < fields.size() ? fields[label_field] : std::nullopt;
+    const std::optional<std::string> label = reads_label ? fields[label_field] : std::nullopt;
     if (first) result.labelled = label.has_value();
     MPIBERT_CHECK(result.labelled == label.has_value(), kCorrupt, rows.where(), ": ", label ? "has" : "lacks", " a label, unlike the rows before it");
     if (label && !task.files.no_label.empty() && *label == task.files.no_label) {
@@ -73,8 +86,13 @@ RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view
       continue;
     }
     Example example{.text_a = std::move(*fields[0])};
-    if (task.pair) example.text_b = std::move(fields[1]);
-    if (label) example.label = task.kind == TaskKind::kRegression ? number_of(task, *label, rows.where()) : class_of(task, *label, rows.where());
+    if (is_choice) {
+      example.choices = choices_of(fields, first_choice, task.pair ? &*fields[1] : nullptr, classes.size(), rows.where());
+      if (classes.empty()) classes = choice_numbers(example.choices.size());
+    } else if (task.pair) {
+      example.text_b = std::move(fields[1]);
+    }
+    if (label) example.label = task.kind == TaskKind::kRegression ? number_of(task, *label, rows.where()) : class_of(task, classes, *label, rows.where());
     result.examples.push_back(std::move(example));
   }
   MPIBERT_CHECK(!result.examples.empty(), kCorrupt, raw_file_of(task, path, split).string(), " has no example");

@@ -20,7 +20,18 @@ Task make_task(std::string_view name) {
   throw Error(ErrorKind::kUsage, str_cat("unknown task '", name, "'; there are ", names));
 }
 
+std::vector<std::string> choice_numbers(size_t choices) {
+  std::vector<std::string> numbers;
+  for (size_t i = 0; i < choices; ++i) numbers.push_back(std::to_string(i));
+  return numbers;
+}
+
 Schema labels_of(const Task& task, bool labelled) {
+  if (task.kind == TaskKind::kMultipleChoice) {
+    Schema schema = {{.name = kChoiceLengths, .per = Per::kPrediction}};
+    if (labelled) schema.push_back({.name = "labels", .per = Per::kSequence});
+    return schema;
+  }
   if (!labelled) return {};
   if (task.kind == TaskKind::kPretraining) return task.pair ? sentence_pair_labels() : Schema{};
   if (task.kind == TaskKind::kTokenClassification) return {{.name = "labels", .per = Per::kToken}, {.name = "sentences", .per = Per::kSequence}};

@@ -74,6 +74,10 @@ const std::vector<Task>& task_table() {
        .summary = "Sentences Involving Compositional Knowledge: how related are two sentences, 1 to 5?",
        .files = {.splits = kSick, .text_a = "sentence_A", .text_b = "sentence_B", .label = "relatedness_score"}},
 
+      {.name = "swag", .kind = TaskKind::kMultipleChoice, .pair = true, .label_names = choice_numbers(4), .metrics = {"accuracy"},
+       .summary = "Situations With Adversarial Generations: which of four endings follows?",
+       .files = {.splits = {{"train", {"train.csv"}}, {"dev", {"val.csv", "dev.csv"}}, {"test", {"test.csv"}}}, .text_a = "sent1", .text_b = "sent2", .choices = {"ending0", "ending1", "ending2", "ending3"}, .label = "label"}},
+
       {.name = "ner", .kind = TaskKind::kTokenClassification, .own = true, .metrics = {"f1", "precision", "recall", "accuracy"},
        .summary = "your own tags of words: named entities, parts of speech",
        .files = {.splits = {{"train", {"train.conll", "train.txt", "eng.train"}}, {"dev", {"dev.conll", "dev.txt", "valid.txt", "eng.testa"}}, {"test", {"test.conll", "test.txt", "eng.testb"}}},
@@ -89,6 +93,8 @@ const std::vector<Task>& task_table() {
        .files = {.splits = kOwn, .text_a = "text", .label = "label"}},
       {.name = "pair-classification", .pair = true, .own = true, .metrics = {"accuracy", "matthews_correlation"}, .summary = "your own pairs of texts and labels",
        .files = {.splits = kOwn, .text_a = "text", .text_b = "second_text", .label = "label"}},
+      {.name = "multiple-choice", .kind = TaskKind::kMultipleChoice, .own = true, .metrics = {"accuracy"}, .summary = "your own contexts and choices, one of them right",
+       .files = {.splits = kOwn, .text_a = "context", .choices = {"choices"}, .label = "label"}},
       {.name = "regression", .kind = TaskKind::kRegression, .own = true, .metrics = {"pearson", "spearmanr", "combined_score"},
        .summary = "your own texts, or pairs of texts, and numbers", .files = {.splits = kOwn, .text_a = "text", .label = "label"}},
   };

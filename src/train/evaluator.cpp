@@ -71,8 +71,9 @@ std::vector<Prediction> Evaluator::predict(const DataSplit& split, int64_t begin
     const std::vector<float> values = host_floats(backend_, logits);
     const auto classes = static_cast<ptrdiff_t>(logits.shape()[-1]);
     const auto first_tokens = (*batch)["cu_seqlens"].span<int32_t>();
+    const ptrdiff_t choices = batch->choices();
     for (size_t i = 0; i < batch->sample_ids().size(); ++i) {  // of a head with a row a token, those of the sequence's tokens
-      const ptrdiff_t begin_row = per_token ? first_tokens[i] : static_cast<ptrdiff_t>(i), end_row = per_token ? first_tokens[i + 1] : begin_row + 1;
+      const ptrdiff_t begin_row = per_token ? first_tokens[i] : static_cast<ptrdiff_t>(i) * choices, end_row = per_token ? first_tokens[i + 1] : begin_row + choices;
       predictions.push_back({batch->sample_ids()[i], {values.begin() + begin_row * classes, values.begin() + end_row * classes}});
     }
   }
@@ -112,6 +113,7 @@ Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
     case TaskKind::kTokenClassification: return evaluate_tokens(task, split);
     case TaskKind::kQuestionAnswering: return evaluate_answers(task, split);
     case TaskKind::kClassification:
+    case TaskKind::kMultipleChoice:
     case TaskKind::kRegression: return evaluate_sentences(task, split);
   }
   throw std::logic_error("unknown kind of task");
@@ -119,7 +121,7 @@ Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
 
 Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
   const Dataset dataset(split.folder, split.name);
-  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
+  MPIBERT_CHECK(has_field(dataset.labels(), "labels"), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
   const std::vector<Prediction> predictions = predict_all(split);
   Scores scores;
   if (comm_.rank() == 0) {

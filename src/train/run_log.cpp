@@ -50,7 +50,7 @@ std::string line_for_programs(const StepReport& r) {
   std::string out = str_cat("{\"v\":1,\"step\":", r.step, ",\"epoch\":", json_number(r.epoch), ",\"loss\":", json_number(r.loss));
   for (const auto& [name, value] : r.losses) out += str_cat(",", json_string(name), ":", json_number(value));
   return str_cat(out, ",\"lr\":", json_number(r.learning_rate), ",\"grad_norm\":", json_number(r.gradient_norm), ",\"skipped\":", r.skipped, ",\"loss_scale\":", json_number(r.loss_scale), ",\"samples\":", r.samples,
-                 ",\"tokens_per_s\":", json_number(r.tokens_per_second), ",\"samples_per_s\":", json_number(r.sequences_per_second), ",\"flops_per_s\":", json_number(r.flops_per_second),
+                 ",\"tokens_per_s\":", json_number(r.tokens_per_second), ",\"samples_per_s\":", json_number(r.samples_per_second), ",\"flops_per_s\":", json_number(r.flops_per_second),
                  ",\"ms\":{\"step\":", json_number(r.step_ms), ",\"data\":", json_number(r.data_ms), ",\"comm_wait\":", json_number(r.comm_ms), ",\"opt\":", json_number(r.optimizer_ms), "}}");
 }
 

@@ -43,7 +43,7 @@ Tensor bytes_of_state(StepState& state) { return {&state, DType::kUInt8, {kStepS
 
 // Sums over the global batch that a step must know before it begins.
 struct Trainer::Counts {
-  int64_t tokens = 0, sequences = 0, squared_lengths = 0, predictions = 0;
+  int64_t tokens = 0, samples = 0, squared_lengths = 0, predictions = 0;
   int stop_signal = 0;
 };
 
@@ -134,16 +134,16 @@ StepOutcome Trainer::step(std::span<const Slot> slots, int stop_signal) {
   while (copies_.size() > kStepsAhead) await_verdict();  // for the card's work, mostly: no time of communication
 
   ++step_;
-  samples_ += counts.sequences;
+  samples_ += counts.samples;
   tokens_ += counts.tokens;
   outcome.tokens = counts.tokens;
-  outcome.sequences = counts.sequences;
+  outcome.samples = counts.samples;
   outcome.flops = training_flops(model_.config(), counts.tokens, static_cast<double>(counts.squared_lengths), counts.predictions);
   return outcome;
 }
 
 Trainer::Counts Trainer::exchange_counts(std::span<const Slot> slots, int stop_signal) {
-  // [labels of each term] tokens, sequences, squares, predictions, ranks that got signal 1, 2, ... 31
+  // [labels of each term] tokens, samples, squares, predictions, ranks that got signal 1, 2, ... 31
   const size_t terms = labels_.size();
   constexpr size_t kSignals = 32;
   std::vector<int64_t> numbers(terms + 4 + kSignals, 0);
@@ -152,7 +152,7 @@ Trainer::Counts Trainer::exchange_counts(std::span<const Slot> slots, int stop_s
       const std::vector<int64_t> labels = model_.head().count(batch);
       for (size_t i = 0; i < terms; ++i) numbers[i] += labels[i];
       numbers[terms] += batch.tokens();
-      numbers[terms + 1] += batch.sequences();
+      numbers[terms + 1] += batch.samples();
       const auto ends = batch["cu_seqlens"].span<int32_t>();
       for (size_t i = 1; i < ends.size(); ++i) numbers[terms + 2] += int64_t{ends[i] - ends[i - 1]} * (ends[i] - ends[i - 1]);
       if (batch.has("masked_lm_ids")) numbers[terms + 3] += batch["masked_lm_ids"].size();

@@ -54,13 +54,13 @@ class RunDirectory {
 // Sums since the last report.
 struct TrainingRun::Interval {
   Clock::time_point start = Clock::now();
-  int64_t steps = 0, tokens = 0, sequences = 0;
+  int64_t steps = 0, tokens = 0, samples = 0;
   double flops = 0, data_seconds = 0, comm_seconds = 0, optimizer_seconds = 0;
 
   void add(const StepOutcome& outcome, double data) {
     ++steps;
     tokens += outcome.tokens;
-    sequences += outcome.sequences;
+    samples += outcome.samples;
     flops += outcome.flops;
     data_seconds += data;
     comm_seconds += outcome.comm_seconds;
@@ -180,7 +180,7 @@ void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, const Ste
     r.comm_ms = interval.comm_seconds / steps * 1e3;
     r.optimizer_ms = interval.optimizer_seconds / steps * 1e3;
     r.tokens_per_second = static_cast<double>(interval.tokens) / seconds;
-    r.sequences_per_second = static_cast<double>(interval.sequences) / seconds;
+    r.samples_per_second = static_cast<double>(interval.samples) / seconds;
     r.flops_per_second = interval.flops / seconds;
     r.peak_flops_per_second = options_.peak_flops;
     r.eta_seconds = r.step_ms * 1e-3 * static_cast<double>(options_.total_steps - trainer.steps());

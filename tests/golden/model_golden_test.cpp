@@ -1,4 +1,4 @@
-// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, d2l_fixture.py). Tolerances: README.md.
+// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, multiple_choice.py, d2l_fixture.py). Tolerances: README.md.
 
 #include <gtest/gtest.h>
 
@@ -50,7 +50,7 @@ Batch batch_of(const Fixture& fixture) {
   std::vector<int32_t> lengths;
   for (size_t i = 1; i < starts.size(); ++i) lengths.push_back(starts[i] - starts[i - 1]);
   Batch batch;
-  batch.set_extent(starts.back(), static_cast<int64_t>(lengths.size()), *std::max_element(lengths.begin(), lengths.end()));
+  batch.set_extent(starts.back(), static_cast<int64_t>(lengths.size()), *std::max_element(lengths.begin(), lengths.end()), fixture.has("choices") ? fixture.number("choices") : 1);
   for (const char* name : {"input_ids", "token_type_ids", "position_ids", "cu_seqlens"}) batch.add(name, fixture.ints(name));
   batch.add("token_keys", fixture.ints("position_ids"));
   batch.add("sequence_keys", std::vector<int32_t>(lengths.size()));
@@ -59,7 +59,7 @@ Batch batch_of(const Fixture& fixture) {
     for (const char* name : {"masked_lm_positions", "masked_lm_ids", "next_sentence_labels"}) batch.add(name, fixture.ints(name));
   if (head == "question_answering")
     for (const char* name : {"start_positions", "end_positions"}) batch.add(name, fixture.ints(name));
-  if (head == "classification" || head == "tokens") batch.add("labels", fixture.ints("labels"));
+  if (head == "classification" || head == "tokens" || head == "multiple_choice") batch.add("labels", fixture.ints("labels"));
   if (head == "regression") {
     std::vector<int32_t> bits;
     for (const float label : fixture.floats("labels")) bits.push_back(std::bit_cast<int32_t>(label));
@@ -79,6 +79,7 @@ BertConfig config_of(const Fixture& fixture) {
 Model::MakeHead head_of(const Fixture& fixture) {
   const std::string head = fixture.attribute("head");
   if (head == "question_answering") return test::question_answering_head();
+  if (head == "multiple_choice") return test::multiple_choice_head();
   if (head == "tokens") return test::token_head(fixture.number("num_labels"));
   return head == "pretraining" ? test::pretraining_head() : test::classification_head(fixture.number("num_labels"));
 }
@@ -130,7 +131,7 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "d2l", "classification", "regression", "tokens", "question_answering"),
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "d2l", "classification", "regression", "tokens", "question_answering", "multiple_choice"),
                                           testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.

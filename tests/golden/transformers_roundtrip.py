@@ -22,6 +22,7 @@ HEADS = [
     transformers.BertForSequenceClassification,
     transformers.BertForTokenClassification,
     transformers.BertForQuestionAnswering,
+    transformers.BertForMultipleChoice,
     transformers.BertModel,
 ]
 
@@ -45,6 +46,8 @@ def load(kind, folder):
 
 def logits(model):
     ids = torch.tensor([[2, 5, 6, 7, 3, 0], [2, 7, 3, 5, 3, 0]])
+    if isinstance(model, transformers.BertForMultipleChoice):
+        ids = ids[None]  # a sample of two choices
     mask = (ids != 0).long()
     with torch.no_grad():
         return [value for value in model(input_ids=ids, attention_mask=mask).to_tuple() if isinstance(value, torch.Tensor)]

@@ -112,6 +112,10 @@ Model::MakeHead classification_head(int64_t num_labels) {
   return [num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, num_labels); };
 }
 
+Model::MakeHead multiple_choice_head() {
+  return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MultipleChoiceHead>(config, arena); };
+}
+
 Model::MakeHead token_head(int64_t num_labels) {
   return {[num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, num_labels); }, false};
 }

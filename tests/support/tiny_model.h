@@ -57,6 +57,7 @@ BertConfig tiny_config(const std::string& hidden_act = "gelu");
 Model::MakeHead pretraining_head();
 Model::MakeHead masked_lm_head();
 Model::MakeHead classification_head(int64_t num_labels);
+Model::MakeHead multiple_choice_head();
 Model::MakeHead token_head(int64_t num_labels);
 Model::MakeHead question_answering_head();
 

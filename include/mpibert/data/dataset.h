@@ -60,6 +60,9 @@ class Dataset {
   int64_t size() const;     // samples; their ids are 0 .. size-1
   int64_t tokens() const;
   int64_t longest() const;  // tokens of the longest sample
+  int64_t choices() const;  // sequences of a sample: 1, or those of a multiple choice
+  // Tokens that no sequence exceeds: those of the longest sample, or, where samples have several, the manifest's max_seq_length.
+  int64_t longest_sequence() const;
   const Schema& labels() const;
   const Manifest& manifest() const;  // task, label names, vocabulary
   const std::string& split() const;

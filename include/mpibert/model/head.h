@@ -16,7 +16,7 @@ namespace mpibert {
 // One summand of the loss. Term i of the loss of a step is loss_sums[i] * weight / (labels of term i in the global batch); the trainer
 // stores weight / count in StepState::loss_weights[i].
 struct LossTerm {
-  std::string name;  // "mlm", "nsp", "classification", "regression"; "hidden", which has rows but no loss
+  std::string name;  // "mlm", "nsp", "classification", "regression", "multiple_choice"; "hidden", which has rows but no loss
   float weight = 1;
   Per per = Per::kSequence;  // what has a row of logits
 };
@@ -45,7 +45,7 @@ class Head {
   static bool wants_loss(const Batch& batch, std::string_view labels, const Pass& pass);
   // How many of a batch's labels count: those that are not negative.
   static int64_t count_labels(const Batch& host, std::string_view labels);
-  // The loss of `term` and, to train, its gradient over the logits; nothing where it is not wanted.
+  // The loss of `term` and, to train, its gradient over the logits; nothing where it is not wanted. Labels beyond the logits' rows are those of fillers.
   static void add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass, const Tensor& logits);
 };
 

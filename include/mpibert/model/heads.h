@@ -112,6 +112,26 @@ class SequenceClassificationHead final : public Head {
   Classifier classifier_;
 };
 
+// Transformers' BertForMultipleChoice: logits(0) [B, 1] = dropout(pooled) W^T + b, a score a sequence. The n = Batch::choices() sequences of a sample are its choices:
+// term "multiple_choice", cross-entropy of their scores [B / n, n] with labels [B / n]. The number of choices is the data's, not the model's.
+// Source: Zellers et al. 2018, arXiv:1808.05326; Devlin et al. 2018, arXiv:1810.04805, section 4.4.
+class MultipleChoiceHead final : public Head {
+ public:
+  MultipleChoiceHead(const BertConfig& config, ParameterArena& arena);  // declares classifier.*
+
+  Schema labels() const override { return {{"labels", DType::kInt32, Per::kSequence}}; }
+  std::vector<LossTerm> terms() const override { return {{"multiple_choice", 1, Per::kSequence}}; }
+  std::vector<int64_t> count(const Batch& host) const override;
+  int64_t first_offset() const override { return classifier_.first_offset(); }
+  void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
+  void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  Tensor logits(int /*term*/) const override { return classifier_.logits(); }
+
+ private:
+  Classifier classifier_;
+};
+
 // Transformers' BertForTokenClassification: logits(0) [T, C] = dropout(hidden) W^T + b, labels [T], term "classification" over the tokens that have one.
 // Its model has no pooler.
 class TokenClassificationHead final : public Head {

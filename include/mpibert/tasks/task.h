@@ -14,7 +14,7 @@
 
 namespace mpibert {
 
-enum class TaskKind : uint8_t { kPretraining, kClassification, kRegression, kTokenClassification, kQuestionAnswering };
+enum class TaskKind : uint8_t { kPretraining, kClassification, kRegression, kTokenClassification, kQuestionAnswering, kMultipleChoice };
 
 // How the raw files of a labelled task look; of question answering only their names are read (mpibert/tasks/squad.h is their form). Each may end in .gz. What a file
 // of sentences is shows itself:
@@ -29,7 +29,8 @@ struct SentenceFiles {
     std::vector<std::string> files;  // names without .gz; the first that is there is read
   };
   std::vector<Split> splits{};
-  std::string text_a{}, text_b{};         // columns; text_b empty: one sentence
+  std::string text_a{}, text_b{};         // columns; text_b empty: one sentence; of a multiple choice the context, and what every choice begins with
+  std::vector<std::string> choices{};     // columns of a multiple choice; or one member of JSON objects that is a list of them
   std::string label{};                    // a split whose name begins with "test" may lack it; empty: it is not read
   std::vector<std::string> columns{};     // names of a table whose first row lacks text_a and is no header; empty: every table has one
   std::vector<std::string> raw_labels{};  // as files spell label 0, 1, ...; empty: as label_names
@@ -44,7 +45,7 @@ struct Task {
   bool pair = false;                      // two sentences; of a pre-training: with next-sentence prediction
   bool may_be_impossible = false;         // of question answering: questions may have no answer
   bool own = false;                       // of the user's: columns are for the user to name, labels given or found in the training file
-  std::vector<std::string> label_names{}; // of a classification, by label number; names of the Hugging Face hub
+  std::vector<std::string> label_names{}; // of a classification, by label number; names of the Hugging Face hub; of a multiple choice the choices' numbers from 0
   double minimum = -std::numeric_limits<double>::infinity(), maximum = std::numeric_limits<double>::infinity();  // labels of a regression
   std::vector<std::string> metrics{};     // what score() gives, in order
   std::string summary{};                  // for people, one line
@@ -53,6 +54,9 @@ struct Task {
   int64_t outputs() const { return kind == TaskKind::kRegression ? 1 : static_cast<int64_t>(label_names.size()); }  // of the head, for a sample
 };
 
+// "0", "1", ... as label names of so many choices.
+std::vector<std::string> choice_numbers(size_t choices);
+
 std::vector<std::string> task_names();
 Task make_task(std::string_view name);  // throws kUsage listing task_names()
 
@@ -60,6 +64,7 @@ Task make_task(std::string_view name);  // throws kUsage listing task_names()
 struct Example {
   std::string text_a;
   std::optional<std::string> text_b{};
+  std::vector<std::string> choices{};      // of a multiple choice the second texts, each with its beginning
   std::optional<int32_t> label{};  // missing in unlabelled splits; of a regression the bits of its fp32, as in Sample
 };
 
@@ -72,7 +77,8 @@ struct RawSplit {
 // The splits whose raw files are in the folder, in the order of the table. Throws kNotFound if there is none, naming the files looked for.
 std::vector<std::string> find_raw_splits(const Task& task, const std::filesystem::path& folder);
 // `path` is such a folder, or the file of this one split. Throws kNotFound; kCorrupt with file and line on a column that is not there, a wrong number of
-// columns, a label that the task lacks, a line that is not JSON, a quote that is never closed.
+// columns, a label that the task lacks, a line that is not JSON, a quote that is never closed; on another number of choices than the task has labels or, where
+// it has none yet, than the first row has.
 RawSplit read_raw_split(const Task& task, const std::filesystem::path& path, std::string_view split);
 // The different labels of a split, sorted: by value if all are whole numbers, otherwise by their bytes. Throws as read_raw_split, and kCorrupt if there are fewer than two.
 std::vector<std::string> find_labels(const Task& task, const std::filesystem::path& path, std::string_view split);
@@ -81,7 +87,7 @@ std::string columns_text(const Task& task);
 
 Schema labels_of(const Task& task, bool labelled = true);
 
-// The logits of one sample: of a head with a row a sequence [classes], of one with a row a token [length, classes].
+// The logits of one sample: of a head with a row a sequence [classes], or [choices], of one with a row a token [length, classes].
 struct Prediction {
   int64_t sample = 0;
   std::vector<float> values;

@@ -17,7 +17,7 @@ struct StepReport {
   int64_t samples = 0, skipped = 0;                    // since the run began
   double loss_scale = 1;                                 // of the next step; 1: none
   double step_ms = 0, data_ms = 0, comm_ms = 0, optimizer_ms = 0;
-  double tokens_per_second = 0, sequences_per_second = 0, flops_per_second = 0, peak_flops_per_second = 0, eta_seconds = 0;
+  double tokens_per_second = 0, samples_per_second = 0, flops_per_second = 0, peak_flops_per_second = 0, eta_seconds = 0;
 };
 
 // "step 1001/100000 | loss 2.3146 | norm 1.23 | lr 9.98e-05 | 640 ms (data 0 %, comm 4 %) | 41.2 % MFU | 51.2k tok/s | skip 0 | eta 17:36".

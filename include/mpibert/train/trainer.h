@@ -38,7 +38,7 @@ struct TrainerOptions {
 struct StepOutcome {
   int stop_signal = 0;      // a signal reached some rank: nothing was computed, the step is still to be done
   double learning_rate = 0;
-  int64_t tokens = 0, sequences = 0;
+  int64_t tokens = 0, samples = 0;
   double flops = 0;
   double comm_seconds = 0, optimizer_seconds = 0;  // of this rank's host: waiting for others; updating
 };

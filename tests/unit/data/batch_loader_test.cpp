@@ -301,4 +301,59 @@ TEST_F(BatchLoaderTest, EvaluationGivesEachSampleOnceForAnyRanks) {
   }
 }
 
+// Samples of three sequences: none is split over micro-batches or slots, positions begin anew in each, and keys are those of the places.
+TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
+  constexpr int64_t kChoices = 3, kPositions = 16;
+  const auto lengths_of = [](int64_t id) { return std::vector<int32_t>{1 + static_cast<int32_t>(id % 5), 4, 2 + static_cast<int32_t>(id % 7)}; };
+  const Schema labels = {{.name = kChoiceLengths, .per = Per::kPrediction}, {.name = "labels", .per = Per::kSequence}};
+  const TemporaryFolder folder;
+  std::vector<Sample> samples;
+  for (int64_t id = 0; id < 50; ++id) {
+    Sample& sample = samples.emplace_back(Sample{.id = id, .labels = {{kChoiceLengths, lengths_of(id)}, {"labels", {static_cast<int32_t>(id % kChoices)}}}});
+    for (const int32_t length : lengths_of(id))
+      for (int32_t i = 0; i < length; ++i) sample.input_ids.push_back(static_cast<int32_t>(id)), sample.token_type_ids.push_back(i > 0);
+  }
+  write_manifest(folder.path(), {.task = "test", .max_seq_length = 8, .vocabulary_size = kVocabularySize, .vocabulary_sha256 = "abc",
+                                 .splits = {{.name = "train", .labels = labels, .shards = {write_shard(folder / "train.h5", samples, labels)}}}});
+  LoaderOptions options{.global_batch_size = 12, .slots = 4, .last_slot = 4, .micro_tokens = 24, .max_position_embeddings = kPositions, .vocab_size = kVocabularySize, .cross_epochs = false};
+  BatchLoader loader(Dataset(folder.path(), "train"), options);
+  for (int step = 0; step < 5; ++step) {
+    std::set<int32_t> places;
+    for (const Slot& slot : loader.next()) {
+      for (const Batch& batch : slot.micro_batches) {
+        EXPECT_LE(batch.tokens(), 24);
+        EXPECT_EQ(batch.choices(), kChoices);
+        EXPECT_EQ(batch.samples(), static_cast<int64_t>(batch.sample_ids().size()));
+        EXPECT_FALSE(batch.has(kChoiceLengths));
+        const std::vector<int32_t> ends = numbers(batch, "cu_seqlens"), keys = numbers(batch, "sequence_keys"), token_keys = numbers(batch, "token_keys"), positions = numbers(batch, "position_ids");
+        ASSERT_EQ(static_cast<int64_t>(keys.size()), batch.sequences());
+        for (size_t s = 0; s < keys.size(); ++s) {
+          const int64_t id = batch.sample_ids()[s / kChoices];
+          EXPECT_EQ(ends[s + 1] - ends[s], lengths_of(id)[s % kChoices]);
+          EXPECT_EQ(keys[s] % kPositions, 0);
+          EXPECT_TRUE(places.insert(keys[s] / kPositions).second);
+          EXPECT_EQ(keys[s] / kPositions, keys[s - s % kChoices] / kPositions + static_cast<int32_t>(s % kChoices)) << "choices are neighbours";
+          for (int32_t t = ends[s]; t < ends[s + 1]; ++t) {
+            EXPECT_EQ(positions[static_cast<size_t>(t)], t - ends[s]);
+            EXPECT_EQ(token_keys[static_cast<size_t>(t)], keys[s] + t - ends[s]);
+            EXPECT_EQ(numbers(batch, "input_ids")[static_cast<size_t>(t)], id);
+          }
+        }
+        for (size_t i = 0; i < batch.sample_ids().size(); ++i) EXPECT_EQ(numbers(batch, "labels")[i], batch.sample_ids()[i] % kChoices);
+      }
+    }
+    const auto sequences = static_cast<int32_t>(kChoices * (step < 4 ? 12 : 2));
+    EXPECT_EQ(static_cast<int32_t>(places.size()), sequences);
+    EXPECT_EQ(*places.rbegin(), sequences - 1);
+  }
+  options.max_position_embeddings = 7;
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }), {"sequences of up to 8 tokens, the model has 7 positions"});
+  options.max_position_embeddings = kPositions;
+  options.micro_tokens = 16;
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }), {"a sample of 17 tokens", "micro_tokens = 16"});
+  options.micro_tokens = 24;
+  options.global_batch_size = (int64_t{1} << 31) / kPositions / kChoices + 1;
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }), {"times 3 sequences", "2^31 keys"});
+}
+
 }  // namespace mpibert

@@ -112,6 +112,15 @@ TEST(ShardWriter, RefusesWhatTheSchemaDoesNotSay) {
   EXPECT_EQ(writer.size(), 0);
 }
 
+TEST(ShardWriter, RefusesLengthsOfChoicesThatAreNotTheSamples) {
+  TemporaryFolder folder;
+  ShardWriter writer(folder / "a.h5", {{.name = kChoiceLengths, .per = Per::kPrediction}}, {.vocabulary_size = 10});
+  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{1, 1}, {4, -1}, {3, 0}, {}}) {
+    const Sample sample{.id = 4, .input_ids = {1, 2, 3}, .token_type_ids = {0, 1, 1}, .labels = {{kChoiceLengths, lengths}}};
+    expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { writer.add(sample); }), {"sample 4", "choice_lengths", "its 3 tokens"});
+  }
+}
+
 TEST(ShardWriter, NamesTheFileItCannotMake) {
   TemporaryFolder folder;
   expect_contains(error_of(ErrorKind::kIo, [&] { write_shard(folder / "absent" / "a.h5", closed_form_samples(1), class_labels()); }), {"absent/a.h5"});
@@ -169,7 +178,7 @@ struct RawShard {
   std::vector<int64_t> offsets = {0, 2, 5}, prediction_offsets = {0, 1, 3};
   std::vector<uint16_t> input_ids = {1, 2, 3, 4, 5};
   std::vector<uint8_t> token_type_ids = {0, 0, 0, 1, 1};
-  std::vector<int32_t> label = {0, 1}, positions = {1, 0, 2}, ids = {7, 8, 9};
+  std::vector<int32_t> label = {0, 1}, positions = {1, 0, 2}, ids = {7, 8, 9}, choice_lengths = {};
   bool wide_ids = false;
 
   void write(const std::filesystem::path& path) const {
@@ -193,6 +202,7 @@ struct RawShard {
     put("labels", hdf5::Type::kInt32, label);
     put("masked_lm_positions", hdf5::Type::kInt32, positions);
     put("masked_lm_ids", hdf5::Type::kInt32, ids);
+    if (!choice_lengths.empty()) put("choice_lengths", hdf5::Type::kInt32, choice_lengths);
     file.close();
   }
 };
@@ -234,6 +244,12 @@ TEST(ShardReader, DoesNotBelieveLies) {
   corrupt([](RawShard& s) { s.positions = {2, 0, 2}; }, {"masked_lm_positions: value 0 of sample 0 is 2, expected 0 to 1"});
   corrupt([](RawShard& s) { s.positions = {1, 2, 2}; }, {"masked_lm_positions: value 1 of sample 1 is 2, which does not ascend"});
   corrupt([](RawShard& s) { s.ids = {7, 8, 100}; }, {"masked_lm_ids: value 1 of sample 1 is 100"});
+  const auto lengths = [](RawShard& s, std::vector<int32_t> of_both) {  // of one choice and of two, of 2 and 3 tokens
+    s.labels = "choice_lengths:int32:prediction";
+    s.choice_lengths = std::move(of_both);
+  };
+  corrupt([&](RawShard& s) { lengths(s, {2, 1, 3}); }, {"choice_lengths: the lengths of sample 1", "its 3 tokens"});
+  corrupt([&](RawShard& s) { lengths(s, {2, 0, 3}); }, {"choice_lengths: the lengths of sample 1"});
   corrupt([](RawShard& s) { s.labels = "labels:int32"; }, {"'labels:int32' is not name:type:per"});
   corrupt([](RawShard& s) { s.labels = "labels:int64:sequence"; }, {"does not have type int32 or fp32"});
   corrupt([](RawShard& s) { s.labels = "offsets:int32:sequence"; }, {"name that is taken"});
