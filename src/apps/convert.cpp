@@ -8,6 +8,7 @@
 #include "mpibert/model/config.h"
 #include "mpibert/text/tokenizer.h"
 #include "mpibert/train/checkpoint.h"
+#include "text/model_files.h"
 
 namespace mpibert::apps {
 
@@ -25,7 +26,7 @@ int run(const Settings& settings) {
   const fs::path config_path = config_file(fs::is_directory(from) ? from : from.parent_path());
   const BertConfig config = read_config(config_path);  // names are mapped as BERT's: it has to be one
   std::map<std::string, std::string> texts;
-  if (const fs::path folder = config_path.parent_path(); fs::exists(folder / "vocab.json") && !fs::exists(folder / "vocab.txt") && !fs::exists(folder / "tokenizer.json")) {
+  if (const fs::path folder = config_path.parent_path(); has_word_list(folder)) {
     const BertTokenizer tokenizer = BertTokenizer::from_model(folder);
     for (const std::string& token : tokenizer.vocabulary().tokens()) texts["vocab.txt"] += token + "\n";
     texts["tokenizer_config.json"] = tokenizer.config_json();

@@ -209,12 +209,11 @@ Vocabulary read_word_list(const std::filesystem::path& path, const Json& list) {
   return vocabulary;
 }
 
-// The vocabulary of words is the only one there is.
+}  // namespace
+
 bool has_word_list(const std::filesystem::path& folder) {
   return std::filesystem::exists(folder / "vocab.json") && !std::filesystem::exists(folder / "vocab.txt") && !std::filesystem::exists(folder / "tokenizer.json");
 }
-
-}  // namespace
 
 Vocabulary read_model_vocabulary(const std::filesystem::path& folder) {
   if (std::filesystem::exists(folder / "vocab.txt")) return Vocabulary::from_file(folder / "vocab.txt");

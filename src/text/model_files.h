@@ -15,6 +15,9 @@ namespace mpibert {
 // whose <pad>, <unk>, <cls>, <sep> and <mask> become BERT's. Throws kNotFound with none.
 Vocabulary read_model_vocabulary(const std::filesystem::path& folder);
 
+// Whether vocab.json is the only vocabulary there is: what no other program than the book's reads.
+bool has_word_list(const std::filesystem::path& folder);
+
 // Options: the normalizer of tokenizer.json if there is one, then the keys of tokenizer_config.json, which win. Added tokens come from tokenizer.json,
 // added_tokens.json and tokenizer_config.json, in the order of their ids; those that are the five special ones with their usual flags are left out.
 TokenizerOptions read_tokenizer_options(const std::filesystem::path& folder, const Vocabulary& vocabulary);
