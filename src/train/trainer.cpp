@@ -86,6 +86,12 @@ Trainer::Trainer(Backend& backend, Communicator& comm, Model& model, ParameterAr
   loss_memory_ = backend.allocate(static_cast<size_t>((rows + 2) * terms) * sizeof(float));
   losses_ = loss_memory_.view(DType::kFloat32, {run_.size(), 2, terms});
   slot_losses_ = loss_memory_.view(DType::kFloat32, {2, terms}, static_cast<size_t>(rows * terms) * sizeof(float));
+  pass_ = {.train = true,
+           .state = state_tensor_,
+           .label_smoothing = options.label_smoothing,
+           .first_trained = arena.first_trained(),
+           .loss_sums = slot_losses_.elements(0, terms),
+           .correct = slot_losses_.elements(terms, 2 * terms)};
   labels_.assign(static_cast<size_t>(terms), 0);
   const std::vector<Piece> pieces = pieces_of(padded, bucket_, comm, comm.rank());
   norms_.emplace(backend, arena.segments(), pieces);
@@ -194,19 +200,12 @@ void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool
     });
   }
   backend_.zero(slot_losses_);
-  const int64_t terms = slot_losses_.shape()[1];
-  const Pass pass{.train = true,
-                  .state = state_tensor_,
-                  .label_smoothing = options_.label_smoothing,
-                  .first_trained = arena_.first_trained(),
-                  .loss_sums = slot_losses_.elements(0, terms),
-                  .correct = slot_losses_.elements(terms, 2 * terms)};
   for (size_t i = 0; i < slot.micro_batches.size(); ++i) {
     const Batch& batch = model_.put(backend_, slot.micro_batches[i]);
     const bool final_batch = overlap && i + 1 == slot.micro_batches.size();
     const auto work = [&](const GradientReady& ready) {
-      model_.forward(backend_, pass);
-      model_.backward(backend_, pass, ready);
+      model_.forward(backend_, pass_);
+      model_.backward(backend_, pass_, ready);
     };
     graphs_->run({.shape = shape_of(batch), .fields = static_cast<int64_t>(batch.fields().size()), .gradient = gradient.data(), .cut = final_batch}, work, [&](int64_t offset) {
       if (final_batch) reducer_->ready_from(offset);

@@ -67,7 +67,7 @@ class StepGraphs;
 // Every function marked collective is called by all ranks at the same place.
 class Trainer {
  public:
-  // The arena's parameters are declared; this allocates values, gradients and moments. The model must be planned and allocated by the caller
+  // The arena's parameters are declared and their rates set; this allocates values, gradients and moments. The model must be planned and allocated by the caller
   // after it. Throws kInvalidArgument where options do not fit (more ranks than slots, ...).
   Trainer(Backend& backend, Communicator& comm, Model& model, ParameterArena& arena, DType compute, const TrainerOptions& options);
   ~Trainer();
@@ -125,6 +125,7 @@ class Trainer {
   Buffer owned_memory_, state_memory_, loss_memory_, cells_memory_;
   Tensor owned_, state_tensor_, losses_, cells_;  // losses_ [slots of this rank, 2, terms]: sums, then counts of right answers
   Tensor slot_losses_;                    // [2, terms], of the slot at work: graphs add to one address
+  Pass pass_;                             // of every micro-batch
   std::unique_ptr<StepGraphs> graphs_;
   std::optional<GradientReducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
