@@ -30,9 +30,6 @@ int run_config(const std::vector<std::string>& arguments);
 std::string help_text(const Command& command, const Options& options);
 std::string help_text();
 
-// The words of an option that takes several, at their commas too: "a,b" and "c" are a, b, c.
-std::vector<std::string> split_at_commas(const std::vector<std::string>& words);
-
 // Prints one line to stdout, where results go.
 void print_line(const std::string& line);
 

@@ -135,16 +135,4 @@ void print_line(const std::string& line) {
   std::fflush(stdout);
 }
 
-std::vector<std::string> split_at_commas(const std::vector<std::string>& words) {
-  std::vector<std::string> parts;
-  for (std::string_view word : words) {
-    for (size_t comma = word.find(','); comma != std::string_view::npos; comma = word.find(',')) {
-      parts.emplace_back(word.substr(0, comma));
-      word.remove_prefix(comma + 1);
-    }
-    parts.emplace_back(word);
-  }
-  return parts;
-}
-
 }  // namespace mpibert::apps

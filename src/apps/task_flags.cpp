@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <set>
 
-#include "apps/command.h"
 #include "apps/model_inputs.h"
 #include "mpibert/base/error.h"
 

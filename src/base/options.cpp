@@ -161,6 +161,23 @@ std::string nearest_name(std::string_view name, const std::vector<std::string>& 
   return best;
 }
 
+std::vector<std::string> split_at_commas(const std::vector<std::string>& words) {
+  constexpr std::string_view kWhite = " \t\r\n";
+  std::vector<std::string> parts;
+  const auto add = [&](std::string_view part) {
+    part.remove_prefix(std::min(part.find_first_not_of(kWhite), part.size()));
+    parts.emplace_back(part.substr(0, part.find_last_not_of(kWhite) + 1));
+  };
+  for (std::string_view rest : words) {
+    for (size_t comma = rest.find(','); comma != std::string_view::npos; comma = rest.find(',')) {
+      add(rest.substr(0, comma));
+      rest.remove_prefix(comma + 1);
+    }
+    add(rest);
+  }
+  return parts;
+}
+
 std::string number_text(double value) {
   std::array<char, 40> digits{};
   const auto result = std::to_chars(digits.data(), digits.data() + digits.size(), value);

@@ -51,6 +51,9 @@ int64_t edit_distance(std::string_view a, std::string_view b);
 // The one of `known` nearest to `name` if it is near enough to be meant, else empty.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
 
+// The words of an option that takes several, at their commas too and without white space around: "a, b" and "c" are a, b, c. Empty ones stay.
+std::vector<std::string> split_at_commas(const std::vector<std::string>& words);
+
 // Numbers written so that they read back to the same bits ("%.17g", shortened where that loses nothing).
 std::string number_text(double value);
 

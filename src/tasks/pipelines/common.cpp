@@ -5,6 +5,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
+#include "mpibert/base/options.h"
 #include "mpibert/model/heads.h"
 #include "tasks/pipelines/pipelines.h"
 
@@ -19,12 +20,6 @@ int64_t model_max_length(const std::filesystem::path& folder) {
   constexpr double kNoLimit = 1e9;
   if (!config.is_object() || found == config.end() || !found->is_number() || found->get<double>() > kNoLimit) return static_cast<int64_t>(kNoLimit);
   return found->get<int64_t>();
-}
-
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kWhite = " \t\r\n";
-  const size_t begin = text.find_first_not_of(kWhite);
-  return begin == std::string_view::npos ? std::string_view() : text.substr(begin, text.find_last_not_of(kWhite) + 1 - begin);
 }
 
 }  // namespace
@@ -67,14 +62,8 @@ Model::MakeHead classifier(int64_t labels) {
 }
 
 std::vector<std::string> comma_separated(const std::vector<std::string>& words) {
-  std::vector<std::string> parts;
-  for (std::string_view rest : words) {
-    while (!rest.empty()) {
-      const size_t comma = std::min(rest.find(','), rest.size());
-      if (const std::string_view part = trimmed(rest.substr(0, comma)); !part.empty()) parts.emplace_back(part);
-      rest.remove_prefix(std::min(comma + 1, rest.size()));
-    }
-  }
+  std::vector<std::string> parts = split_at_commas(words);
+  std::erase(parts, "");
   return parts;
 }
 

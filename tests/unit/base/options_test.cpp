@@ -64,6 +64,13 @@ TEST(Options, ErrorsSayWhatWasExpectedAndSuggest) {
   EXPECT_EQ(s.options.nearest("zzzzzzzz"), "");
 }
 
+TEST(Options, WordsAreSplitAtCommas) {
+  EXPECT_EQ(split_at_commas({"a, b", "c"}), (std::vector<std::string>{"a", "b", "c"}));
+  EXPECT_EQ(split_at_commas({" a b ,,\t"}), (std::vector<std::string>{"a b", "", ""}));
+  EXPECT_EQ(split_at_commas({""}), std::vector<std::string>{""});
+  EXPECT_TRUE(split_at_commas({}).empty());
+}
+
 TEST(Options, NumbersReadBackToTheSameBits) {
   for (const double value : {0.1, 1.0 / 3, 1e-300, 5e-5, 123456789.0}) EXPECT_EQ(std::stod(number_text(value)), value);
 }
