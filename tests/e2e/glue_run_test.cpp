@@ -70,4 +70,17 @@ TEST(GlueRun, MnliHasTwoDevelopmentAndTwoTestSetsAndTakesTheModelsOrderOfLabels)
   EXPECT_EQ(accuracy("dev", model), number_in(trained.out, "eval_accuracy"));
 }
 
+// F1 counts label 1: with the labels the other way about it would be of another class, in silence.
+TEST(GlueRun, AModelWithReversedLabelsIsRefusedWhereF1IsTheScore) {
+  const TemporaryFolder folder;
+  std::filesystem::copy(sample() / "model", folder / "model");
+  const auto message = [&](const std::string& task, const std::string& names) {
+    const std::string config = read_text(sample() / "model" / "config.json");
+    write_text(folder / "model" / "config.json", config.substr(0, config.rfind('}')) + ", \"id2label\": {" + names + "}}");
+    return expect_code(78, {"evaluate", "--task", task, "--data", (sample() / "mrpc").string(), "--model", (folder / "model").string()}).err;
+  };
+  EXPECT_THAT(message("mrpc", R"("0": "equivalent", "1": "not_equivalent")"), testing::HasSubstr("whose F1 counts label 1, 'equivalent'; found 'not_equivalent' there"));
+  EXPECT_THAT(message("qqp", R"("0": "duplicate", "1": "not_duplicate")"), testing::HasSubstr("whose F1 counts label 1, 'duplicate'; found 'not_duplicate' there"));
+}
+
 }  // namespace mpibert::test
