@@ -1,6 +1,9 @@
 // usage: NAME_fuzz RUNS SEED_FILE...
 // Gives RUNS inputs to a fuzz target: the files, then mutations of them, the same ones in every run of the program. What ends the program badly lies in NAME_fuzz.input.
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -79,15 +82,17 @@ int main(int argc, char** argv) {
   }
   Mutator mutator(seeds);
   const std::string kept = std::string(argv[0]) + ".input";
+  const int file = ::open(kept.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644);
   for (long run = 0; run < std::stol(argv[1]); ++run) {
     const Bytes input = mutator.next();
-    // Written before it is tried: a sanitizer ends the program without asking.
-    if (std::FILE* file = std::fopen(kept.c_str(), "wb")) {
-      std::fwrite(input.data(), 1, input.size(), file);
-      std::fclose(file);
+    // Written before it is tried: a sanitizer ends the program without asking. Never closed in between: file systems wait for the disk when a file that was cut short is closed.
+    if (::ftruncate(file, 0) != 0 || ::pwrite(file, input.data(), input.size(), 0) != static_cast<ssize_t>(input.size())) {
+      std::fprintf(stderr, "%s: cannot be written\n", kept.c_str());
+      return 2;
     }
     LLVMFuzzerTestOneInput(input.data(), input.size());
   }
+  ::close(file);
   std::remove(kept.c_str());
   std::printf("%s inputs\n", argv[1]);
   return 0;
