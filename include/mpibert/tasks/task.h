@@ -64,8 +64,8 @@ Task make_task(std::string_view name);  // throws kUsage listing task_names()
 struct Example {
   std::string text_a;
   std::optional<std::string> text_b{};
-  std::vector<std::string> choices{};      // of a multiple choice the second texts, each with its beginning
   std::optional<int32_t> label{};  // missing in unlabelled splits; of a regression the bits of its fp32, as in Sample
+  std::vector<std::string> choices{};  // of a multiple choice the second texts, each with its beginning
 };
 
 struct RawSplit {

@@ -309,7 +309,7 @@ TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
   const TemporaryFolder folder;
   std::vector<Sample> samples;
   for (int64_t id = 0; id < 50; ++id) {
-    Sample& sample = samples.emplace_back(Sample{.id = id, .labels = {{kChoiceLengths, lengths_of(id)}, {"labels", {static_cast<int32_t>(id % kChoices)}}}});
+    Sample& sample = samples.emplace_back(Sample{.id = id, .input_ids = {}, .token_type_ids = {}, .labels = {{kChoiceLengths, lengths_of(id)}, {"labels", {static_cast<int32_t>(id % kChoices)}}}});
     for (const int32_t length : lengths_of(id))
       for (int32_t i = 0; i < length; ++i) sample.input_ids.push_back(static_cast<int32_t>(id)), sample.token_type_ids.push_back(i > 0);
   }

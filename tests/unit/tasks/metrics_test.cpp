@@ -76,8 +76,8 @@ TEST(Submission, IsWhatGlueTakes) {
 }
 
 TEST(MakeTask, ListsTheNames) {
-  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "masked-lm", "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "snli", "sick", "sick-relatedness", "ner", "squad", "squad2", "question-answering", "classification",
-                                                   "pair-classification", "regression"}));
+  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "masked-lm", "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "snli", "sick", "sick-relatedness", "swag", "ner", "squad", "squad2", "question-answering", "classification",
+                                                   "pair-classification", "multiple-choice", "regression"}));
   for (const std::string& name : task_names()) EXPECT_EQ(make_task(name).name, name);
   expect_contains(error_of(ErrorKind::kUsage, [] { make_task("colas"); }), {"'colas'", "pretraining, masked-lm, cola, sst2, mrpc"});
   EXPECT_EQ(make_task("snli").label_names, (std::vector<std::string>{"entailment", "neutral", "contradiction"}));

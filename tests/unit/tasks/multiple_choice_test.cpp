@@ -82,7 +82,7 @@ TEST_F(MultipleChoice, ErrorsNameFileAndLine) {
 TEST_F(MultipleChoice, ASampleIsPreparedAsSequencesEndToEnd) {
   write_text(folder_ / "train.jsonl", R"({"context": "a b", "choices": ["c", "a a a a a a", "b"], "label": 2})" "\n");
   write_text(folder_ / "test.jsonl", R"({"context": "a", "choices": ["b", "c", "c c"]})" "\n");
-  const BertTokenizer tokenizer(Vocabulary({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"}));
+  const BertTokenizer tokenizer(Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c"}));
   NoExchange alone;
   const Manifest manifest = prepare({.task = make_task("multiple-choice"), .inputs = {{"", {folder_.path()}}}, .output = folder_ / "shards", .max_seq_length = 8}, tokenizer, alone);
   EXPECT_EQ(manifest.label_names, (std::vector<std::string>{"0", "1", "2"}));
