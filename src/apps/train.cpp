@@ -145,7 +145,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   } else {
     plan.slots = flags.slots > 0 ? flags.slots : chosen_slots(flags.global_batch_size, dataset, comm.size());
   }
-  plan.micro_tokens = micro_tokens_of(flags.micro_tokens, flags.global_batch_size * dataset.longest(), manifest.max_seq_length);
+  plan.micro_tokens = micro_tokens_of(flags.micro_tokens, flags.global_batch_size * dataset.longest(), manifest.max_seq_length * dataset.choices());
 
   const std::optional<Masker> masking = job.masking ? std::optional<Masker>(Masker(Vocabulary::from_file(job.data / "vocab.txt"), *job.masking)) : std::nullopt;
   LoaderOptions loading{.global_batch_size = flags.global_batch_size,
@@ -236,7 +236,7 @@ BatchLimits limits_of(int64_t tokens, int64_t max_seq_length) {
   return {.tokens = tokens, .sequences = tokens / 2 + 1, .predictions = tokens / 4 + 1, .max_seq_length = max_seq_length};
 }
 
-int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t max_seq_length) { return std::max(std::min(flag, batch_tokens), max_seq_length); }
+int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t longest) { return std::max(std::min(flag, batch_tokens), longest); }
 
 int run_training(const TrainFlags& flags, const TrainJob& job, ModelSource source, Session& session) {
   MemoryPlanInputs memory;

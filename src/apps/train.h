@@ -9,8 +9,8 @@ namespace mpibert::apps {
 // Batches for which a model is planned that sees at most `tokens` of them at a time.
 BatchLimits limits_of(int64_t tokens, int64_t max_seq_length);
 
-// Tokens that a rank computes at a time: --micro-tokens, but no more than a global batch has and no less than its longest sequence.
-int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t max_seq_length);
+// Tokens that a rank computes at a time: --micro-tokens, but no more than a global batch has and no less than its longest sample.
+int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t longest);
 
 // What training needs beside the flags: the task, its data as shards, and the head.
 struct TrainJob {

@@ -80,7 +80,7 @@ TEST(MultipleChoiceRun, FromSwagsFilesToAnAccuracyAndPredictions) {
 // Dropout is on, samples are dealt to slots and cut into micro-batches: the bits stay the same.
 TEST(MultipleChoiceRun, WeightsAreEqualForAnyRanksAndThreadsAndAfterAKill) {
   const TemporaryFolder folder;
-  const Words more = {"--max-steps", "12", "--save-steps", "2", "--slots", "4", "--micro-tokens", "160"};
+  const Words more = {"--max-steps", "12", "--save-steps", "2", "--slots", "4", "--micro-tokens", "100"};
   std::string expected;
   for (const auto& [ranks, threads] : {std::pair(1, 1), {2, 2}, {3, 1}, {4, 1}}) {
     const std::string run = str_cat("run-", ranks);
@@ -124,7 +124,6 @@ TEST(MultipleChoiceRun, YourOwnFilesAndWhatIsWrongWithThem) {
   refused(2, finetune("swag", kData, folder / "none", {"--choice-columns", "a,b"}), "task swag has its own");
   refused(2, finetune("classification", kData, folder / "none", {"--choice-columns", "a,b"}), "--choice-columns goes with --task multiple-choice");
   refused(2, finetune("multiple-choice", kData, folder / "none", {"--labels", "a,b"}), "the numbers of its choices");
-  refused(70, finetune("swag", kData, folder / "none", {"--max-steps", "1", "--micro-tokens", "48"}), "does not fit in a micro-batch of micro_tokens = 48");
 }
 
 }  // namespace mpibert::test

@@ -5,12 +5,12 @@ usage: training_parity.py PROGRAM SAMPLE_FOLDER
 1. transformers saves a new BertForPreTraining; mpibert trains it for 50 steps without dropout (2 ranks, 8 slots, static masks, all samples in
    every batch, so that the order says nothing); PyTorch does the same. Every loss agrees within 1e-4, relatively.
 2. The checkpoint that comes out loads in transformers without missing or unexpected keys and gives the trained losses again.
-3. A fine-tuned checkpoint loads as BertForSequenceClassification, and `predict` gives transformers' probabilities within 1e-4.
+3. A fine-tuned checkpoint loads as BertForSequenceClassification, and `predict` gives transformers' probabilities within 1e-4; another as BertForMultipleChoice.
 """
-import json, os, shutil, subprocess, sys, tempfile
+import csv, json, os, shutil, subprocess, sys, tempfile
 
 import h5py, torch
-from transformers import AutoTokenizer, BertConfig, BertForPreTraining, BertForSequenceClassification
+from transformers import AutoTokenizer, BertConfig, BertForMultipleChoice, BertForPreTraining, BertForSequenceClassification
 
 program, sample = sys.argv[1:3]
 environment = dict(os.environ, OMP_NUM_THREADS="1", OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1")
@@ -105,6 +105,31 @@ def compare_predictions(folder):
     assert worst <= 1e-4
 
 
+def compare_choices(folder):
+    mpibert("finetune", "--task", "swag", "--data", f"{sample}/swag", "--model", f"{folder}/run", "--output-dir", f"{folder}/choosing", "--max-steps", 20, "--global-batch-size", 16,
+            "--learning-rate", 1e-3, "--max-seq-length", 48, ranks=2)
+    checkpoint = f"{folder}/choosing/checkpoints/step-00000020"
+    model, info = BertForMultipleChoice.from_pretrained(checkpoint, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"], info
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    rows = [json.loads(line) for line in mpibert("predict", "--task", "swag", "--data", f"{sample}/swag", "--split", "dev", "--model", f"{folder}/choosing", ranks=2).splitlines()]
+    worst = loss = 0.0
+    examples = list(csv.DictReader(open(f"{sample}/swag/val.csv", encoding="utf-8")))
+    for example, row in zip(examples, rows, strict=True):
+        seconds = [f"{example['sent2']} {example[f'ending{i}']}" for i in range(4)]
+        encoded = {name: value[None] for name, value in tokenizer([example["sent1"]] * 4, seconds, padding=True, return_tensors="pt").items()}
+        with torch.no_grad():
+            output = model.eval()(**encoded, labels=torch.tensor([int(example["label"])]))
+        probabilities = output.logits.softmax(-1)[0].tolist()
+        assert row["label"] == max(range(4), key=probabilities.__getitem__)
+        worst = max(worst, *(abs(a - b) for a, b in zip(probabilities, row["probabilities"], strict=True)))
+        loss += output.loss.item() / len(examples)
+    scored = json.loads(mpibert("evaluate", "--task", "swag", "--data", f"{sample}/swag", "--model", f"{folder}/choosing", "--max-seq-length", 48))
+    print(f"{len(rows)} choices: largest difference of a probability {worst:.1e}, losses {scored['loss']:.6f} and {loss:.6f}")
+    assert worst <= 1e-4 and abs(scored["loss"] - loss) <= 1e-4
+
+
 with tempfile.TemporaryDirectory() as scratch:
     compare_pretraining(scratch)
     compare_predictions(scratch)
+    compare_choices(scratch)
