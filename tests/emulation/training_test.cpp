@@ -162,6 +162,29 @@ TEST_F(EmulatedProgram, SaysWhatWouldFitWhereACardHasTooLittleMemory) {
   EXPECT_GT(std::stoll(text.substr(text.find(fits) + fits.size())), 1000);
 }
 
+// Three choices a sample, a batch that a card fills up to a number of sequences that three does not divide, dropout: the CPU's losses, and one rank's bits of two.
+TEST(EmulatedMultipleChoice, LearnsAsTheCpuAndByTwoRanksAsByOne) {
+  const TemporaryFolder folder;
+  std::string rows;
+  for (int i = 0; i < kBatch; ++i)
+    rows += str_cat(R"({"context": "the baker sliced the bread .", "choices": ["he ate)", std::string(static_cast<size_t>(i), '.'), R"(", "no baker sliced it", "never"], "label": )", i % 3, "}\n");
+  write_text(folder / "train.jsonl", rows);
+  const auto train = [&](const std::string& run, const std::string& device, const Launch& launch) {
+    expect_code(0, {"finetune", "--task", "multiple-choice", "--data", (folder / "train.jsonl").string(), "--model", (sample() / "model" / "config.json").string(), "--output-dir", (folder / run).string(),
+                    "--device", device, "--max-steps", "2", "--global-batch-size", std::to_string(kBatch), "--slots", "2", "--max-seq-length", "32", "--lr-schedule", "constant", "--report-steps", "1",
+                    "--matmul-tuning", "off"}, launch);
+  };
+  const Launch card{.program = MPIBERT_EMULATED_PROGRAM}, two_cards{.ranks = 2, .program = MPIBERT_EMULATED_PROGRAM};
+  train("cpu", "cpu", {});
+  train("cuda", "cuda", card);
+  train("two", "cuda", two_cards);
+  const double between = 2 * std::sqrt(48 * 256.0) * reference::unit_roundoff(DType::kFloat32);
+  const double loss = each_step(folder / "cpu", "loss").at(0), norm = each_step(folder / "cpu", "grad_norm").at(0);
+  EXPECT_NEAR(each_step(folder / "cuda", "loss").at(0), loss, between * std::sqrt(64) * 0.05 * std::sqrt(2.0 / kBatch));
+  EXPECT_NEAR(each_step(folder / "cuda", "grad_norm").at(0), norm, between * norm);
+  EXPECT_EQ(digest(folder / "two"), digest(folder / "cuda"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Precision, EmulatedTraining, testing::Values("fp32", "bf16", "fp16"), [](const auto& each) { return std::string(each.param); });
 
 // A run that begins above what fp16 holds: half of 2^22 over 8 labels is 2^18, and the largest number is below 2^16.
