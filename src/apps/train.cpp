@@ -212,7 +212,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
     return scores;
   };
   log_info(job.task.name, ": ", dataset.size(), " samples, ", arena.size(), " parameters, ", comm.size(), " ranks, ", plan.slots, " slots, ", plan.total_steps, " steps of ",
-           flags.global_batch_size, " sequences");
+           flags.global_batch_size, " samples");
   const SlotRange mine = slots_of_rank(plan.slots, comm.size(), comm.rank());
   loading.first_slot = mine.first;
   loading.last_slot = mine.last;

@@ -15,7 +15,7 @@ void TrainFlags::declare(Options& options) {
 
   options.add({.name = "max-steps", .target = &max_steps, .help = "optimizer steps; 0: by --num-epochs", .minimum = 0});
   options.add({.name = "num-epochs", .target = &num_epochs, .help = "passes over the data, without --max-steps", .minimum = 0, .aliases = {"num-train-epochs"}});
-  options.add({.name = "global-batch-size", .target = &global_batch_size, .help = "sequences of a step, over all ranks", .minimum = 1, .aliases = {"train-batch-size"}});
+  options.add({.name = "global-batch-size", .target = &global_batch_size, .help = "samples of a step, over all ranks: sequences, or rows of choices", .minimum = 1, .aliases = {"train-batch-size"}});
   options.add({.name = "learning-rate", .target = &learning_rate, .help = "at the end of the warm-up", .minimum = 0});
   options.add({.name = "warmup-steps", .target = &warmup_steps, .help = "steps from 0 to the learning rate", .minimum = 0});
   options.add({.name = "warmup-ratio", .target = &warmup_ratio, .help = "the same as a share of all steps, without --warmup-steps", .minimum = 0, .maximum = 1, .aliases = {"warmup-proportion"}});

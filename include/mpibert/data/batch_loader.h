@@ -15,7 +15,7 @@
 namespace mpibert {
 
 struct LoaderOptions {
-  int64_t global_batch_size = 32;             // sequences of a step, over all ranks
+  int64_t global_batch_size = 32;             // samples of a step, over all ranks
   int64_t slots = 1;                          // leaves of the slot tree, over all ranks
   int64_t first_slot = 0, last_slot = 1;      // this rank's: first_slot .. last_slot-1
   int64_t micro_tokens = 8192;                // most tokens of a micro-batch
@@ -36,12 +36,12 @@ struct StepRange {
 StepRange step_range(int64_t step, int64_t samples, int64_t global_batch_size, bool cross_epochs);
 int64_t steps_per_epoch(int64_t samples, int64_t global_batch_size);  // the last, smaller one counts
 
-// Deals the sequences of a global batch to slots: longest first, each to the slot with the fewest tokens, ties to the lower number.
+// Deals the samples of a global batch to slots: longest first, each to the slot with the fewest tokens, ties to the lower number.
 // Gives the members of each slot, ascending. The longest processing time rule of Graham 1969: tokens of a slot stay below
-// the mean plus one sequence.
+// the mean plus one sample.
 std::vector<std::vector<int64_t>> deal_to_slots(std::span<const int64_t> lengths, int64_t slots);
 // Cuts the members of a slot into micro-batches of at most micro_tokens: first fit, longest first; members ascending.
-// Throws kInvalidArgument for a sequence longer than micro_tokens.
+// Throws kInvalidArgument for a sample longer than micro_tokens.
 std::vector<std::vector<int64_t>> pack(std::span<const int64_t> members, std::span<const int64_t> lengths, int64_t micro_tokens);
 
 // The batches of a run. A step is a pure function of (data set, options, step): not of the ranks, of what was loaded before, or of time.
@@ -53,7 +53,7 @@ class BatchLoader {
   ~BatchLoader();
   BatchLoader(BatchLoader&&) noexcept;
 
-  // This rank's slots of the next step, by number. A slot without a sequence (a batch smaller than the slots) has no micro-batch.
+  // This rank's slots of the next step, by number. A slot without a sample (a batch smaller than the slots) has no micro-batch.
   std::vector<Slot> next();
   int64_t step() const;             // of the coming next()
   int64_t steps_per_epoch() const;  // with cross_epochs false; else rounded up

@@ -301,6 +301,17 @@ TEST_F(BatchLoaderTest, EvaluationGivesEachSampleOnceForAnyRanks) {
   }
 }
 
+TEST(BatchLoaderOfChoices, EveryoneHasAsMany) {
+  const Schema labels = {{.name = kChoiceLengths, .per = Per::kPrediction}};
+  const TemporaryFolder folder;
+  std::vector<Sample> samples;
+  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{2, 1}, {1, 1, 1}}) samples.push_back({.input_ids = {1, 2, 3}, .token_type_ids = {0, 0, 1}, .labels = {{kChoiceLengths, lengths}}});
+  write_manifest(folder.path(), {.task = "test", .max_seq_length = 8, .vocabulary_size = kVocabularySize, .vocabulary_sha256 = "abc",
+                                 .splits = {{.name = "train", .labels = labels, .shards = {write_shard(folder / "train.h5", samples, labels)}}}});
+  BatchLoader loader(Dataset(folder.path(), "train"), {.global_batch_size = 2, .vocab_size = kVocabularySize, .order = SampleOrder::kSequential});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { loader.next(); }), {"sample 1 has 3 choices, sample 0 has 2", "prepare the data again"});
+}
+
 // Samples of three sequences: none is split over micro-batches or slots, positions begin anew in each, and keys are those of the places.
 TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
   constexpr int64_t kChoices = 3, kPositions = 16;
