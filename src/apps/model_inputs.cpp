@@ -1,5 +1,7 @@
 #include "apps/model_inputs.h"
 
+#include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "mpibert/base/error.h"
@@ -42,12 +44,27 @@ std::vector<float> new_masters(const BertConfig& config, const ParameterArena& a
   return masters;
 }
 
+namespace {
+
+// A table that the formula does not give would be used as it stands, and never trained.
+void check_sinusoids(const std::string& name, std::span<const float> values, const float* formula, const std::filesystem::path& folder) {
+  constexpr float kTolerance = 1e-5f;
+  for (size_t i = 0; i < values.size(); ++i)
+    MPIBERT_CHECK(std::abs(values[i] - formula[i]) <= kTolerance, kInvalidArgument, folder.string(), ": \"", name, "\": number ", i, " is ", values[i],
+                  " where the sinusoid is ", formula[i], "; config.json says position_embedding_type sinusoidal, of a trained table it is absolute");
+}
+
+}  // namespace
+
 std::vector<float> load_masters(const ModelSource& source, const ParameterArena& arena, const std::vector<std::string>& head_prefixes, uint64_t seed) {
   std::vector<float> masters = new_masters(source.config, arena, seed);
   std::vector<WantedTensor> wanted;
   for (const Parameter& parameter : arena.parameters()) wanted.push_back({parameter.name, parameter.shape});
   const LoadReport report = load_weights(source.folder, wanted, head_prefixes, [&](const std::string& name, std::span<const float> values) {
-    std::copy(values.begin(), values.end(), masters.begin() + arena.find(name).offset);
+    const Parameter& parameter = arena.find(name);
+    float* const to = masters.data() + parameter.offset;
+    if (parameter.init == Init::kSinusoid) check_sinusoids(name, values, to, source.folder);
+    std::ranges::copy(values, to);
   });
   log_info("weights of ", source.folder.string(), ": ", report.text());
   return masters;

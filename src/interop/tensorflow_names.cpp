@@ -53,6 +53,7 @@ std::optional<TensorflowName> name_from_tensorflow(std::string_view name) {
 }
 
 std::optional<TensorflowName> name_to_tensorflow(std::string_view canonical) {
+  if (canonical.ends_with(".distance_embedding.weight")) return std::nullopt;  // of transformers' relative_key: Google's models have none
   for (const auto& [theirs, ours] : kWhole) {
     if (canonical == ours) return TensorflowName{.name = std::string(theirs)};
   }

@@ -94,6 +94,9 @@ std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
   } else if (any([](std::string_view name) { return name.ends_with("_embeddings.embedding_table"); })) {
     convention = of_mindspore;
   }
+  for (const TensorInfo& tensor : stored)
+    MPIBERT_CHECK(tensor.name.find("relative_positions") == std::string::npos, kInvalidArgument, reader.files()[tensor.file].string(), ": tensor \"", tensor.name,
+                  "\" is of a model with use_relative_positions (clipped distances, of keys and values), which is not supported; relative_key of transformers is");
   std::vector<ModelTensor> tensors;
   for (const TensorInfo& tensor : stored) tensors.push_back(convention(tensor, reader.files()[tensor.file].string()));
   if (is_keras) drop_doubles(tensors);

@@ -24,6 +24,7 @@ struct ModelTensor {
 
 // The tensors of a file, whoever's names they have, in order of the file's names. Known are those of transformers (also without "bert." and with gamma and beta), and of
 // Google's BERT for TensorFlow 1 and 2 (src/interop/tensorflow_names.h, keras_names.h), of "Dive into Deep Learning" (d2l_names.h) and of MindSpore. Which it is, the file's names say.
+// Throws kInvalidArgument for a model of MindSpore with use_relative_positions.
 std::vector<ModelTensor> model_tensors(const WeightsReader& reader);
 
 inline constexpr std::string_view kDecoderBias = "cls.predictions.decoder.bias", kPredictionsBias = "cls.predictions.bias";

@@ -18,6 +18,9 @@ using nlohmann::json;
 constexpr std::array<std::pair<const char*, Activation>, 4> kActivations{
     {{"gelu", Activation::kGelu}, {"gelu_new", Activation::kGeluTanh}, {"gelu_pytorch_tanh", Activation::kGeluTanh}, {"relu", Activation::kRelu}}};
 
+constexpr std::array<std::pair<const char*, PositionEmbedding>, 3> kPositionEmbeddings{
+    {{"absolute", PositionEmbedding::kAbsolute}, {"sinusoidal", PositionEmbedding::kSinusoidal}, {"relative_key", PositionEmbedding::kRelativeKey}}};
+
 // The fields that mean something here: visit(key, member) for each. One list for reading and writing.
 template <class Config, class Visit>
 void for_each_field(Config& config, const Visit& visit) {
@@ -29,6 +32,7 @@ void for_each_field(Config& config, const Visit& visit) {
   visit("max_position_embeddings", config.max_position_embeddings);
   visit("type_vocab_size", config.type_vocab_size);
   visit("hidden_act", config.hidden_act);
+  visit("position_embedding_type", config.position_embedding_type);
   visit("hidden_dropout_prob", config.hidden_dropout_prob);
   visit("attention_probs_dropout_prob", config.attention_probs_dropout_prob);
   visit("classifier_dropout", config.classifier_dropout);
@@ -90,22 +94,27 @@ void check_supported(const json& object, std::string_view where) {
                   supported.dump());
   };
   only("model_type", "bert");
-  only("position_embedding_type", "absolute");
+  only("use_relative_positions", false);
   only("is_decoder", false);
   only("add_cross_attention", false);
   only("pruned_heads", json::object());
 }
 
+// What `table` calls `name`, the value of `key`.
+template <class Table>
+auto named(const Table& table, const char* key, const std::string& name) {
+  std::string known;
+  for (const auto& [each, meaning] : table) {
+    if (name == each) return meaning;
+    known += (known.empty() ? "" : ", ") + std::string(each);
+  }
+  throw Error(ErrorKind::kInvalidArgument, str_cat(key, " '", name, "' is not supported: expected one of ", known));
+}
+
 }  // namespace
 
-Activation BertConfig::activation() const {
-  std::string known;
-  for (const auto& [name, activation] : kActivations) {
-    if (hidden_act == name) return activation;
-    known += (known.empty() ? "" : ", ") + std::string(name);
-  }
-  throw Error(ErrorKind::kInvalidArgument, str_cat("hidden_act '", hidden_act, "' is not supported: expected one of ", known));
-}
+Activation BertConfig::activation() const { return named(kActivations, "hidden_act", hidden_act); }
+PositionEmbedding BertConfig::position_embedding() const { return named(kPositionEmbeddings, "position_embedding_type", position_embedding_type); }
 
 void check(const BertConfig& config) {
   for_each_field(config, [&](const char* key, const auto& field) {
@@ -125,6 +134,7 @@ void check(const BertConfig& config) {
   MPIBERT_CHECK(config.layer_norm_eps >= 0, kInvalidArgument, "layer_norm_eps ", config.layer_norm_eps, ": expected 0 or more");
   MPIBERT_CHECK(config.initializer_range >= 0, kInvalidArgument, "initializer_range ", config.initializer_range, ": expected 0 or more");
   static_cast<void>(config.activation());
+  static_cast<void>(config.position_embedding());
 }
 
 BertConfig config_from_json(std::string_view text, std::string_view where) {
@@ -166,7 +176,8 @@ BertConfig read_config(const std::filesystem::path& path) {
 double training_flops(const BertConfig& config, int64_t tokens, double sum_of_squared_lengths, int64_t predictions) {
   const auto h = static_cast<double>(config.hidden_size), inner = static_cast<double>(config.intermediate_size);
   const auto t = static_cast<double>(tokens), p = static_cast<double>(predictions);
-  return static_cast<double>(config.num_hidden_layers) * (24 * h * h * t + 12 * h * inner * t + 12 * h * sum_of_squared_lengths) +
+  const double in_attention = config.position_embedding() == PositionEmbedding::kRelativeKey ? 18 : 12;
+  return static_cast<double>(config.num_hidden_layers) * (24 * h * h * t + 12 * h * inner * t + in_attention * h * sum_of_squared_lengths) +
          6 * p * (h * h + h * static_cast<double>(config.vocab_size));
 }
 

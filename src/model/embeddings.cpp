@@ -4,11 +4,27 @@
 
 namespace mpibert {
 
+namespace {
+
+const Parameter& position_table(const BertConfig& config, ParameterArena& arena) {
+  const std::string name = "bert.embeddings.position_embeddings.weight";
+  const Shape shape{config.max_position_embeddings, config.hidden_size};
+  switch (config.position_embedding()) {
+    case PositionEmbedding::kAbsolute: return arena.add(name, shape, Init::kNormal, true);
+    case PositionEmbedding::kSinusoidal: return arena.add_constant(name, shape, Init::kSinusoid);
+    case PositionEmbedding::kRelativeKey: break;
+  }
+  return arena.add_constant(name, shape, Init::kZero);
+}
+
+}  // namespace
+
 Embeddings::Embeddings(const BertConfig& config, ParameterArena& arena)
     : dropout_rate_(config.hidden_dropout_prob),
       hidden_size_(config.hidden_size),
+      positions_(config.position_embedding()),
       word_(arena.add("bert.embeddings.word_embeddings.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true)),
-      position_(arena.add("bert.embeddings.position_embeddings.weight", {config.max_position_embeddings, config.hidden_size}, Init::kNormal, true)),
+      position_(position_table(config, arena)),
       token_type_(arena.add("bert.embeddings.token_type_embeddings.weight", {config.type_vocab_size, config.hidden_size}, Init::kNormal, true)),
       norm_(config.embedding_layer_norm ? std::optional<LayerNorm>(std::in_place, arena, "bert.embeddings.LayerNorm", config.hidden_size, config.layer_norm_eps) : std::nullopt) {}
 
@@ -32,7 +48,7 @@ Tensor Embeddings::forward(Backend& backend, const Batch& batch, const Pass& pas
                       .token_type_ids = batch["token_type_ids"],
                       .position_ids = batch["position_ids"],
                       .word = word_.value,
-                      .position = position_.value,
+                      .position = positions_ == PositionEmbedding::kRelativeKey ? Tensor{} : position_.value,
                       .token_type = token_type_.value,
                       .sum = plan_.sum->rows(tokens)};
   if (norm_) {
@@ -55,7 +71,7 @@ void Embeddings::backward(Backend& backend, const Batch& batch, const Pass& pass
                        .token_type_ids = batch["token_type_ids"],
                        .position_ids = batch["position_ids"],
                        .d_word = word_.gradient,
-                       .d_position = position_.gradient,
+                       .d_position = positions_ == PositionEmbedding::kAbsolute ? position_.gradient : Tensor{},
                        .d_token_type = token_type_.gradient};
   if (norm_) {
     op.sum = plan_.sum->rows(tokens);

@@ -17,6 +17,12 @@ Linear stacked_qkv(ParameterArena& arena, const std::string& self, int64_t hidde
   return Linear(weight, arena.add_stacked(names("bias"), {hidden_size}, Init::kZero, false));
 }
 
+const Parameter* distance_embedding(const BertConfig& config, ParameterArena& arena, const std::string& self) {
+  if (config.position_embedding() != PositionEmbedding::kRelativeKey) return nullptr;
+  const Shape shape{2 * config.max_position_embeddings - 1, config.hidden_size / config.num_attention_heads};
+  return &arena.add(self + ".distance_embedding.weight", shape, Init::kNormal, true);
+}
+
 }  // namespace
 
 EncoderLayer::EncoderLayer(const BertConfig& config, ParameterArena& arena, int64_t index)
@@ -28,6 +34,7 @@ EncoderLayer::EncoderLayer(const BertConfig& config, ParameterArena& arena, int6
       attention_dropout_(config.attention_probs_dropout_prob),
       activation_(config.activation()),
       qkv_(stacked_qkv(arena, layer_name(index) + ".attention.self", hidden_size_)),
+      distances_(distance_embedding(config, arena, layer_name(index) + ".attention.self")),
       attention_output_(arena, layer_name(index) + ".attention.output.dense", hidden_size_, hidden_size_),
       attention_norm_(arena, layer_name(index) + ".attention.output.LayerNorm", hidden_size_, config.layer_norm_eps),
       intermediate_(arena, layer_name(index) + ".intermediate.dense", hidden_size_, intermediate_size_),
@@ -79,6 +86,7 @@ void EncoderLayer::forward_attention(Backend& backend, const Batch& batch, const
   const Tensor qkv = plan_.qkv->rows(tokens), context = plan_.context->rows(tokens), sum = plan_.sum1->rows(tokens);
   qkv_.forward(backend, x, qkv);
   backend.attention_forward({.qkv = qkv.reshape({tokens, 3, heads_, head_size}),
+                             .distance_embedding = distances_ != nullptr ? distances_->value : Tensor{},
                              .cu_seqlens = batch["cu_seqlens"],
                              .max_seq_length = batch.max_seq_length(),
                              .dropout = dropout(DropoutSite::kAttentionProbabilities, attention_dropout_, batch, pass),
@@ -160,12 +168,14 @@ void EncoderLayer::backward_attention(Backend& backend, const Batch& batch, cons
   attention_output_.backward_input(backend, d_branch, d_context);
   backend.attention_backward({.gradient = d_context.reshape({tokens, heads_, head_size}),
                               .qkv = plan_.qkv->as({tokens, 3, heads_, head_size}),
+                              .distance_embedding = distances_ != nullptr ? distances_->value : Tensor{},
                               .context = plan_.context->as({tokens, heads_, head_size}),
                               .cu_seqlens = batch["cu_seqlens"],
                               .saved = attention_saved(backend, batch),
                               .max_seq_length = batch.max_seq_length(),
                               .dropout = dropout(DropoutSite::kAttentionProbabilities, attention_dropout_, batch, pass),
-                              .d_qkv = d_qkv.reshape({tokens, 3, heads_, head_size})});
+                              .d_qkv = d_qkv.reshape({tokens, 3, heads_, head_size}),
+                              .d_distance_embedding = distances_ != nullptr ? distances_->gradient : Tensor{}});
   qkv_.backward_parameters(backend, x, d_qkv);
   qkv_.backward_input(backend, d_qkv, gradient, true);
 }

@@ -1,6 +1,7 @@
 #include "mpibert/nn/parameter_arena.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "mpibert/base/error.h"
@@ -27,6 +28,14 @@ void fill_normal(uint64_t seed, int64_t parameter, float deviation, std::span<fl
   }
 }
 
+void fill_sinusoids(int64_t columns, std::span<float> values) {
+  for (size_t i = 0; i < values.size(); ++i) {
+    const int64_t row = static_cast<int64_t>(i) / columns, column = static_cast<int64_t>(i) % columns;
+    const double angle = static_cast<double>(row) / std::pow(10000.0, static_cast<double>(column / 2 * 2) / static_cast<double>(columns));
+    values[i] = static_cast<float>(column % 2 == 0 ? std::sin(angle) : std::cos(angle));
+  }
+}
+
 }  // namespace
 
 Tensor Parameter::in(const Tensor& flat) const { return flat.elements(offset, end()).reshape(shape); }
@@ -47,6 +56,13 @@ Parameter& ParameterArena::append(std::deque<Parameter>& list, std::string name,
 
 const Parameter& ParameterArena::add(std::string name, Shape shape, Init init, bool decay) {
   return append(parameters_, std::move(name), shape, init, decay, size_);
+}
+
+const Parameter& ParameterArena::add_constant(std::string name, Shape shape, Init init) {
+  Parameter& p = append(parameters_, std::move(name), shape, init, false, size_);
+  p.constant = true;
+  p.rate = 0;
+  return p;
 }
 
 const Parameter& ParameterArena::add_stacked(const std::vector<std::string>& names, Shape each, Init init, bool decay) {
@@ -71,6 +87,7 @@ void ParameterArena::set_rate(std::string_view name, float rate) {
   MPIBERT_CHECK(rate >= 0, kInvalidArgument, "parameter '", name, "': its share of the learning rate is ", rate, ", expected 0 or more");
   const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
   MPIBERT_CHECK(found != parameters_.end(), kInvalidArgument, "the model has no parameter '", name, "'");
+  MPIBERT_CHECK(!found->constant || rate == 0, kInvalidArgument, "parameter '", name, "' is a constant of the model: its share of the learning rate is 0, not ", rate);
   found->rate = rate;
 }
 
@@ -117,6 +134,7 @@ void ParameterArena::initialize(uint64_t seed, float initializer_range, const Te
     const Parameter& p = parameters_[i];
     const std::span<float> values = p.in(host_masters).span<float>();
     if (p.init == Init::kOne) std::ranges::fill(values, 1.0f);
+    if (p.init == Init::kSinusoid) fill_sinusoids(p.shape[-1], values);
     if (p.init == Init::kNormal) fill_normal(seed, static_cast<int64_t>(i), initializer_range, values);
   }
 }

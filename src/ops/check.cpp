@@ -10,6 +10,13 @@ namespace {
 Shape columns_of(const Tensor& t) { return {t.shape()[-1]}; }
 Shape rows_of(const Tensor& t) { return {t.shape()[0]}; }
 
+void check_distances(const Rules& rules, const Tensor& embedding, DType compute, int64_t head_size, int64_t max_seq_length) {
+  rules.has_rows("distance_embedding", embedding, compute, {1, head_size});
+  const int64_t rows = embedding.shape()[0];
+  rules.that(rows % 2 == 1 && rows >= 2 * max_seq_length - 1, "distance_embedding: expected an odd number of rows, at least ", 2 * max_seq_length - 1,
+             " for sequences of ", max_seq_length, " tokens, found ", rows);
+}
+
 }  // namespace
 
 void check_on_device(const char* operation, const Tensor& t, Device device) {
@@ -63,7 +70,7 @@ void Backend::embedding_forward(const EmbeddingForward& op) {
   rules.has("token_type_ids", op.token_type_ids, DType::kInt32, tokens);
   rules.has("position_ids", op.position_ids, DType::kInt32, tokens);
   rules.has_rows("word", op.word, compute, op.sum.shape());
-  rules.has_rows("position", op.position, compute, op.sum.shape());
+  if (op.position) rules.has_rows("position", op.position, compute, op.sum.shape());
   rules.has_rows("token_type", op.token_type, compute, op.sum.shape());
   if (op.weight) {
     rules.has("weight", op.weight, compute, hidden);
@@ -88,7 +95,7 @@ void Backend::embedding_backward(const EmbeddingBackward& op) {
   rules.has("token_type_ids", op.token_type_ids, DType::kInt32, tokens);
   rules.has("position_ids", op.position_ids, DType::kInt32, tokens);
   rules.has_rows("d_word", op.d_word, DType::kFloat32, op.gradient.shape());
-  rules.has_rows("d_position", op.d_position, DType::kFloat32, op.gradient.shape());
+  if (op.d_position) rules.has_rows("d_position", op.d_position, DType::kFloat32, op.gradient.shape());
   rules.has_rows("d_token_type", op.d_token_type, DType::kFloat32, op.gradient.shape());
   if (op.weight) {
     rules.has("sum", op.sum, compute, op.gradient.shape());
@@ -146,6 +153,7 @@ void Backend::attention_forward(const AttentionForward& op) {
   const Shape& context = op.context.shape();
   const int64_t tokens = context[0], heads = context[1], head_size = context[2];
   rules.has("qkv", op.qkv, op.context.dtype(), {tokens, 3, heads, head_size});
+  if (op.distance_embedding) check_distances(rules, op.distance_embedding, op.context.dtype(), head_size, op.max_seq_length);
   rules.has_rows("cu_seqlens", op.cu_seqlens, DType::kInt32, {2});
   rules.that(op.cu_seqlens.size() > 0, "cu_seqlens: expected at least one number, found none");
   rules.that(op.max_seq_length >= 0 && op.max_seq_length <= 65536, "max_seq_length: expected 0 to 65536, found ", op.max_seq_length);
@@ -162,6 +170,10 @@ void Backend::attention_backward(const AttentionBackward& op) {
   const int64_t tokens = context[0], heads = context[1], head_size = context[2];
   const Shape qkv = {tokens, 3, heads, head_size};
   rules.has("qkv", op.qkv, compute, qkv);
+  if (op.distance_embedding) {
+    check_distances(rules, op.distance_embedding, compute, head_size, op.max_seq_length);
+    rules.has("d_distance_embedding", op.d_distance_embedding, DType::kFloat32, op.distance_embedding.shape());
+  }
   rules.has("context", op.context, compute, context);
   rules.has_rows("cu_seqlens", op.cu_seqlens, DType::kInt32, {2});
   rules.that(op.cu_seqlens.size() > 0, "cu_seqlens: expected at least one number, found none");

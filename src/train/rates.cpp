@@ -61,6 +61,7 @@ void set_rates(ParameterArena& arena, const RateOptions& options) {
   for (int64_t layer = 0; layer < options.freeze_layers; ++layer) frozen.push_back(str_cat(kLayer, layer));
 
   for (const Parameter& p : arena.parameters()) {
+    if (p.constant) continue;
     const int64_t above = is_of(p.name, kEmbeddings) ? layers + 1 : layer_of(p.name) ? layers - *layer_of(p.name) : 0;
     const bool is_frozen = std::ranges::any_of(frozen, [&](const std::string& name) { return is_of(p.name, name); });
     arena.set_rate(p.name, is_frozen ? 0.0f : static_cast<float>(std::pow(options.layer_decay, static_cast<double>(above))));

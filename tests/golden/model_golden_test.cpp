@@ -1,4 +1,4 @@
-// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, multiple_choice.py, d2l_fixture.py). Tolerances: README.md.
+// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, multiple_choice.py, positions.py, d2l_fixture.py). Tolerances: README.md.
 
 #include <gtest/gtest.h>
 
@@ -70,6 +70,7 @@ Batch batch_of(const Fixture& fixture) {
 
 BertConfig config_of(const Fixture& fixture) {
   BertConfig config = test::tiny_config(fixture.attribute("hidden_act"));
+  if (fixture.has("position_embedding_type")) config.position_embedding_type = fixture.attribute("position_embedding_type");
   if (!fixture.has("edition")) return config;
   config.layer_norm_eps = 1e-5f;
   config.tie_word_embeddings = config.embedding_layer_norm = false;
@@ -131,7 +132,7 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "d2l", "classification", "regression", "tokens", "question_answering", "multiple_choice"),
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "pretraining_sinusoidal", "pretraining_relative_key", "d2l", "classification", "regression", "tokens", "question_answering", "multiple_choice"),
                                           testing::ValuesIn(test::backend_cases())), case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
+#include "mpibert/base/error.h"
 #include "tests/support/backends.h"
 #include "tests/support/reference.h"
 
@@ -19,6 +21,7 @@ struct AttentionCase {
   std::vector<int32_t> lengths;
   int64_t heads = 1, head_size = 1;
   double rate = 0;
+  int64_t positions = 0;  // P of the distance embeddings; 0: there are none
 };
 
 std::vector<AttentionCase> cases() {
@@ -41,6 +44,13 @@ std::vector<AttentionCase> cases() {
       {"D 40, dropped", {33, 66}, 3, 40, 0.2},
       {"D 96, dropped", {65, 31}, 2, 96, 0.1},
       {"D 128, dropped", {64, 130}, 1, 128, 0.1},
+      {"distances of one token", {1}, 1, 1, 0, 1},
+      {"distances, D 16", {5, 1, 16, 17}, 2, 16, 0, 17},
+      {"distances, odd D, an empty sequence", {9, 0, 49, 48}, 2, 20, 0, 49},
+      {"more distances than there are", {33, 7, 64}, 3, 32, 0, 100},
+      {"distances, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 130},
+      {"distances, D 128, dropped", {50, 97}, 1, 128, 0.1, 128},
+      {"distances of many sequences", std::vector<int32_t>(45, 5), 2, 8, 0.2, 8},
   };
 }
 
@@ -57,6 +67,11 @@ struct Operands {
     gradient = Numbers::normal(dtype, {t, c.heads, c.head_size}, 12);
     context = Numbers(dtype, {t, c.heads, c.head_size}, NAN);
     d_qkv = Numbers(dtype, {t, 3, c.heads, c.head_size}, NAN);
+    if (c.positions > 0) {
+      distances = Numbers::normal(dtype, {2 * c.positions - 1, c.head_size}, 13, 0.8);
+      d_distances = Numbers(DType::kFloat32, distances.shape(), kBefore);
+      shape.distances = distances.doubles();
+    }
     for (size_t b = 0; b < c.lengths.size(); ++b)
       for (int32_t i = 0; i < c.lengths[b]; ++i) token_keys.push_back(static_cast<int32_t>(b + 7) * 512 + i);
     state.seed = 0x1234567890abcdef;
@@ -70,11 +85,13 @@ struct Operands {
             .state = Tensor(&state, DType::kUInt8, {kStateBytes}),
             .token_keys = host_tensor(std::span(token_keys), {shape.tokens()})};
   }
+  bool has_distances() const { return !shape.distances.empty(); }
+  static constexpr double kBefore = 0.5;  // what the distances' gradients are added to
   Tensor cu_seqlens() { return host_tensor(std::span(shape.cu_seqlens), {static_cast<int64_t>(shape.cu_seqlens.size())}); }
   static constexpr int64_t kStateBytes = sizeof(StepState);
   AttentionShape shape;
   int64_t max_seq_length = 0;
-  Numbers qkv, gradient, context, d_qkv;
+  Numbers qkv, gradient, context, d_qkv, distances, d_distances;
   std::vector<int32_t> token_keys;
   StepState state;
   Mask mask;
@@ -82,27 +99,31 @@ struct Operands {
 
 class Attention : public test::OpTest {
  protected:
-  // Forward and backward on the device; context and d_qkv come back.
+  // Forward and backward on the device; context, d_qkv and d_distances come back.
   void run(Operands& x) {
     const AttentionForward forward = forward_of(x);
     backend().attention_forward(forward);
-    const Tensor d_qkv = on_device(x.d_qkv.tensor());
+    const Tensor d_qkv = on_device(x.d_qkv.tensor()), d_distances = x.has_distances() ? on_device(x.d_distances.tensor()) : Tensor{};
     backend().attention_backward({.gradient = on_device(x.gradient.tensor()),
                                   .qkv = forward.qkv,
+                                  .distance_embedding = forward.distance_embedding,
                                   .context = forward.context,
                                   .cu_seqlens = forward.cu_seqlens,
                                   .saved = forward.saved,
                                   .max_seq_length = x.max_seq_length,
                                   .dropout = forward.dropout,
-                                  .d_qkv = d_qkv});
+                                  .d_qkv = d_qkv,
+                                  .d_distance_embedding = d_distances});
     backend().download(forward.context, x.context.tensor());
     backend().download(d_qkv, x.d_qkv.tensor());
+    if (d_distances) backend().download(d_distances, x.d_distances.tensor());
   }
   AttentionForward forward_of(Operands& x) {
     Dropout dropout = x.dropout();
     if (dropout.rate > 0) dropout.state = on_device(dropout.state), dropout.token_keys = on_device(dropout.token_keys);
     const size_t saved = backend().attention_saved_bytes(x.shape.tokens(), x.shape.heads, x.shape.head_size, x.max_seq_length);
     return {.qkv = on_device(x.qkv.tensor()),
+            .distance_embedding = x.has_distances() ? on_device(x.distances.tensor()) : Tensor{},
             .cu_seqlens = on_device(x.cu_seqlens()),
             .max_seq_length = x.max_seq_length,
             .dropout = dropout,
@@ -133,19 +154,23 @@ void expect_near(const Numbers& got, const std::vector<double>& expected, int64_
 }
 
 // Whether products on tensor cores round what they multiply: src/ops/cuda/attention_mma.h.
-bool is_rounded_inside(const test::BackendCase& backend, int64_t head_size) {
-  return backend.device.type == DeviceType::kCuda && bytes_of(backend.precision) == 2 && head_size % 8 == 0;
+bool is_rounded_inside(const test::BackendCase& backend, const AttentionShape& shape) {
+  return backend.device.type == DeviceType::kCuda && bytes_of(backend.precision) == 2 && shape.head_size % 8 == 0 && shape.distances.empty();
 }
 
 // `size`: of the products q k and gradient v, beside those of normal numbers.
 void expect_formula(const Operands& x, const test::BackendCase& backend, double size = 1) {
   const std::vector<double> qkv = x.qkv.doubles(), gradient = x.gradient.doubles();
   reference::AttentionRounding rounding;
-  if (is_rounded_inside(backend, x.shape.head_size))
+  if (is_rounded_inside(backend, x.shape))
     rounding = reference::attention_rounding(backend.precision, x.shape, qkv, gradient, x.mask, x.token_keys);
   const int64_t terms = x.max_seq_length + x.shape.head_size;
   expect_near(x.context, reference::attention_forward(x.shape, qkv, x.mask, x.token_keys), terms, 4 * size, rounding.context);
   expect_near(x.d_qkv, reference::attention_backward(x.shape, qkv, gradient, x.mask, x.token_keys), terms, 16 * size, rounding.d_qkv);
+  if (!x.has_distances()) return;
+  std::vector<double> d_distances = reference::attention_distance_gradient(x.shape, qkv, gradient, x.mask, x.token_keys);
+  for (double& each : d_distances) each += Operands::kBefore;
+  expect_near(x.d_distances, d_distances, terms + x.shape.tokens() * x.shape.heads, 16 * size, {});
 }
 
 TEST_P(Attention, EqualsTheDoublePrecisionFormula) {
@@ -170,25 +195,29 @@ TEST_P(Attention, BackwardDoesNotSufferFromTheRoundingOfContext) {
 
 // The reference's own gradient, so that both are not wrong alike: central differences of sum(gradient * context), in double.
 TEST(AttentionReference, GradientIsTheDerivative) {
-  for (const double rate : {0.0, 0.25}) {
-    Operands x({"small", {3, 1, 5}, 2, 4, rate}, DType::kFloat32);
+  for (const AttentionCase& c : {AttentionCase{"small", {3, 1, 5}, 2, 4}, {"dropped", {3, 1, 5}, 2, 4, 0.25}, {"distances", {3, 1, 5}, 2, 4, 0.25, 6}}) {
+    SCOPED_TRACE(c.name);
+    Operands x(c, DType::kFloat32);
     std::vector<double> qkv = x.qkv.doubles();
     const std::vector<double> gradient = x.gradient.doubles();
     const auto objective = [&] {
       const std::vector<double> context = reference::attention_forward(x.shape, qkv, x.mask, x.token_keys);
       return std::inner_product(context.begin(), context.end(), gradient.begin(), 0.0);
     };
-    const std::vector<double> d_qkv = reference::attention_backward(x.shape, qkv, gradient, x.mask, x.token_keys);
-    constexpr double kStep = 1e-5;
-    for (size_t i = 0; i < qkv.size(); ++i) {
-      const double before = qkv[i];
-      qkv[i] = before + kStep;
-      const double above = objective();
-      qkv[i] = before - kStep;
-      const double below = objective();
-      qkv[i] = before;
-      ASSERT_NEAR(d_qkv[i], (above - below) / (2 * kStep), 1e-8) << "element " << i;
-    }
+    const auto expect_derivative = [&](const std::vector<double>& found, std::vector<double>& of) {
+      constexpr double kStep = 1e-5;
+      for (size_t i = 0; i < of.size(); ++i) {
+        const double before = of[i];
+        of[i] = before + kStep;
+        const double above = objective();
+        of[i] = before - kStep;
+        const double below = objective();
+        of[i] = before;
+        ASSERT_NEAR(found[i], (above - below) / (2 * kStep), 1e-8) << "element " << i;
+      }
+    };
+    expect_derivative(reference::attention_backward(x.shape, qkv, gradient, x.mask, x.token_keys), qkv);
+    expect_derivative(reference::attention_distance_gradient(x.shape, qkv, gradient, x.mask, x.token_keys), x.shape.distances);
   }
 }
 
@@ -201,6 +230,9 @@ TEST_P(CpuAttention, HasTheSameBitsForAnyNumberOfThreads) {
       test::Numbers both = x.context.doubles();
       const test::Numbers gradient = x.d_qkv.doubles();
       both.insert(both.end(), gradient.begin(), gradient.end());
+      if (!x.has_distances()) return both;
+      const test::Numbers d_distances = x.d_distances.doubles();
+      both.insert(both.end(), d_distances.begin(), d_distances.end());
       return both;
     });
   }
@@ -208,11 +240,11 @@ TEST_P(CpuAttention, HasTheSameBitsForAnyNumberOfThreads) {
 
 // Packing is a matter of speed: a sequence gets the same bits alone as between others.
 TEST_P(Attention, DoesNotDependOnTheOtherSequences) {
-  for (const int64_t head_size : {20, 32, 64, 128}) {
-    SCOPED_TRACE(head_size);
-    Operands all({"three", {130, 77, 5}, 2, head_size, 0.1}, precision());
+  for (const auto& [head_size, positions] : {std::pair{20, 0}, {32, 0}, {64, 0}, {128, 0}, {20, 200}, {64, 130}}) {
+    SCOPED_TRACE(str_cat("D ", head_size, ", P ", positions));
+    Operands all({"three", {130, 77, 5}, 2, head_size, 0.1, positions}, precision());
     run(all);
-    Operands one({"the second", {77}, 2, head_size, 0.1}, precision());
+    Operands one({"the second", {77}, 2, head_size, 0.1, positions}, precision());
     const int64_t stride = 2 * head_size;
     for (int64_t i = 0; i < one.qkv.size(); ++i) one.qkv.set(i, all.qkv.at(130 * 3 * stride + i));
     for (int64_t i = 0; i < one.gradient.size(); ++i) one.gradient.set(i, all.gradient.at(130 * stride + i));

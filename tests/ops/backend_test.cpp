@@ -108,6 +108,15 @@ TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
   op = good;
   op.saved = zeros(DType::kUInt8, {1});
   expect_rejected([&] { backend().attention_forward(op); }, {"saved: expected [", "found [1] uint8"});
+  op = good;
+  for (const int64_t rows : {int64_t{5}, int64_t{8}}) {
+    op.distance_embedding = zeros(precision(), {rows, size});
+    expect_rejected([&] { backend().attention_forward(op); }, {str_cat("distance_embedding: expected an odd number of rows, at least 7 for sequences of 4 tokens, found ", rows)});
+  }
+  op.distance_embedding = zeros(precision(), {7, size + 1});
+  expect_rejected([&] { backend().attention_forward(op); }, {"distance_embedding: expected [7, 8]", "found [7, 9]"});
+  AttentionBackward with_distances = {.gradient = context, .qkv = qkv, .distance_embedding = zeros(precision(), {7, size}), .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = qkv};
+  expect_rejected([&] { backend().attention_backward(with_distances); }, {"d_distance_embedding: expected [7, 8] fp32", "found left out"});
   const AttentionBackward backward = {.gradient = context, .qkv = qkv, .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = context};
   expect_rejected([&] { backend().attention_backward(backward); }, {"attention_backward: d_qkv: expected [4, 3, 2, 8]", "found [4, 2, 8]"});
 }

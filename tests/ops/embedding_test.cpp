@@ -180,6 +180,32 @@ TEST_P(Embedding, WithoutALayerNormTheSumIsAllThereIs) {
   expect_rejected([&] { backend().embedding_forward(op); }, {"embedding_forward: dropout goes with a layer norm"});
 }
 
+// Models that know distances between tokens have no table of positions.
+TEST_P(Embedding, WithoutPositionsTheSumIsOfWordsAndTypes) {
+  const Case c = kCases[1];
+  const Problem p = forward(c);
+  EmbeddingForward op = operands(p);
+  op.position = {};
+  op.sum = empty({c.tokens, c.hidden});
+  backend().embedding_forward(op);
+  Numbers sum;
+  for (int64_t t = 0; t < c.tokens; ++t) {
+    const auto id_in = [&](const Numbers& ids) { return static_cast<int64_t>(ids[static_cast<size_t>(t)]); };
+    const Numbers word = row_of(p.word, id_in(p.ids), c.hidden), type = row_of(p.token_type, id_in(p.types), c.hidden);
+    for (size_t i = 0; i < word.size(); ++i) sum.push_back(word[i] + type[i]);
+  }
+  expect_close(read(op.sum), sum, stored({.absolute = 0x1p-21}), "sum");
+
+  const Tensor gradient = compute(random_numbers(c.tokens * c.hidden, 9), {c.tokens, c.hidden});
+  const EmbeddingBackward with = backward_operands(p, gradient);
+  EmbeddingBackward without = backward_operands(p, gradient);
+  without.d_position = {};
+  backend().embedding_backward(with);
+  backend().embedding_backward(without);
+  EXPECT_EQ(read(without.d_word), read(with.d_word));
+  EXPECT_EQ(read(without.d_token_type), read(with.d_token_type));
+}
+
 TEST_P(Embedding, DoesNotDependOnThreads) {
   const Case c = {400, 136, 20, 50, 0.1f};
   const Numbers dy = random_numbers(c.tokens * c.hidden, 9);

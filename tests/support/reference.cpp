@@ -169,7 +169,9 @@ struct Head {
     std::vector<double> p(static_cast<size_t>(length));
     double largest = -INFINITY, sum = 0;
     for (int64_t j = 0; j < length; ++j) {
-      p[static_cast<size_t>(j)] = dot(values, i, 0, values, j, 1) / std::sqrt(static_cast<double>(shape.head_size));
+      double score = dot(values, i, 0, values, j, 1);
+      for (int64_t d = 0; d < shape.head_size && !shape.distances.empty(); ++d) score += values[qkv(i, 0, d)] * shape.distances[shape.distance(i, j, d)];
+      p[static_cast<size_t>(j)] = score / std::sqrt(static_cast<double>(shape.head_size));
       largest = std::max(largest, p[static_cast<size_t>(j)]);
     }
     for (double& x : p) sum += x = std::exp(x - largest);
@@ -236,7 +238,7 @@ std::vector<double> attention_backward(const AttentionShape& shape, const std::v
       for (int64_t j = 0; j < h.length; ++j) {
         const double dropped = row.p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j), d_score = scale * row.d_scores[static_cast<size_t>(j)];
         for (int64_t d = 0; d < shape.head_size; ++d) {
-          d_qkv[h.qkv(i, 0, d)] += d_score * qkv[h.qkv(j, 1, d)];
+          d_qkv[h.qkv(i, 0, d)] += d_score * (qkv[h.qkv(j, 1, d)] + (shape.distances.empty() ? 0 : shape.distances[shape.distance(i, j, d)]));
           d_qkv[h.qkv(j, 1, d)] += d_score * qkv[h.qkv(i, 0, d)];
           d_qkv[h.qkv(j, 2, d)] += dropped * gradient[h.context(i, d)];
         }
@@ -244,6 +246,21 @@ std::vector<double> attention_backward(const AttentionShape& shape, const std::v
     }
   });
   return d_qkv;
+}
+
+std::vector<double> attention_distance_gradient(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask,
+                                                const std::vector<int32_t>& token_keys) {
+  std::vector<double> d_distances(shape.distances.size());
+  if (d_distances.empty()) return {};
+  const double scale = 1 / std::sqrt(static_cast<double>(shape.head_size));
+  each_head(shape, [&](const Head& h) {
+    for (int64_t i = 0; i < h.length; ++i) {
+      const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
+      for (int64_t j = 0; j < h.length; ++j)
+        for (int64_t d = 0; d < shape.head_size; ++d) d_distances[shape.distance(i, j, d)] += scale * row.d_scores[static_cast<size_t>(j)] * qkv[h.qkv(i, 0, d)];
+    }
+  });
+  return d_distances;
 }
 
 // dQ is computed from d_scores - p e and taken right by + p e, where e is what the rounding of context does to gradient . context.

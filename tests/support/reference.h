@@ -61,7 +61,10 @@ MatmulResult matmul(const Matmul& op);
 struct AttentionShape {
   std::vector<int32_t> cu_seqlens;
   int64_t heads = 1, head_size = 1;
+  std::vector<double> distances{};  // AttentionForward::distance_embedding; empty: there is none
   int64_t tokens() const { return cu_seqlens.back(); }
+  // Of `distances`, where the embedding of query i and key j is.
+  size_t distance(int64_t i, int64_t j, int64_t d) const { return (static_cast<size_t>(i - j) + distances.size() / static_cast<size_t>(head_size) / 2) * static_cast<size_t>(head_size) + static_cast<size_t>(d); }
 };
 // context [T, A, D] of qkv [T, 3, A, D]. token_keys [T], unused if mask.rate is 0.
 std::vector<double> attention_forward(const AttentionShape& shape, const std::vector<double>& qkv, const Mask& mask,
@@ -69,6 +72,9 @@ std::vector<double> attention_forward(const AttentionShape& shape, const std::ve
 // d_qkv by the chain rule, written down independently of any backend's order.
 std::vector<double> attention_backward(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
                                        const Mask& mask, const std::vector<int32_t>& token_keys);
+// That of shape.distances.
+std::vector<double> attention_distance_gradient(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask,
+                                                const std::vector<int32_t>& token_keys);
 
 // How far products on tensor cores may take context and d_qkv from those, for each element, because the left factors of the products that come
 // after the scores (probabilities, gradients of the scores) are rounded to `dtype`: the sum over the terms of (rounding of the left factor) * |right factor|.

@@ -37,7 +37,9 @@ TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head,
   arena.allocate(*backend, compute, arena.size());
   std::vector<float> masters(static_cast<size_t>(arena.padded_size()));
   const Tensor host = host_tensor(std::span(masters), {arena.padded_size()});
-  for (const Parameter& p : arena.parameters()) std::ranges::copy(closed_form_weights(p.name, p.shape.size()), p.in(host).span<float>().begin());
+  arena.initialize(0, 0, host);
+  for (const Parameter& p : arena.parameters())
+    if (!p.constant) std::ranges::copy(closed_form_weights(p.name, p.shape.size()), p.in(host).span<float>().begin());
   arena.set_values(*backend, host);
   gradients_ = backend->allocate(masters.size() * sizeof(float));
   arena.use_gradients(gradients_.view(DType::kFloat32, {arena.padded_size()}));

@@ -15,7 +15,8 @@
 
 namespace mpibert {
 
-// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without embedding_layer_norm
+// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without embedding_layer_norm; no position with
+// relative_key, whose checkpoints have the table all the same (transformers' too).
 class Embeddings {
  public:
   Embeddings(const BertConfig& config, ParameterArena& arena);
@@ -29,6 +30,7 @@ class Embeddings {
 
   float dropout_rate_;
   int64_t hidden_size_;
+  PositionEmbedding positions_;
   const Parameter &word_, &position_, &token_type_;
   std::optional<LayerNorm> norm_;
   struct Plan {
@@ -64,7 +66,9 @@ class EncoderLayer {
   int64_t index_, hidden_size_, heads_, intermediate_size_;
   float hidden_dropout_, attention_dropout_;
   Activation activation_;
-  Linear qkv_, attention_output_;
+  Linear qkv_;
+  const Parameter* distances_;  // null but with relative_key
+  Linear attention_output_;
   LayerNorm attention_norm_;
   Linear intermediate_, output_;
   LayerNorm output_norm_;

@@ -10,7 +10,8 @@
 
 namespace mpibert {
 
-enum class Init : uint8_t { kZero, kOne, kNormal };
+// kSinusoid: row p, column j of n are sin(a), j even, or cos(a), j odd, of a = p / 10000^(2 floor(j / 2) / n), as transformers' create_sinusoidal_embeddings lays them out.
+enum class Init : uint8_t { kZero, kOne, kNormal, kSinusoid };
 
 // One named tensor of the model. Its numbers lie at [offset, offset + shape.size()) of every flat buffer.
 struct Parameter {
@@ -19,6 +20,7 @@ struct Parameter {
   Init init = Init::kZero;
   bool decay = false;  // weight decay applies: true for weights, false for biases and layer norms
   float rate = 1;      // its share of the learning rate; 0: frozen
+  bool constant = false;  // frozen for ever
   int64_t offset = 0;
   Tensor value, gradient;  // views of the arena's flat buffers; empty before allocate() and use_gradients()
 
@@ -48,11 +50,14 @@ class ParameterArena {
 
   // Declares one. The reference stays valid as long as the arena. Throws kInvalidArgument on a second of the same name and after allocate().
   const Parameter& add(std::string name, Shape shape, Init init, bool decay);
+  // Declares one that is part of every checkpoint and never trained: its rate is 0, and its gradient zero.
+  const Parameter& add_constant(std::string name, Shape shape, Init init);
   // Declares parameters of equal shape [n, ...] that lie back to back and are used as one [names * n, ...], e.g. query, key and value.
   // parameters(), find() and segments() know the named parts; the returned parameter is the whole.
   const Parameter& add_stacked(const std::vector<std::string>& names, Shape each, Init init, bool decay);
 
-  // The share of the learning rate that a parameter takes, 1 unless said; before an optimizer is made. 0 freezes it. Throws kInvalidArgument below 0.
+  // The share of the learning rate that a parameter takes, 1 unless said; before an optimizer is made. 0 freezes it. Throws kInvalidArgument below 0, and
+  // above it for a constant.
   void set_rate(std::string_view name, float rate);
   int64_t first_trained() const;  // offset of the first parameter that is not frozen; size() where all are
 
@@ -71,8 +76,8 @@ class ParameterArena {
   void use_gradients(const Tensor& flat);
   Tensor gradients() const { return gradients_; }
 
-  // Fills host_masters ([padded_size] fp32 on the host; before allocate(): [size()]) with a new model: normal(0, initializer_range), ones or
-  // zeros by each parameter's Init. A number is a function of (seed, place of the parameter in the order of declaration, index), of nothing else.
+  // Fills host_masters ([padded_size] fp32 on the host; before allocate(): [size()]) with a new model: normal(0, initializer_range), ones, zeros or
+  // sinusoids by each parameter's Init. A number is a function of (seed, place of the parameter in the order of declaration, index), of nothing else.
   void initialize(uint64_t seed, float initializer_range, const Tensor& host_masters) const;
   // values = host_masters, rounded to the compute precision. Waits.
   void set_values(Backend& backend, const Tensor& host_masters) const;

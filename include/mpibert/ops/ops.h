@@ -55,7 +55,7 @@ struct ActivationBackward {
 
 // sum = word[input_ids] + position[position_ids] + token_type[token_type_ids];  output = dropout(layer_norm(sum))
 // Without weight the sum is all there is: bias, dropout, output, mean and rstd stay empty too.
-//   input_ids, token_type_ids, position_ids [T] int32   word [V, H], position [positions, H], token_type [types, H], weight, bias [H] compute
+//   input_ids, token_type_ids, position_ids [T] int32   word [V, H], position [positions, H] (optional: no summand without it), token_type [types, H], weight, bias [H] compute
 //   sum, output [T, H] compute   mean, rstd [T] fp32
 // An id outside its table is kInvalidArgument on the CPU (the loader has checked it before).
 struct EmbeddingForward {
@@ -68,7 +68,7 @@ struct EmbeddingForward {
 
 // The gradients of EmbeddingForward, added to fp32 ones. Rows of one id are added in the order of their tokens. Without weight `gradient` is that of the sum, and
 // sum, mean, rstd, dropout, scratch, d_weight and d_bias stay empty.
-//   gradient, sum [T, H] compute   d_word [V, H], d_position, d_token_type, d_weight, d_bias fp32   scratch [T, H] compute
+//   gradient, sum [T, H] compute   d_word [V, H], d_position (optional: none is wanted), d_token_type, d_weight, d_bias fp32   scratch [T, H] compute
 struct EmbeddingBackward {
   Tensor gradient{}, sum{}, mean{}, rstd{};
   Tensor input_ids{}, token_type_ids{}, position_ids{}, weight{};
@@ -97,23 +97,27 @@ struct LayerNormBackward {
   Tensor d_input{}, d_residual{}, d_weight{}, d_bias{};
 };
 
-// context = dropout(softmax(Q K^T / sqrt(D))) V, each token attending to its own sequence only.
-//   qkv [T, 3, A, D] compute   cu_seqlens [B+1] int32, ascending, 0 .. T   context [T, A, D] compute
+// context = dropout(softmax(scores)) V, each token attending to its own sequence only; with query i and key j of a sequence
+//   scores[i, j] = q_i . k_j / sqrt(D),  or with distance embeddings E  (q_i . k_j + q_i . E[i - j + P - 1]) / sqrt(D)
+//   qkv [T, 3, A, D] compute   distance_embedding (E) [2P - 1, D] compute, optional, P >= max_seq_length; all heads share it
+//   cu_seqlens [B+1] int32, ascending, 0 .. T   context [T, A, D] compute
 //   saved: [Backend::attention_saved_bytes(T, A, D, S)] uint8, opaque; what backward needs
 // Dropout: the row is the query's token, the column of head a and the sequence's key j is a * 65536 + j.
+// Source of the distances: Shaw, Uszkoreit, Vaswani 2018, arXiv:1803.02155, as transformers' "relative_key" has them: of keys alone, not clipped.
 struct AttentionForward {
-  Tensor qkv{}, cu_seqlens{};
+  Tensor qkv{}, distance_embedding{}, cu_seqlens{};
   int64_t max_seq_length = 0;
   Dropout dropout{};
   Tensor context{}, saved{};
 };
 
-//   gradient, context [T, A, D], qkv, d_qkv [T, 3, A, D] compute
+// The gradients of AttentionForward; that of the distance embeddings is added to fp32 ones, in an order of the batch's shape alone.
+//   gradient, context [T, A, D], qkv, d_qkv [T, 3, A, D] compute   d_distance_embedding [2P - 1, D] fp32, with distance_embedding only
 struct AttentionBackward {
-  Tensor gradient{}, qkv{}, context{}, cu_seqlens{}, saved{};
+  Tensor gradient{}, qkv{}, distance_embedding{}, context{}, cu_seqlens{}, saved{};
   int64_t max_seq_length = 0;
   Dropout dropout{};
-  Tensor d_qkv{};
+  Tensor d_qkv{}, d_distance_embedding{};
 };
 
 // output = dropout(input), and of gradients its own backward. [rows, H] compute; output may alias input.

@@ -2,13 +2,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "mpibert/base/error.h"
+#include "ops/cpu/attention_distance.h"
 #include "ops/cpu/dropout_mask.h"
-#include "ops/cpu/element.h"
-#include "ops/cpu/simd.h"
-#include "ops/cpu/small_product.h"
-#include "ops/cpu/transpose.h"
+#include "ops/cpu/parallel.h"
 #include "ops/cpu/work_items.h"
 
 namespace mpibert::cpu {
@@ -16,6 +15,7 @@ namespace {
 
 constexpr int64_t kQueries = 48;           // queries of a block: a multiple of the tile heights, and 512 keys of them are 96 KiB
 constexpr int64_t kColumnsOfHead = 65536;  // dropout columns of a head
+constexpr size_t kItemsOfRound = 64;       // whose gradients of distance embeddings are in memory at a time: 16 MiB of 512 tokens and D = 64
 
 struct WorkItem {
   int64_t begin, length, head;
@@ -34,61 +34,6 @@ std::vector<WorkItem> work_items(const Tensor& cu_seqlens, int64_t tokens, int64
   }
   std::stable_sort(items.begin(), items.end(), [](const WorkItem& a, const WorkItem& b) { return a.length > b.length; });
   return items;
-}
-
-// Hands out pieces of one thread's memory.
-class Pieces {
- public:
-  explicit Pieces(float* memory) : next_(memory) {}
-  float* take(int64_t size) {
-    float* piece = next_;
-    next_ += padded_columns(size);
-    return piece;
-  }
-  Panels take(int64_t rows, int64_t columns) { return {take(rows * columns), rows, columns}; }
-
- private:
-  float* next_;
-};
-
-// rows of `columns` numbers, times `scale`, into panels (zeros behind the last column).
-template <class T>
-void load_rows(const T* from, int64_t stride, int64_t columns, float scale, const Panels& to) {
-  for (int64_t p = 0; p < to.count(); ++p) {
-    const int64_t width = to.width(p), used = std::min(width, columns - p * kPanelColumns);
-    for (int64_t row = 0; row < to.rows; ++row)
-      for_lanes(used, [&](int64_t i, int n) {
-        store(to.panel(p) + row * width + i, scale * load_n(from + row * stride + p * kPanelColumns + i, n));
-      });
-  }
-}
-
-// to [from.columns, rows padded] = transpose of from.
-void transpose_panels(const Panels& from, const Panels& to) {
-  for (int64_t t = 0; t < to.count(); ++t) {
-    const int64_t begin = t * kPanelColumns, width = to.width(t), used = std::min(width, from.rows - begin);
-    for (int64_t f = 0; f < from.count(); ++f) {
-      float* corner = to.panel(t) + f * kPanelColumns * width;
-      transpose_squares(from.panel(f) + begin * from.width(f), from.width(f), used, from.width(f), corner, width);
-      for (int64_t row = 0; used < width && row < from.width(f); ++row)
-        std::fill(corner + row * width + used, corner + (row + 1) * width, 0.0f);
-    }
-  }
-}
-
-// What a panel matrix is as a left operand: row-major with all columns in one row. More than one panel needs a second copy.
-template <class T>
-Strided load_left(const T* from, int64_t stride, int64_t columns, float scale, const Panels& same, float* memory) {
-  if (same.count() == 1) return {same.data, same.columns, 1};
-  for (int64_t row = 0; row < same.rows; ++row)
-    for_lanes(columns, [&](int64_t i, int n) { store(memory + row * same.columns + i, scale * load_n(from + row * stride + i, n)); });
-  return {memory, same.columns, 1};
-}
-
-template <class T>
-void store_rows(const float* from, int64_t from_stride, int64_t rows, int64_t columns, float scale, T* to, int64_t stride) {
-  for (int64_t row = 0; row < rows; ++row)
-    for_lanes(columns, [&](int64_t i, int n) { store_n(to + row * stride + i, scale * load(from + row * from_stride + i), n); });
 }
 
 // The lanes of a row of scores that are keys, as the first n of kLanes.
@@ -143,7 +88,7 @@ struct Operands {
 };
 
 template <class T>
-void forward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask& mask, float* memory, T* context, float* log_sums) {
+void forward_item(const Operands<T>& x, const DistanceTable& distances, const WorkItem& item, const DropoutMask& mask, float* memory, T* context, float* log_sums) {
   const int64_t d = x.head_size, columns = padded_columns(d), keys = padded_columns(item.length);
   Pieces pieces(memory);
   const Panels k = pieces.take(item.length, columns), k_transposed = pieces.take(columns, keys);
@@ -153,6 +98,7 @@ void forward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask&
   float* output = pieces.take(kQueries * columns);
   auto* kept = reinterpret_cast<uint64_t*>(pieces.take(2 * (item.length / 64 + 1)));
   const Panels q_memory{pieces.take(kQueries * columns), kQueries, columns};
+  float* band_memory = pieces.take(0);
 
   load_rows(x.qkv + x.offset(item, 1), x.stride(), d, 1, k);
   transpose_panels(k, k_transposed);
@@ -162,7 +108,9 @@ void forward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask&
     const T* q_rows = x.qkv + x.offset(item, 0) + begin * x.stride();
     const Panels q{q_memory.data, queries, columns};
     if (q.count() == 1) load_rows(q_rows, x.stride(), d, x.scale(), q);
-    multiply(queries, load_left(q_rows, x.stride(), d, x.scale(), q, left), k_transposed, scores, keys, false);
+    const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
+    multiply(queries, q_left, k_transposed, scores, keys, false);
+    if (distances.is_there()) add_distance_scores(distances, DistanceBand(distances, item.length, begin, queries), q_left, band_memory, scores, keys);
     float inverse[kQueries];
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -197,9 +145,10 @@ void differentiate(float* scores, float* d_probabilities, int64_t length, float 
   });
 }
 
+// d_distances: of this item alone, the gradients of the table's rows from S - length on, [2 length - 1, padded D]; unused without a table.
 template <class T>
-void backward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask& mask, float* memory, const T* gradient,
-                   const float* log_sums, T* d_qkv) {
+void backward_item(const Operands<T>& x, const DistanceTable& distances, const WorkItem& item, const DropoutMask& mask, float* memory, const T* gradient,
+                   const float* log_sums, T* d_qkv, float* d_distances) {
   const int64_t d = x.head_size, columns = padded_columns(d), keys = padded_columns(item.length), length = item.length;
   Pieces pieces(memory);
   const Panels k = pieces.take(length, columns), k_transposed = pieces.take(columns, keys), v_transposed = pieces.take(columns, keys);
@@ -211,11 +160,13 @@ void backward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask
   float* d_q = pieces.take(kQueries * columns);
   const Panels q_memory{pieces.take(kQueries * columns), kQueries, columns}, g_memory{pieces.take(kQueries * columns), kQueries, columns};
   auto* kept = reinterpret_cast<uint64_t*>(pieces.take(2 * (length / 64 + 1)));
+  float* band_memory = pieces.take(0);
 
   load_rows(x.qkv + x.offset(item, 2), x.stride(), d, 1, k);
   transpose_panels(k, v_transposed);
   load_rows(x.qkv + x.offset(item, 1), x.stride(), d, 1, k);
   transpose_panels(k, k_transposed);
+  if (distances.is_there()) std::fill_n(d_distances, (2 * length - 1) * columns, 0.0f);
   for (int64_t begin = 0; begin < length; begin += kQueries) {
     const int64_t queries = std::min(kQueries, length - begin);
     const T* q_rows = x.qkv + x.offset(item, 0) + begin * x.stride();
@@ -223,7 +174,10 @@ void backward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask
     const Panels q{q_memory.data, queries, columns}, g{g_memory.data, queries, columns};
     load_rows(q_rows, x.stride(), d, x.scale(), q);
     load_rows(g_rows, x.context_stride(), d, 1, g);
-    multiply(queries, load_left(q_rows, x.stride(), d, x.scale(), q, left), k_transposed, scores, keys, false);
+    const DistanceBand band(distances, length, begin, queries);
+    const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
+    multiply(queries, q_left, k_transposed, scores, keys, false);
+    if (distances.is_there()) add_distance_scores(distances, band, q_left, band_memory, scores, keys);
     multiply(queries, load_left(g_rows, x.context_stride(), d, 1, g, left), v_transposed, d_scores, keys, false);
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -231,6 +185,11 @@ void backward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask
       differentiate(scores + i * keys, d_scores + i * keys, length, log_sums[item.head * x.tokens + token], mask, kept);
     }
     multiply(queries, {d_scores, keys, 1}, k, d_q, columns, false);
+    if (distances.is_there()) {
+      const Strided d_band = spread_over_distances(band, d_scores, keys, band_memory);
+      multiply(queries, d_band, distances.rows.rows_from(band.first, band.size), d_q, columns, true);
+      multiply(band.size, {d_band.data, 1, d_band.row_stride}, q, d_distances + (band.first - (distances.longest - length)) * columns, columns, true);
+    }
     store_rows(d_q, columns, queries, d, x.scale(), d_qkv + x.offset(item, 0) + begin * x.stride(), x.stride());
     multiply(length, {scores, 1, keys}, g, d_v, columns, begin > 0);
     multiply(length, {d_scores, 1, keys}, q, d_k, columns, begin > 0);
@@ -240,19 +199,34 @@ void backward_item(const Operands<T>& x, const WorkItem& item, const DropoutMask
 }
 
 // What backward_item takes for the longest sequence; forward_item takes less.
-int64_t memory_of_item(int64_t length, int64_t head_size) {
+int64_t memory_of_item(int64_t length, int64_t head_size, bool has_distances) {
   const int64_t columns = padded_columns(head_size), keys = padded_columns(length);
-  return 3 * length * columns + 2 * columns * keys + 2 * kQueries * keys + 5 * kQueries * columns + 2 * (length / 64 + 1) + 16 * kLanes;
+  return 3 * length * columns + 2 * columns * keys + 2 * kQueries * keys + 5 * kQueries * columns + 2 * (length / 64 + 1) + 16 * kLanes +
+         (has_distances ? DistanceBand::memory(kQueries, length) : 0);
 }
 
-// work(item, memory) for all items, on all threads.
+// work(i, memory) for items i, the longest first, on all threads.
 template <class Work>
-void for_items(const std::vector<WorkItem>& items, int64_t head_size, std::vector<Workspace>& workspaces, Work work) {
+void for_items(std::span<const WorkItem> items, int64_t head_size, bool has_distances, std::vector<Workspace>& workspaces, Work work) {
   if (items.empty()) return;
   workspaces.resize(std::max(workspaces.size(), static_cast<size_t>(omp_get_max_threads())));
-  const int64_t size = memory_of_item(items.front().length, head_size);
+  const int64_t size = memory_of_item(items.front().length, head_size, has_distances);
   parallel_items(static_cast<int64_t>(items.size()), [&](int64_t i, int thread) {
-    work(items[static_cast<size_t>(i)], workspaces[static_cast<size_t>(thread)].template get<float>(size));
+    work(static_cast<size_t>(i), workspaces[static_cast<size_t>(thread)].template get<float>(size));
+  });
+}
+
+// Adds what backward_item found of each item, `stride` numbers apart, to the tensor [2P - 1, D]: one item after another, whatever threads they ran on.
+void add_d_distances(std::span<const WorkItem> items, const DistanceTable& distances, const float* partials, int64_t stride, const Tensor& output) {
+  const int64_t d = output.shape()[1], columns = padded_columns(d), first = distances.row_of_first(output);
+  parallel_rows(distances.size(), d * static_cast<int64_t>(items.size()), [&](int64_t row) {
+    float* const to = data<float>(output) + (first - row) * d;
+    for (size_t i = 0; i < items.size(); ++i) {
+      const int64_t own = row - (distances.longest - items[i].length);
+      if (own < 0 || own >= 2 * items[i].length - 1) continue;
+      const float* from = partials + static_cast<int64_t>(i) * stride + own * columns;
+      for_lanes(d, [&](int64_t c, int n) { store_n(to + c, load_n(to + c, n) + load_n(from + c, n), n); });
+    }
   });
 }
 
@@ -268,8 +242,9 @@ void AttentionEngine::forward(const AttentionForward& op) {
   const DropoutMask mask(op.dropout);
   with_element(op.qkv.dtype(), [&]<class T>(T) {
     const Operands<T> x{shape[0], shape[1], shape[2], data<T>(op.qkv)};
-    for_items(items, x.head_size, workspaces_, [&](const WorkItem& item, float* memory) {
-      forward_item(x, item, mask, memory, data<T>(op.context), data<float>(op.saved));
+    const DistanceTable distances = op.distance_embedding && !items.empty() ? load_distances<T>(op.distance_embedding, items.front().length, distances_) : DistanceTable{};
+    for_items(items, x.head_size, distances.is_there(), workspaces_, [&](size_t i, float* memory) {
+      forward_item(x, distances, items[i], mask, memory, data<T>(op.context), data<float>(op.saved));
     });
   });
 }
@@ -280,9 +255,18 @@ void AttentionEngine::backward(const AttentionBackward& op) {
   const DropoutMask mask(op.dropout);
   with_element(op.qkv.dtype(), [&]<class T>(T) {
     const Operands<T> x{shape[0], shape[1], shape[2], data<T>(op.qkv)};
-    for_items(items, x.head_size, workspaces_, [&](const WorkItem& item, float* memory) {
-      backward_item(x, item, mask, memory, data<T>(op.gradient), data<float>(op.saved), data<T>(op.d_qkv));
-    });
+    const DistanceTable distances = op.distance_embedding && !items.empty() ? load_distances<T>(op.distance_embedding, items.front().length, distances_) : DistanceTable{};
+    // With distances in rounds, so that the items' own gradients of them do not grow with the batch.
+    const size_t round = distances.is_there() ? kItemsOfRound : std::max<size_t>(1, items.size());
+    const int64_t stride = distances.size() * padded_columns(x.head_size);
+    float* const partials = distances.is_there() ? partials_.get<float>(static_cast<int64_t>(std::min(round, items.size())) * stride) : nullptr;
+    for (size_t first = 0; first < items.size(); first += round) {
+      const auto some = std::span(items).subspan(first, std::min(round, items.size() - first));
+      for_items(some, x.head_size, distances.is_there(), workspaces_, [&](size_t i, float* memory) {
+        backward_item(x, distances, some[i], mask, memory, data<T>(op.gradient), data<float>(op.saved), data<T>(op.d_qkv), partials + static_cast<int64_t>(i) * stride);
+      });
+      if (distances.is_there()) add_d_distances(some, distances, partials, stride, op.d_distance_embedding);
+    }
   });
 }
 

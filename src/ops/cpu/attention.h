@@ -16,7 +16,7 @@ size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, i
 // Attention over packed sequences, with its dropout, on the CPU. One work item is one head of one sequence and belongs to one thread; its
 // numbers depend on nothing else, so neither thread count nor packing changes a bit. fp32 inside, whatever the tensors are. Source of the
 // idea (blocks of queries; recomputing in backward): Dao et al. 2022, arXiv:2205.14135; here a block sees all keys of its sequence, because
-// a row of scores fits in cache.
+// a row of scores fits in cache. The gradient of the distance embeddings is a sum over items, in their order.
 class AttentionEngine {
  public:
   void forward(const AttentionForward& op);
@@ -24,6 +24,7 @@ class AttentionEngine {
 
  private:
   std::vector<Workspace> workspaces_;  // one a thread
+  Workspace distances_, partials_;     // DistanceTable; its gradients, of each item
 };
 
 }  // namespace mpibert::cpu

@@ -18,7 +18,7 @@ void check_ids(const char* name, const Tensor& ids, int64_t table_rows) {
 template <class Op>
 void check_all_ids(const Op& op, const Tensor& word, const Tensor& position, const Tensor& token_type) {
   check_ids("input_ids", op.input_ids, word.shape()[0]);
-  check_ids("position_ids", op.position_ids, position.shape()[0]);
+  if (position) check_ids("position_ids", op.position_ids, position.shape()[0]);
   check_ids("token_type_ids", op.token_type_ids, token_type.shape()[0]);
 }
 
@@ -30,11 +30,12 @@ void forward(const EmbeddingForward& op) {
   float *mean = data<float>(op.mean), *rstd = data<float>(op.rstd);
   parallel_rows(op.sum.shape()[0], hidden, [&](int64_t row) {
     const T* word = data<T>(op.word) + data<int32_t>(op.input_ids)[row] * hidden;
-    const T* position = data<T>(op.position) + data<int32_t>(op.position_ids)[row] * hidden;
+    const T* position = op.position ? data<T>(op.position) + data<int32_t>(op.position_ids)[row] * hidden : nullptr;
     const T* token_type = data<T>(op.token_type) + data<int32_t>(op.token_type_ids)[row] * hidden;
     T* sum = data<T>(op.sum) + row * hidden;
     for_lanes(hidden, [&](int64_t i, int n) {
-      store_n(sum + i, load_n(word + i, n) + load_n(position + i, n) + load_n(token_type + i, n), n);
+      const Vec placed = position != nullptr ? load_n(word + i, n) + load_n(position + i, n) : load_n(word + i, n);
+      store_n(sum + i, placed + load_n(token_type + i, n), n);
     });
     if (!op.weight) return;
     T* output = data<T>(op.output) + row * hidden;
@@ -128,7 +129,7 @@ void embedding_backward(const EmbeddingBackward& op, Workspace& workspace) {
   with_element(op.gradient.dtype(), [&]<class T>(T) {
     if (op.weight) norm_backward<T>(op, workspace);
     add_by_id<T>(op.input_ids, d_sum, op.d_word, workspace);
-    add_by_id<T>(op.position_ids, d_sum, op.d_position, workspace);
+    if (op.d_position) add_by_id<T>(op.position_ids, d_sum, op.d_position, workspace);
     add_by_id<T>(op.token_type_ids, d_sum, op.d_token_type, workspace);
   });
 }

@@ -22,10 +22,18 @@ constexpr int64_t padded_columns(int64_t columns) { return (columns + kLanes - 1
 struct Panels {
   float* data = nullptr;
   int64_t rows = 0, columns = 0;
+  int64_t first = 0, height = rows;  // of some rows of a higher matrix: the first of them, and how many it has
 
   int64_t count() const { return (columns + kPanelColumns - 1) / kPanelColumns; }
-  float* panel(int64_t p) const { return data + p * kPanelColumns * rows; }
+  float* panel(int64_t p) const { return data + p * kPanelColumns * height + first * width(p); }
   int64_t width(int64_t p) const { return std::min(kPanelColumns, columns - p * kPanelColumns); }
+
+  Panels rows_from(int64_t begin, int64_t size) const { return {data, size, columns, first + begin, height}; }
+  // The panels that hold columns begin .. end - 1; column `begin` is column begin % kPanelColumns of the first.
+  Panels panels_of(int64_t begin, int64_t end) const {
+    const int64_t left = begin / kPanelColumns * kPanelColumns, right = (end + kPanelColumns - 1) / kPanelColumns * kPanelColumns;
+    return {data + left * height, rows, std::min(right, columns) - left, first, height};
+  }
 };
 
 // Element (i, k) of an operand, at data[i * row_stride + k * column_stride].

@@ -1,15 +1,15 @@
-// Attention of packed sequences, tile by tile, without a matrix of scores in memory: in fp32, and of 16-bit heads that tensor cores do not take
-// (attention_mma.h).
+// Attention of packed sequences, tile by tile, without a matrix of scores in memory: in fp32, with distance embeddings, and of 16-bit heads that tensor
+// cores do not take (attention_mma.h).
 // Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row online as in Milakov, Gimelshein 2018,
 // arXiv:1805.02867.
 
 #include <algorithm>
 #include <cmath>
 
-#include "mpibert/base/error.h"
+#include "ops/cuda/attention_distance.h"
 #include "ops/cuda/attention_mma.h"
 #include "ops/cuda/device/attention.cuh"
-#include "ops/cuda/device/attention_tile.cuh"
+#include "ops/cuda/device/attention_band.cuh"
 #include "ops/cuda/kernels.h"
 
 namespace mpibert::cuda {
@@ -29,11 +29,18 @@ __device__ inline uint32_t kept_keys(const DropoutMask& mask, const Piece& piece
   return kept;
 }
 
+// The distance embeddings [2P - 1, D].
+template <class T>
+__device__ inline BandMatrix<T> distances_of(const AttentionOperands<T>& x) {
+  return {x.distance_row_0, x.head_size, 1 - x.positions, x.positions, x.head_size};
+}
+
 // A block has queries. log_sums: of each query and head, the logarithm of the sum of e^score.
-template <class T, class Shape>
+template <class T, class Shape, bool has_distances>
 __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* context, float* log_sums) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride], weights[kAttentionWarps][kWarp][kRows];
+  __shared__ __align__(16) float band[has_distances ? Shape::kOwn : 1][Shape::kStride];
   const Piece piece(x, pieces, Shape::kOwn);
   if (piece.empty()) return;
   const DropoutMask mask(x.dropout);
@@ -49,6 +56,8 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
     __syncthreads();
     float scores[kRows];
     multiply_scores<Shape>(queries + own, tile, scores);
+    if constexpr (has_distances)
+      add_band_scores<Shape>(distances_of(x), piece.first - begin - (kWarp - 1), own_minus_tile(own, lane), band, [&](int r) { return queries[own + r]; }, scores);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -79,13 +88,15 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
 // is the dot product of gradient and context, but context has been rounded to the compute type, and delta with it would be as wrong as
 // that. So the dot product is only a first guess; the rest of delta is found on the way, and taken out at the end:
 //   dQ = scale (sum p (dp - guess) K - rest sum p K),  rest = sum p (dp - guess)
+// where K is the sum of the key and the embedding of its distance.
 // A block has queries. deltas: of each query and head.
-template <class T, class Shape>
+template <class T, class Shape, bool has_distances>
 __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas,
                                T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], gradients[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
   __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
+  __shared__ __align__(16) float band[has_distances ? Shape::kOwn : 1][Shape::kStride];
   const Piece piece(x, pieces, Shape::kOwn);
   if (piece.empty()) return;
   const DropoutMask mask(x.dropout);
@@ -114,6 +125,9 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
     load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 1), x.stride(), keys, kWarp, x.head_size, 1, tile);
     __syncthreads();
     multiply_scores<Shape>(queries + own, tile, p);
+    const int first_distance = piece.first - begin - (kWarp - 1);
+    if constexpr (has_distances)
+      add_band_scores<Shape>(distances_of(x), first_distance, own_minus_tile(own, lane), band, [&](int r) { return queries[own + r]; }, p);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -125,6 +139,13 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
     add_weighted<Shape>(weights[warp], tile, keys, sums);
     share_weights<Shape>(p, weights[warp]);
     add_weighted<Shape>(weights[warp], tile, keys, mean_keys);
+    if constexpr (has_distances)
+      for_band<Shape>(distances_of(x), first_distance, band, [&](int from) {
+        share_weights<Shape>(d_scores, weights[warp]);
+        add_band_weighted<Shape>(weights[warp], band, from, own, sums);
+        share_weights<Shape>(p, weights[warp]);
+        add_band_weighted<Shape>(weights[warp], band, from, own, mean_keys);
+      });
   }
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
@@ -138,13 +159,14 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
 }
 
 // A block has keys and their values, and passes over the queries. After d_query_kernel, which finds the deltas.
-template <class T, class Shape>
+template <class T, class Shape, bool has_distances>
 __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas,
                                    T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   static_assert(kOctet % kRows == 0, "a warp's keys share one octet of the mask");
   __shared__ __align__(16) float keys[Shape::kOwn][Shape::kStride], values[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
   __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
+  __shared__ __align__(16) float band[has_distances ? Shape::kOwn : 1][Shape::kStride];
   const Piece piece(x, pieces, Shape::kOwn);
   if (piece.empty()) return;
   const DropoutMask mask(x.dropout);
@@ -169,6 +191,8 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
     load_queries();
     float p[kRows], d_scores[kRows], dropped[kRows];
     multiply_scores<Shape>(keys + own, tile, p);
+    if constexpr (has_distances)
+      add_band_scores<Shape>(distances_of(x), begin - piece.first - (Shape::kOwn - 1), tile_minus_own<Shape>(own, lane), band, [&](int) { return tile[lane]; }, p);
     __syncthreads();
     load_tile<Shape>(gradient + x.context_offset(tile_token), x.context_stride(), queries, kWarp, x.head_size, 1, tile);
     __syncthreads();
@@ -195,43 +219,30 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
   }
 }
 
-// Calls f(T{}, TileShape<..>{}) for the tensor's type and head size.
-template <class F>
-void with_shape(const Tensor& qkv, const F& f) {
-  const int64_t head_size = qkv.shape()[3];
-  MPIBERT_CHECK(head_size <= 4 * kWarp, kInvalidArgument, "attention: expected a head size of at most ", 4 * kWarp, " on CUDA, found ",
-                head_size);
-  with_element(qkv.dtype(), [&]<class T>(T type) {
-    if (head_size <= kWarp) {
-      f(type, TileShape<1>{});
-    } else if (head_size <= 2 * kWarp) {
-      f(type, TileShape<2>{});
-    } else {
-      f(type, TileShape<4>{});
-    }
-  });
-}
-
 }  // namespace
 
 void attention_forward(const AttentionForward& op, const Context& context) {
-  if (takes_tensor_cores(op.qkv)) return attention_forward_mma(op, context);
+  if (takes_tensor_cores(op)) return attention_forward_mma(op, context);
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
     const AttentionBlocks b = attention_blocks(op, Tile::kOwn, kAttentionWarps * kWarp);
-    launch(b.launch, context.stream, forward_kernel<T, Tile>, attention_operands<T>(op), b.pieces, data<T>(op.context), data<float>(op.saved));
+    const auto kernel = op.distance_embedding ? forward_kernel<T, Tile, true> : forward_kernel<T, Tile, false>;
+    launch(b.launch, context.stream, kernel, attention_operands<T>(op), b.pieces, data<T>(op.context), data<float>(op.saved));
   });
 }
 
 void attention_backward(const AttentionBackward& op, const Context& context) {
-  if (takes_tensor_cores(op.qkv)) return attention_backward_mma(op, context);
+  if (takes_tensor_cores(op)) return attention_backward_mma(op, context);
+  const int64_t rows = op.qkv.shape()[0] * op.qkv.shape()[2];
+  const bool has_distances{op.distance_embedding};
+  float* const deltas = context.workspace.get<float>(rows + (has_distances ? distance_partials(op) : 0));
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
     const AttentionBlocks b = attention_blocks(op, Tile::kOwn, kAttentionWarps * kWarp);
-    float* const deltas = context.workspace.get<float>(op.qkv.shape()[0] * op.qkv.shape()[2]);
-    launch(b.launch, context.stream, d_query_kernel<T, Tile>, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context),
-           data<float>(op.saved), deltas, data<T>(op.d_qkv));
-    launch(b.launch, context.stream, d_key_value_kernel<T, Tile>, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved),
-           deltas, data<T>(op.d_qkv));
+    const auto d_query = has_distances ? d_query_kernel<T, Tile, true> : d_query_kernel<T, Tile, false>;
+    const auto d_key_value = has_distances ? d_key_value_kernel<T, Tile, true> : d_key_value_kernel<T, Tile, false>;
+    launch(b.launch, context.stream, d_query, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context), data<float>(op.saved), deltas, data<T>(op.d_qkv));
+    launch(b.launch, context.stream, d_key_value, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved), deltas, data<T>(op.d_qkv));
   });
+  if (has_distances) distance_backward(op, deltas, deltas + rows, context);
 }
 
 }  // namespace mpibert::cuda

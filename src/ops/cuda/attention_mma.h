@@ -8,10 +8,11 @@
 
 namespace mpibert::cuda {
 
-// Whether attention of such a qkv [T, 3, A, D] is computed there: 16-bit numbers, and heads that are read 16 bytes at a time.
-inline bool takes_tensor_cores(const Tensor& qkv) {
-  const int64_t head_size = qkv.shape()[3];
-  return bytes_of(qkv.dtype()) == 2 && head_size <= 128 && head_size % 8 == 0;
+// Whether such an operation is computed there: 16-bit numbers, heads that are read 16 bytes at a time, no distance embeddings.
+template <class Op>
+bool takes_tensor_cores(const Op& op) {
+  const int64_t head_size = op.qkv.shape()[3];
+  return !op.distance_embedding && bytes_of(op.qkv.dtype()) == 2 && head_size <= 128 && head_size % 8 == 0;
 }
 
 void attention_forward_mma(const AttentionForward& op, const Context& context);

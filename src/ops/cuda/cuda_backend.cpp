@@ -172,11 +172,11 @@ void CudaBackend::do_embedding_backward(const EmbeddingBackward& op) { cuda::emb
 void CudaBackend::do_layer_norm_forward(const LayerNormForward& op) { cuda::layer_norm_forward(op, context_); }
 void CudaBackend::do_layer_norm_backward(const LayerNormBackward& op) { cuda::layer_norm_backward(op, context_); }
 void CudaBackend::do_attention_forward(const AttentionForward& op) {
-  if (cudnn_ && cudnn_->serves(op.qkv, op.dropout)) return cudnn_->forward(op);
+  if (cudnn_ && !op.distance_embedding && cudnn_->serves(op.qkv, op.dropout)) return cudnn_->forward(op);
   cuda::attention_forward(op, context_);
 }
 void CudaBackend::do_attention_backward(const AttentionBackward& op) {
-  if (cudnn_ && cudnn_->serves(op.qkv, op.dropout)) return cudnn_->backward(op);
+  if (cudnn_ && !op.distance_embedding && cudnn_->serves(op.qkv, op.dropout)) return cudnn_->backward(op);
   cuda::attention_backward(op, context_);
 }
 void CudaBackend::do_dropout(const DropoutApply& op) { cuda::dropout(op, context_); }

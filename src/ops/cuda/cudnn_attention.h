@@ -6,7 +6,7 @@
 
 namespace mpibert::cuda {
 
-// Attention by cuDNN: the same operation as attention.cu where it serves. Its dropout is keyed by the place in the launch, not by the token, so that it
+// Attention by cuDNN: the same operation as attention.cu where it serves, which is without distance embeddings. Its dropout is keyed by the place in the launch, not by the token, so that it
 // serves operations without dropout only; its backward is asked for in its deterministic form. Saved are the logarithms of the sums, [T, A] fp32.
 //
 // A plan is made for each number of sequences rounded up to a power of two (those beyond the batch are empty) and each length rounded up to a multiple

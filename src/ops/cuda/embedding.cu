@@ -13,12 +13,16 @@ __global__ void forward_kernel(const int32_t* input_ids, const int32_t* position
   const DropoutMask mask(dropout);
   const int64_t token = row_of_warp(), offset = token * hidden;
   if (token >= tokens) return;
-  const T *w = word + input_ids[token] * hidden, *p = position + position_ids[token] * hidden,
+  const T *w = word + input_ids[token] * hidden, *p = position != nullptr ? position + position_ids[token] * hidden : nullptr,
           *t = token_type + token_type_ids[token] * hidden;
   for_octets(hidden, [&](int64_t begin, int n) {
     Octet x = load_octet(w + begin, n);
-    const Octet y = load_octet(p + begin, n), z = load_octet(t + begin, n);
-    for (int i = 0; i < kOctet; ++i) x[i] = x[i] + y[i] + z[i];
+    const Octet z = load_octet(t + begin, n);
+    if (p != nullptr) {
+      const Octet y = load_octet(p + begin, n);
+      for (int i = 0; i < kOctet; ++i) x[i] += y[i];
+    }
+    for (int i = 0; i < kOctet; ++i) x[i] += z[i];
     store_octet(sum + offset + begin, x, n);
   });
   if (weight == nullptr) return;
@@ -199,7 +203,7 @@ void embedding_backward(const EmbeddingBackward& op, const Context& context) {
              data<float>(op.rstd), data<T>(op.weight), tokens, hidden, dropout, data<T>(op.scratch));
     }
     add_by_id<T>(op.input_ids, d_sum, op.d_word, context);
-    add_by_id<T>(op.position_ids, d_sum, op.d_position, context);
+    if (op.d_position) add_by_id<T>(op.position_ids, d_sum, op.d_position, context);
     if (op.d_token_type.shape()[0] <= kFewRows) {
       add_to_few_rows<T>(op.token_type_ids, d_sum, op.d_token_type, context);
     } else {

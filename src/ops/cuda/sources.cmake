@@ -5,6 +5,7 @@ set(MPIBERT_CUDA_KERNELS
   adam_step.cu
   add.cu
   attention.cu
+  attention_distance.cu
   attention_mma_backward.cu
   attention_mma_forward.cu
   cast.cu

@@ -57,13 +57,13 @@ def pretraining_labels(packed):
 
 
 def gradients(model):
-    return {f"gradient.{name}": p.grad.numpy() for name, p in model.named_parameters()}
+    """Zeros of what is not trained or not used."""
+    return {f"gradient.{name}": (torch.zeros_like(p) if p.grad is None else p.grad).numpy() for name, p in model.named_parameters()}
 
 
-def pretraining(folder, hidden_act):
+def pretraining(folder, name, model, **attributes):
     packed, padded = make_batch()
     labels = pretraining_labels(packed)
-    model = load(BertForPreTraining(make_config(hidden_act)))
     output = model(**padded, **labels)
     output.loss.backward()
     rows = torch.stack([output.prediction_logits[s, p] for s, p in MASKED])
@@ -71,7 +71,7 @@ def pretraining(folder, hidden_act):
     losses = [cross_entropy(rows, torch.from_numpy(packed["masked_lm_ids"])), cross_entropy(output.seq_relationship_logits, labels["next_sentence_label"])]
     tensors = {**packed, "logits": rows.detach().numpy(), "nsp_logits": output.seq_relationship_logits.detach().numpy(),
                "loss_sums": np.array([loss.item() for loss in losses]), **gradients(model)}
-    write(folder / f"pretraining_{hidden_act}.golden", dict(head="pretraining", hidden_act=hidden_act, **SIZES, **VERSIONS), tensors)
+    write(folder / f"pretraining_{name}.golden", dict(head="pretraining", **attributes, **SIZES, **VERSIONS), tensors)
 
 
 def classification(folder, num_labels):
@@ -151,8 +151,8 @@ if __name__ == "__main__":
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     out = pathlib.Path(sys.argv[1])
-    pretraining(out, "gelu")
-    pretraining(out, "gelu_new")
+    for hidden_act in ("gelu", "gelu_new"):
+        pretraining(out, hidden_act, load(BertForPreTraining(make_config(hidden_act))), hidden_act=hidden_act)
     classification(out, 3)
     classification(out, 1)
     tokens(out, 5)

@@ -153,6 +153,12 @@ TEST_F(MindsporeFiles, NamesOfTheSameModelBecomeOurs) {
   EXPECT_THAT(states, testing::UnorderedElementsAre("adam_m.bert.pooler.dense.weight", "global_step"));
 }
 
+TEST_F(MindsporeFiles, RelativePositionsAreRefusedByName) {
+  const std::string name = "bert.encoder.layer.0.attention.self_attn._generate_relative_positions_embeddings.embeddings_table";
+  test::write_text(folder_ / "f.ckpt", mindspore(name, field(1, uint64_t{2}), "Float32", floats({1, 2})));
+  expect_error(kOther, {"f.ckpt", name, "use_relative_positions", "not supported", "relative_key"}, [&] { model_tensors(WeightsReader(folder_.path())); });
+}
+
 TEST(D2lNames, WhatIsNotOfTheModelIsRefusedByName) {
   TemporaryFolder folder;
   for (const std::string name : {"encoder.blks.0.attention.W_x.weight", "encoder.blks.weight", "encoder.blks.a.ffn.dense1.weight", "encoder.blks.0.weight", "encoder.blks.0.ffn.dense1.alpha"}) {

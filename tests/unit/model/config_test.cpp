@@ -15,7 +15,7 @@ TEST(BertConfigTest, MissingKeysHaveTheDefaultsOfBertBase) { EXPECT_EQ(config_fr
 TEST(BertConfigTest, ReadsTheFieldsOfConfigJson) {
   const BertConfig config = config_from_json(R"({"model_type": "bert", "vocab_size": 100, "hidden_size": 64, "num_hidden_layers": 3,
     "num_attention_heads": 4, "intermediate_size": 80, "max_position_embeddings": 40, "type_vocab_size": 1, "hidden_act": "gelu_new",
-    "hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": 0, "classifier_dropout": 0.5, "layer_norm_eps": 1e-5, "initializer_range": 1})");
+    "position_embedding_type": "sinusoidal", "hidden_dropout_prob": 0.25, "attention_probs_dropout_prob": 0, "classifier_dropout": 0.5, "layer_norm_eps": 1e-5, "initializer_range": 1})");
   EXPECT_EQ(config.vocab_size, 100);
   EXPECT_EQ(config.hidden_size, 64);
   EXPECT_EQ(config.num_hidden_layers, 3);
@@ -24,6 +24,7 @@ TEST(BertConfigTest, ReadsTheFieldsOfConfigJson) {
   EXPECT_EQ(config.max_position_embeddings, 40);
   EXPECT_EQ(config.type_vocab_size, 1);
   EXPECT_EQ(config.activation(), Activation::kGeluTanh);
+  EXPECT_EQ(config.position_embedding(), PositionEmbedding::kSinusoidal);
   EXPECT_EQ(config.hidden_dropout_prob, 0.25f);
   EXPECT_EQ(config.attention_probs_dropout_prob, 0.0f);
   EXPECT_EQ(config.classifier_dropout, 0.5f);
@@ -67,7 +68,8 @@ TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
     expect_error(ErrorKind::kInvalidArgument, words, [&] { config_from_json(text, "folder/config.json"); });
   };
   refused(R"({"model_type": "roberta"})", {"folder/config.json", "model_type", "\"roberta\"", "\"bert\""});
-  refused(R"({"position_embedding_type": "relative_key"})", {"position_embedding_type", "relative_key", "absolute"});
+  refused(R"({"position_embedding_type": "rotary"})", {"folder/config.json", "position_embedding_type 'rotary'", "absolute, sinusoidal, relative_key"});
+  refused(R"({"use_relative_positions": true})", {"use_relative_positions", "expected false"});
   refused(R"({"is_decoder": true})", {"is_decoder"});
   refused(R"({"pruned_heads": {"0": [1]}})", {"pruned_heads"});
   refused(R"({"hidden_act": "silu"})", {"folder/config.json", "silu"});
@@ -105,6 +107,8 @@ TEST(BertConfigTest, FlopsOfATrainingStepAreThoseOfTheFormula) {
   EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 90), 12 * (72 * h * h * t + 12 * h * squares) + 6 * p * (h * h + h * 30522));
   config.intermediate_size = 768;
   EXPECT_DOUBLE_EQ(training_flops(config, 612, 0, 0), 12 * 36 * h * h * t);
+  config.position_embedding_type = "relative_key";
+  EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 0), 12 * (36 * h * h * t + 18 * h * squares));
 }
 
 }  // namespace

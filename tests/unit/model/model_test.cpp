@@ -74,6 +74,30 @@ double relative_distance(const std::vector<float>& a, std::vector<float> b) {
   return norm(b) / norm(a);
 }
 
+// As transformers has them: relative_key's table of positions is there, and nobody's.
+TEST(ModelTest, DistanceEmbeddingsFollowTheBiasesOfTheirAttention) {
+  BertConfig config = test::tiny_config();
+  config.position_embedding_type = "relative_key";
+  TinyModel tiny(config, test::pretraining_head());
+  for (const std::string layer : {"bert.encoder.layer.0.", "bert.encoder.layer.1."}) {
+    const Parameter& distances = tiny.arena.find(layer + "attention.self.distance_embedding.weight");
+    EXPECT_EQ(distances.shape, (Shape{2 * 24 - 1, 16 / 2}));
+    EXPECT_GE(distances.offset, tiny.arena.find(layer + "attention.self.value.bias").end());
+    EXPECT_LE(distances.end(), tiny.arena.find(layer + "attention.output.dense.weight").offset);
+    EXPECT_TRUE(distances.decay);
+  }
+  const Batch batch = pretraining_batch({0, 1, 2, 3});
+  tiny.run(batch);
+  const std::string table = "bert.embeddings.position_embeddings.weight";
+  EXPECT_EQ(norm(tiny.gradient(table)), 0);
+  EXPECT_GT(norm(tiny.gradient("bert.encoder.layer.1.attention.self.distance_embedding.weight")), 1e-4);
+  tiny.forward(batch);
+  const std::vector<float> before = tiny.logits(0);
+  tiny.arena.find(table).value.span<float>()[0] += 1;
+  tiny.forward(batch);
+  EXPECT_EQ(tiny.logits(0), before);
+}
+
 TEST(ModelTest, ParametersHaveTransformersNamesInTheOrderOfForward) {
   BertConfig config = test::tiny_config();
   config.num_hidden_layers = 1;

@@ -84,6 +84,22 @@ TEST_F(ParameterArenaTest, InitializesByDeclarationAndLeavesGapsZero) {
   EXPECT_NE(masters[128], masters[143]) << "parts of a stack have numbers of their own";
 }
 
+TEST_F(ParameterArenaTest, SinusoidsAreThoseOfThePaper) {
+  const Parameter& table = arena.add_constant("positions", {50, 6}, Init::kSinusoid);
+  std::vector<float> masters(static_cast<size_t>(arena.size()));
+  arena.initialize(1, 0.02f, host(masters));
+  for (int p = 0; p < 50; ++p) {
+    for (int i = 0; i < 3; ++i) {
+      const double angle = p / std::pow(10000, 2 * i / 6.0);
+      EXPECT_NEAR(masters[static_cast<size_t>(6 * p + 2 * i)], std::sin(angle), 1e-7);
+      EXPECT_NEAR(masters[static_cast<size_t>(6 * p + 2 * i + 1)], std::cos(angle), 1e-7);
+    }
+  }
+  EXPECT_EQ(table.rate, 0);
+  EXPECT_EQ(arena.first_trained(), arena.size());
+  expect_error(ErrorKind::kInvalidArgument, {"'positions'", "constant"}, [&] { arena.set_rate("positions", 0.5f); });
+}
+
 TEST_F(ParameterArenaTest, InitialNumbersHaveTheAskedDeviationAndAreAFunctionOfTheSeed) {
   arena.add("large", {300, 1000}, Init::kNormal, true);
   std::vector<float> masters(static_cast<size_t>(arena.size())), again = masters, other = masters;

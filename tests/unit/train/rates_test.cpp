@@ -40,6 +40,16 @@ TEST_F(Rates, OfWhatIsFrozenAreZero) {
   EXPECT_EQ(arena.first_trained(), 0);
 }
 
+TEST(RatesOfConstants, StayZero) {
+  BertConfig config = test::tiny_config();
+  config.position_embedding_type = "sinusoidal";
+  ParameterArena arena;
+  const Model model(config, arena, test::classification_head(2));
+  set_rates(arena, {.layer_decay = 0.5});
+  EXPECT_EQ(arena.find("bert.embeddings.position_embeddings.weight").rate, 0);
+  EXPECT_EQ(arena.find("bert.embeddings.word_embeddings.weight").rate, 0.125f);
+}
+
 TEST_F(Rates, WrongNamesAndNumbersAreRefused) {
   const auto refused = [&](const RateOptions& options, const std::vector<std::string>& words) { expect_error(ErrorKind::kInvalidArgument, words, [&] { set_rates(arena, options); }); };
   refused({.freeze = {"bert.encoder.layer"}, .layer_decay = 0}, {"layer decay 0"});

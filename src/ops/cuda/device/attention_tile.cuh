@@ -6,8 +6,10 @@
 
 #include <algorithm>
 
+#include "mpibert/base/error.h"
 #include "ops/cuda/device/octet.cuh"
 #include "ops/cuda/device/reduce.cuh"
+#include "ops/cuda/element.h"
 
 namespace mpibert::cuda {
 namespace {
@@ -34,13 +36,14 @@ struct alignas(16) Quad {
 };
 __device__ inline Quad load_quad(const float* p) { return *reinterpret_cast<const Quad*>(p); }
 
-// to[i] = scale * from[i], rows i < rows of `columns` numbers, zeros beyond them up to row `capacity`. By all threads of the block.
+// to[i] = scale * from[i], rows begin <= i < rows of `columns` numbers, zeros around them up to row `capacity`. By all threads of the block.
 template <class Shape, class T>
-__device__ inline void load_tile(const T* from, int64_t stride, int rows, int capacity, int columns, float scale, typename Shape::Row* to) {
+__device__ inline void load_tile(const T* from, int64_t stride, int rows, int capacity, int columns, float scale, typename Shape::Row* to,
+                                 int begin = 0) {
   constexpr int kOctets = Shape::kDepth / kOctet;
   for (int i = static_cast<int>(threadIdx.x); i < capacity * kOctets; i += kAttentionWarps * kWarp) {
     const int row = i / kOctets, column = i % kOctets * kOctet;
-    const Octet x = load_octet(from + row * stride + column, row < rows ? octet_size(column, columns) : 0);
+    const Octet x = load_octet(from + row * stride + column, begin <= row && row < rows ? octet_size(column, columns) : 0);
     for (int half = 0; half < kOctet; half += 4) {
       Quad quad;
       for (int j = 0; j < 4; ++j) quad.x[j] = scale * x[half + j];
@@ -98,6 +101,23 @@ __device__ inline void store_row(const float (&sums)[Shape::kColumns], float fac
 #pragma unroll
   for (int c = 0; c < Shape::kColumns; ++c)
     if (lane + kWarp * c < columns) store(to + lane + kWarp * c, factor * sums[c]);
+}
+
+// Calls f(T{}, TileShape<..>{}) for the type and head size of qkv [T, 3, A, D].
+template <class F>
+void with_shape(const Tensor& qkv, const F& f) {
+  const int64_t head_size = qkv.shape()[3];
+  MPIBERT_CHECK(head_size <= 4 * kWarp, kInvalidArgument, "attention: expected a head size of at most ", 4 * kWarp, " on CUDA, found ",
+                head_size);
+  with_element(qkv.dtype(), [&]<class T>(T type) {
+    if (head_size <= kWarp) {
+      f(type, TileShape<1>{});
+    } else if (head_size <= 2 * kWarp) {
+      f(type, TileShape<2>{});
+    } else {
+      f(type, TileShape<4>{});
+    }
+  });
 }
 
 }  // namespace

@@ -1,0 +1,92 @@
+// The gradient of attention's distance embeddings.
+
+#include "ops/cuda/attention_distance.h"
+
+#include "ops/cuda/device/attention.cuh"
+#include "ops/cuda/device/attention_band.cuh"
+#include "ops/cuda/device/partial_sums.cuh"
+
+namespace mpibert::cuda {
+namespace {
+
+constexpr unsigned kGroups = 8;  // of sequences: their sums are added in the end, so that there are enough blocks
+
+// A block has distances, of a head and of every eighth sequence, and passes over the queries: query i and distance d meet at key i - d. The scores and their gradients are
+// computed once more, as those of attention.cu are, from its log_sums and deltas. partials [kGroups, A, rows, D], from distance 1 - longest on.
+template <class T, class Shape>
+__global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int sequences, int64_t rows, const T* gradient, const float* log_sums, const float* deltas, float* partials) {
+  constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
+  __shared__ __align__(16) float embeddings[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride], band[Shape::kOwn][Shape::kStride];
+  __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
+  const DropoutMask mask(x.dropout);
+  const int warp = static_cast<int>(threadIdx.x) / kWarp, lane = lane_of_warp(), own = warp * kRows;
+  const unsigned piece = blockIdx.x / kGroups, group = blockIdx.x % kGroups;
+  const int first = static_cast<int>(piece) * Shape::kOwn - (longest - 1);  // distance
+  const BandPlace place = tile_minus_own<Shape>(own, lane);
+  load_tile<Shape>(x.distance_row_0 + first * x.head_size, x.head_size, longest - first, Shape::kOwn, x.head_size, 1, embeddings);
+
+  float d_embeddings[kRows][kColumns] = {};
+  for (int sequence = static_cast<int>(group); sequence < sequences; sequence += static_cast<int>(kGroups)) {
+    const int64_t sequence_begin = x.cu_seqlens[sequence];
+    const int length = static_cast<int>(x.cu_seqlens[sequence + 1] - sequence_begin);
+    const auto part = [&](int number) { return BandMatrix<T>{x.qkv + x.offset(sequence_begin, number), x.stride(), 0, length, x.head_size}; };
+    for (int begin = 0; begin < length; begin += kWarp) {
+      if (begin + kWarp <= first || begin >= length + first + Shape::kOwn - 1) continue;  // no query here has a key so far away
+      const int queries = min(kWarp, length - begin), first_key = begin - first - (Shape::kOwn - 1);
+      const int64_t tile_token = sequence_begin + begin, token = tile_token + std::min(lane, queries - 1);
+      const float log_sum = log_sums[x.row(token)], delta = deltas[x.row(token)];
+      const auto load_rows = [&](const T* from, int64_t stride, float scale) {
+        __syncthreads();
+        load_tile<Shape>(from, stride, queries, kWarp, x.head_size, scale, tile);
+        __syncthreads();
+      };
+      const auto row_of_tile = [&](int) { return tile[lane]; };
+      float p[kRows], d_scores[kRows] = {};
+      load_rows(x.qkv + x.offset(tile_token, 0), x.stride(), x.scale);
+      multiply_scores<Shape>(embeddings + own, tile, p);
+      add_band_scores<Shape>(part(1), first_key, place, band, row_of_tile, p);
+      load_rows(gradient + x.context_offset(tile_token), x.context_stride(), 1);
+      add_band_scores<Shape>(part(2), first_key, place, band, row_of_tile, d_scores);
+#pragma unroll
+      for (int r = 0; r < kRows; ++r) {
+        const int key = first_key + place.at(r);
+        const bool is_there = lane < queries && key >= 0 && key < length;
+        const float factor = is_there ? mask.factor(token, static_cast<int64_t>(blockIdx.y) * kOctetsOfHead * kOctet + key) : 0.0f;
+        d_scores[r] = is_there ? expf(p[r] - log_sum) * (d_scores[r] * factor - delta) : 0.0f;
+      }
+      share_weights<Shape>(d_scores, weights[warp]);
+      load_rows(x.qkv + x.offset(tile_token, 0), x.stride(), x.scale);
+      add_weighted<Shape>(weights[warp], tile, queries, d_embeddings);
+    }
+  }
+#pragma unroll
+  for (int r = 0; r < kRows; ++r)
+    store_row<Shape>(d_embeddings[r], 1, x.head_size,
+                     partials + ((static_cast<int64_t>(group) * x.heads + blockIdx.y) * rows + static_cast<int64_t>(piece) * Shape::kOwn + own + r) * x.head_size);
+}
+
+int64_t pieces_of(int64_t max_seq_length, int own) { return (2 * max_seq_length - 1 + own - 1) / own; }
+
+}  // namespace
+
+int64_t distance_partials(const AttentionBackward& op) {
+  int64_t size = 0;
+  with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
+    size = kGroups * op.qkv.shape()[2] * pieces_of(op.max_seq_length, Tile::kOwn) * Tile::kOwn * op.qkv.shape()[3];
+  });
+  return size;
+}
+
+void distance_backward(const AttentionBackward& op, const float* deltas, float* partials, const Context& context) {
+  const int64_t heads = op.qkv.shape()[2], head_size = op.qkv.shape()[3], longest = op.max_seq_length;
+  if (longest == 0) return;  // an empty batch
+  with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
+    const int64_t pieces = pieces_of(longest, Tile::kOwn), rows = pieces * Tile::kOwn;
+    launch({.grid = dim3(static_cast<unsigned>(pieces) * kGroups, static_cast<unsigned>(heads)), .block = dim3(kAttentionWarps * kWarp)}, context.stream, d_distance_kernel<T, Tile>,
+           attention_operands<T>(op), static_cast<int>(longest), static_cast<int>(op.cu_seqlens.size() - 1), rows, data<T>(op.gradient), data<float>(op.saved), deltas, partials);
+    const int64_t skipped = op.distance_embedding.shape()[0] / 2 + 1 - longest;  // distances beyond the longest sequence
+    add_partials(partials, kGroups * heads, rows * head_size, (2 * longest - 1) * head_size, data<float>(op.d_distance_embedding) + skipped * head_size, context.stream);
+  });
+}
+
+}  // namespace mpibert::cuda
