@@ -18,8 +18,10 @@ using nlohmann::json;
 constexpr std::array<std::pair<const char*, Activation>, 4> kActivations{
     {{"gelu", Activation::kGelu}, {"gelu_new", Activation::kGeluTanh}, {"gelu_pytorch_tanh", Activation::kGeluTanh}, {"relu", Activation::kRelu}}};
 
-constexpr std::array<std::pair<const char*, PositionEmbedding>, 3> kPositionEmbeddings{
-    {{"absolute", PositionEmbedding::kAbsolute}, {"sinusoidal", PositionEmbedding::kSinusoidal}, {"relative_key", PositionEmbedding::kRelativeKey}}};
+constexpr std::array<std::pair<const char*, PositionEmbedding>, 4> kPositionEmbeddings{{{"absolute", PositionEmbedding::kAbsolute},
+                                                                                         {"sinusoidal", PositionEmbedding::kSinusoidal},
+                                                                                         {"relative_key", PositionEmbedding::kRelativeKey},
+                                                                                         {"relative_key_query", PositionEmbedding::kRelativeKeyQuery}}};
 
 // The fields that mean something here: visit(key, member) for each. One list for reading and writing.
 template <class Config, class Visit>
@@ -115,6 +117,7 @@ auto named(const Table& table, const char* key, const std::string& name) {
 
 Activation BertConfig::activation() const { return named(kActivations, "hidden_act", hidden_act); }
 PositionEmbedding BertConfig::position_embedding() const { return named(kPositionEmbeddings, "position_embedding_type", position_embedding_type); }
+bool BertConfig::has_distances() const { return position_embedding() == PositionEmbedding::kRelativeKey || position_embedding() == PositionEmbedding::kRelativeKeyQuery; }
 
 void check(const BertConfig& config) {
   for_each_field(config, [&](const char* key, const auto& field) {
@@ -176,7 +179,7 @@ BertConfig read_config(const std::filesystem::path& path) {
 double training_flops(const BertConfig& config, int64_t tokens, double sum_of_squared_lengths, int64_t predictions) {
   const auto h = static_cast<double>(config.hidden_size), inner = static_cast<double>(config.intermediate_size);
   const auto t = static_cast<double>(tokens), p = static_cast<double>(predictions);
-  const double in_attention = config.position_embedding() == PositionEmbedding::kRelativeKey ? 18 : 12;
+  const double in_attention = !config.has_distances() ? 12 : config.position_embedding() == PositionEmbedding::kRelativeKey ? 18 : 24;
   return static_cast<double>(config.num_hidden_layers) * (24 * h * h * t + 12 * h * inner * t + in_attention * h * sum_of_squared_lengths) +
          6 * p * (h * h + h * static_cast<double>(config.vocab_size));
 }

@@ -12,7 +12,8 @@ const Parameter& position_table(const BertConfig& config, ParameterArena& arena)
   switch (config.position_embedding()) {
     case PositionEmbedding::kAbsolute: return arena.add(name, shape, Init::kNormal, true);
     case PositionEmbedding::kSinusoidal: return arena.add_constant(name, shape, Init::kSinusoid);
-    case PositionEmbedding::kRelativeKey: break;
+    case PositionEmbedding::kRelativeKey:
+    case PositionEmbedding::kRelativeKeyQuery: break;
   }
   return arena.add_constant(name, shape, Init::kZero);
 }
@@ -22,7 +23,7 @@ const Parameter& position_table(const BertConfig& config, ParameterArena& arena)
 Embeddings::Embeddings(const BertConfig& config, ParameterArena& arena)
     : dropout_rate_(config.hidden_dropout_prob),
       hidden_size_(config.hidden_size),
-      positions_(config.position_embedding()),
+      is_positioned_(!config.has_distances()),
       word_(arena.add("bert.embeddings.word_embeddings.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true)),
       position_(position_table(config, arena)),
       token_type_(arena.add("bert.embeddings.token_type_embeddings.weight", {config.type_vocab_size, config.hidden_size}, Init::kNormal, true)),
@@ -48,7 +49,7 @@ Tensor Embeddings::forward(Backend& backend, const Batch& batch, const Pass& pas
                       .token_type_ids = batch["token_type_ids"],
                       .position_ids = batch["position_ids"],
                       .word = word_.value,
-                      .position = positions_ == PositionEmbedding::kRelativeKey ? Tensor{} : position_.value,
+                      .position = is_positioned_ ? position_.value : Tensor{},
                       .token_type = token_type_.value,
                       .sum = plan_.sum->rows(tokens)};
   if (norm_) {
@@ -71,7 +72,7 @@ void Embeddings::backward(Backend& backend, const Batch& batch, const Pass& pass
                        .token_type_ids = batch["token_type_ids"],
                        .position_ids = batch["position_ids"],
                        .d_word = word_.gradient,
-                       .d_position = positions_ == PositionEmbedding::kAbsolute ? position_.gradient : Tensor{},
+                       .d_position = position_.constant ? Tensor{} : position_.gradient,
                        .d_token_type = token_type_.gradient};
   if (norm_) {
     op.sum = plan_.sum->rows(tokens);

@@ -10,11 +10,14 @@ namespace {
 Shape columns_of(const Tensor& t) { return {t.shape()[-1]}; }
 Shape rows_of(const Tensor& t) { return {t.shape()[0]}; }
 
-void check_distances(const Rules& rules, const Tensor& embedding, DType compute, int64_t head_size, int64_t max_seq_length) {
-  rules.has_rows("distance_embedding", embedding, compute, {1, head_size});
-  const int64_t rows = embedding.shape()[0];
-  rules.that(rows % 2 == 1 && rows >= 2 * max_seq_length - 1, "distance_embedding: expected an odd number of rows, at least ", 2 * max_seq_length - 1,
-             " for sequences of ", max_seq_length, " tokens, found ", rows);
+template <class Op>
+void check_distances(const Rules& rules, const Op& op) {
+  const Tensor& embedding = op.distance_embedding;
+  rules.that(embedding || !op.distances_of_keys, "distances_of_keys: expected a distance_embedding with it, found none");
+  if (!embedding) return;
+  rules.has_rows("distance_embedding", embedding, op.qkv.dtype(), {1, op.qkv.shape()[3]});
+  const int64_t rows = embedding.shape()[0], least = 2 * op.max_seq_length - 1;
+  rules.that(rows % 2 == 1 && rows >= least, "distance_embedding: expected an odd number of rows, at least ", least, " for sequences of ", op.max_seq_length, " tokens, found ", rows);
 }
 
 }  // namespace
@@ -153,7 +156,7 @@ void Backend::attention_forward(const AttentionForward& op) {
   const Shape& context = op.context.shape();
   const int64_t tokens = context[0], heads = context[1], head_size = context[2];
   rules.has("qkv", op.qkv, op.context.dtype(), {tokens, 3, heads, head_size});
-  if (op.distance_embedding) check_distances(rules, op.distance_embedding, op.context.dtype(), head_size, op.max_seq_length);
+  check_distances(rules, op);
   rules.has_rows("cu_seqlens", op.cu_seqlens, DType::kInt32, {2});
   rules.that(op.cu_seqlens.size() > 0, "cu_seqlens: expected at least one number, found none");
   rules.that(op.max_seq_length >= 0 && op.max_seq_length <= 65536, "max_seq_length: expected 0 to 65536, found ", op.max_seq_length);
@@ -170,10 +173,8 @@ void Backend::attention_backward(const AttentionBackward& op) {
   const int64_t tokens = context[0], heads = context[1], head_size = context[2];
   const Shape qkv = {tokens, 3, heads, head_size};
   rules.has("qkv", op.qkv, compute, qkv);
-  if (op.distance_embedding) {
-    check_distances(rules, op.distance_embedding, compute, head_size, op.max_seq_length);
-    rules.has("d_distance_embedding", op.d_distance_embedding, DType::kFloat32, op.distance_embedding.shape());
-  }
+  check_distances(rules, op);
+  if (op.distance_embedding) rules.has("d_distance_embedding", op.d_distance_embedding, DType::kFloat32, op.distance_embedding.shape());
   rules.has("context", op.context, compute, context);
   rules.has_rows("cu_seqlens", op.cu_seqlens, DType::kInt32, {2});
   rules.that(op.cu_seqlens.size() > 0, "cu_seqlens: expected at least one number, found none");

@@ -65,6 +65,14 @@ TEST_F(Positions, RelativeKeyHasTheSameBitsForAnyRanksAndThreads) {
               testing::AllOf(HasSubstr("TensorFlow has no names for"), HasSubstr("bert.encoder.layer.0.attention.self.distance_embedding.weight")));
 }
 
+TEST_F(Positions, RelativeKeyQueryToo) {
+  for (const int ranks : {1, 2, 3}) expect_code(0, command("relative_key_query", str_cat("run-", ranks), 4), {.ranks = ranks});
+  EXPECT_EQ(digest(folder_ / "run-2"), digest(folder_ / "run-1"));
+  EXPECT_EQ(digest(folder_ / "run-3"), digest(folder_ / "run-1"));
+  expect_code(0, command("relative_key", "other", 4));
+  EXPECT_NE(digest(folder_ / "other"), digest(folder_ / "run-1"));
+}
+
 TEST_F(Positions, RelativeKeyLearns) {
   expect_code(0, command("relative_key", "run", 40), {.ranks = 2});
   EXPECT_LT(last_metric(folder_ / "run", "loss"), 0.95 * first_metric(folder_ / "run", "loss"));

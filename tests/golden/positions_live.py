@@ -1,4 +1,5 @@
-"""Sinusoidal and relative positions beside transformers 4, live: checkpoints of `mpibert pretrain` load there whole and give the same vectors, and its own models do here.
+"""Sinusoidal and relative positions beside transformers 4, live: checkpoints of `mpibert pretrain` load there whole and give the same vectors,
+and its own models do here.
 
 usage: python tests/golden/positions_live.py MPIBERT SAMPLE_FOLDER
 
@@ -32,15 +33,16 @@ def pretrain(mpibert, sample, work, kind):
     return work / kind / "checkpoints" / "step-00000003"
 
 
-def of_transformers(sample, work):
-    """A random model of theirs, whose vectors differ by distance."""
+def of_transformers(sample, work, kind):
+    """A random model of theirs."""
     torch.manual_seed(3)
     config = transformers.BertConfig.from_json_file(sample / "model" / "config.json")
-    config.position_embedding_type, config.initializer_range = "relative_key", 0.2
-    transformers.BertForPreTraining(config).save_pretrained(work / "theirs")
+    config.position_embedding_type, config.initializer_range = kind, 0.2
+    folder = work / f"theirs-{kind}"
+    transformers.BertForPreTraining(config).save_pretrained(folder)
     for file in ("vocab.txt", "tokenizer_config.json"):
-        shutil.copy(sample / "model" / file, work / "theirs" / file)
-    return work / "theirs"
+        shutil.copy(sample / "model" / file, folder / file)
+    return folder
 
 
 def compare(mpibert, folder, texts, **more):
@@ -67,9 +69,10 @@ def main(mpibert, sample):
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
         run(mpibert, "prepare", "--task", "pretraining", "--input", sample / "corpus.txt", "--model", sample / "model", "--output", work / "shards", "--max-seq-length", 64)
-        compare(mpibert, pretrain(mpibert, sample, work, "relative_key"), texts)
+        for kind in ("relative_key", "relative_key_query"):
+            compare(mpibert, pretrain(mpibert, sample, work, kind), texts)
+            compare(mpibert, of_transformers(sample, work, kind), texts)
         compare(mpibert, pretrain(mpibert, sample, work, "sinusoidal"), texts, position_embedding_type="absolute")
-        compare(mpibert, of_transformers(sample, work), texts)
 
 
 if __name__ == "__main__":

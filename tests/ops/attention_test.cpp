@@ -22,6 +22,7 @@ struct AttentionCase {
   int64_t heads = 1, head_size = 1;
   double rate = 0;
   int64_t positions = 0;  // P of the distance embeddings; 0: there are none
+  bool distances_of_keys = false;
 };
 
 std::vector<AttentionCase> cases() {
@@ -51,6 +52,11 @@ std::vector<AttentionCase> cases() {
       {"distances, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 130},
       {"distances, D 128, dropped", {50, 97}, 1, 128, 0.1, 128},
       {"distances of many sequences", std::vector<int32_t>(45, 5), 2, 8, 0.2, 8},
+      {"distances of keys, one token", {1}, 1, 1, 0, 1, true},
+      {"distances of keys, D 16", {5, 1, 16, 17}, 2, 16, 0, 17, true},
+      {"distances of keys, odd D", {9, 49, 48}, 2, 20, 0, 60, true},
+      {"distances of keys, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 130, true},
+      {"distances of keys, D 128, dropped", {50, 97}, 1, 128, 0.1, 128, true},
   };
 }
 
@@ -71,6 +77,7 @@ struct Operands {
       distances = Numbers::normal(dtype, {2 * c.positions - 1, c.head_size}, 13, 0.8);
       d_distances = Numbers(DType::kFloat32, distances.shape(), kBefore);
       shape.distances = distances.doubles();
+      shape.distances_of_keys = c.distances_of_keys;
     }
     for (size_t b = 0; b < c.lengths.size(); ++b)
       for (int32_t i = 0; i < c.lengths[b]; ++i) token_keys.push_back(static_cast<int32_t>(b + 7) * 512 + i);
@@ -110,6 +117,7 @@ class Attention : public test::OpTest {
                                   .context = forward.context,
                                   .cu_seqlens = forward.cu_seqlens,
                                   .saved = forward.saved,
+                                  .distances_of_keys = forward.distances_of_keys,
                                   .max_seq_length = x.max_seq_length,
                                   .dropout = forward.dropout,
                                   .d_qkv = d_qkv,
@@ -125,6 +133,7 @@ class Attention : public test::OpTest {
     return {.qkv = on_device(x.qkv.tensor()),
             .distance_embedding = x.has_distances() ? on_device(x.distances.tensor()) : Tensor{},
             .cu_seqlens = on_device(x.cu_seqlens()),
+            .distances_of_keys = x.shape.distances_of_keys,
             .max_seq_length = x.max_seq_length,
             .dropout = dropout,
             .context = on_device(x.context.tensor()),
@@ -195,7 +204,7 @@ TEST_P(Attention, BackwardDoesNotSufferFromTheRoundingOfContext) {
 
 // The reference's own gradient, so that both are not wrong alike: central differences of sum(gradient * context), in double.
 TEST(AttentionReference, GradientIsTheDerivative) {
-  for (const AttentionCase& c : {AttentionCase{"small", {3, 1, 5}, 2, 4}, {"dropped", {3, 1, 5}, 2, 4, 0.25}, {"distances", {3, 1, 5}, 2, 4, 0.25, 6}}) {
+  for (const AttentionCase& c : {AttentionCase{"small", {3, 1, 5}, 2, 4}, {"dropped", {3, 1, 5}, 2, 4, 0.25}, {"distances", {3, 1, 5}, 2, 4, 0.25, 6}, {"distances of keys", {3, 1, 5}, 2, 4, 0.25, 6, true}}) {
     SCOPED_TRACE(c.name);
     Operands x(c, DType::kFloat32);
     std::vector<double> qkv = x.qkv.doubles();
@@ -242,9 +251,9 @@ TEST_P(CpuAttention, HasTheSameBitsForAnyNumberOfThreads) {
 TEST_P(Attention, DoesNotDependOnTheOtherSequences) {
   for (const auto& [head_size, positions] : {std::pair{20, 0}, {32, 0}, {64, 0}, {128, 0}, {20, 200}, {64, 130}}) {
     SCOPED_TRACE(str_cat("D ", head_size, ", P ", positions));
-    Operands all({"three", {130, 77, 5}, 2, head_size, 0.1, positions}, precision());
+    Operands all({"three", {130, 77, 5}, 2, head_size, 0.1, positions, positions == 200}, precision());
     run(all);
-    Operands one({"the second", {77}, 2, head_size, 0.1, positions}, precision());
+    Operands one({"the second", {77}, 2, head_size, 0.1, positions, positions == 200}, precision());
     const int64_t stride = 2 * head_size;
     for (int64_t i = 0; i < one.qkv.size(); ++i) one.qkv.set(i, all.qkv.at(130 * 3 * stride + i));
     for (int64_t i = 0; i < one.gradient.size(); ++i) one.gradient.set(i, all.gradient.at(130 * stride + i));

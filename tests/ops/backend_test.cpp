@@ -113,6 +113,9 @@ TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
     op.distance_embedding = zeros(precision(), {rows, size});
     expect_rejected([&] { backend().attention_forward(op); }, {str_cat("distance_embedding: expected an odd number of rows, at least 7 for sequences of 4 tokens, found ", rows)});
   }
+  op.distance_embedding = {};
+  op.distances_of_keys = true;
+  expect_rejected([&] { backend().attention_forward(op); }, {"distances_of_keys: expected a distance_embedding"});
   op.distance_embedding = zeros(precision(), {7, size + 1});
   expect_rejected([&] { backend().attention_forward(op); }, {"distance_embedding: expected [7, 8]", "found [7, 9]"});
   AttentionBackward with_distances = {.gradient = context, .qkv = qkv, .distance_embedding = zeros(precision(), {7, size}), .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = qkv};

@@ -62,9 +62,13 @@ struct AttentionShape {
   std::vector<int32_t> cu_seqlens;
   int64_t heads = 1, head_size = 1;
   std::vector<double> distances{};  // AttentionForward::distance_embedding; empty: there is none
+  bool distances_of_keys = false;
   int64_t tokens() const { return cu_seqlens.back(); }
   // Of `distances`, where the embedding of query i and key j is.
-  size_t distance(int64_t i, int64_t j, int64_t d) const { return (static_cast<size_t>(i - j) + distances.size() / static_cast<size_t>(head_size) / 2) * static_cast<size_t>(head_size) + static_cast<size_t>(d); }
+  size_t distance(int64_t i, int64_t j, int64_t d) const {
+    const int64_t rows = static_cast<int64_t>(distances.size()) / head_size;
+    return static_cast<size_t>((i - j + rows / 2) * head_size + d);
+  }
 };
 // context [T, A, D] of qkv [T, 3, A, D]. token_keys [T], unused if mask.rate is 0.
 std::vector<double> attention_forward(const AttentionShape& shape, const std::vector<double>& qkv, const Mask& mask,

@@ -16,7 +16,8 @@ namespace mpibert {
 //   kAbsolute     a trained vector of each position is added to the embeddings
 //   kSinusoidal   so is one of Init::kSinusoid, which is not trained. Source: Vaswani et al. 2017, arXiv:1706.03762, section 3.5
 //   kRelativeKey  nothing is added; every layer has trained embeddings of the distances between two tokens (AttentionForward::distance_embedding)
-enum class PositionEmbedding : uint8_t { kAbsolute, kSinusoidal, kRelativeKey };
+//   kRelativeKeyQuery  likewise, with distances_of_keys
+enum class PositionEmbedding : uint8_t { kAbsolute, kSinusoidal, kRelativeKey, kRelativeKeyQuery };
 
 // config.json of a BERT model folder: names, meanings and defaults of transformers' BertConfig.
 struct BertConfig {
@@ -28,7 +29,7 @@ struct BertConfig {
   int64_t max_position_embeddings = 512;  // longest sequence in tokens
   int64_t type_vocab_size = 2;
   std::string hidden_act = "gelu";        // gelu (erf), gelu_new or gelu_pytorch_tanh (tanh), relu
-  std::string position_embedding_type = "absolute";  // absolute, sinusoidal, relative_key: PositionEmbedding
+  std::string position_embedding_type = "absolute";  // absolute, sinusoidal, relative_key, relative_key_query: PositionEmbedding
   float hidden_dropout_prob = 0.1f;
   float attention_probs_dropout_prob = 0.1f;
   std::optional<float> classifier_dropout{};  // of classification heads; absent: hidden_dropout_prob
@@ -42,6 +43,7 @@ struct BertConfig {
 
   Activation activation() const;  // of hidden_act
   PositionEmbedding position_embedding() const;  // of position_embedding_type
+  bool has_distances() const;                    // relative_key or relative_key_query
   bool operator==(const BertConfig&) const = default;
 };
 
@@ -60,7 +62,7 @@ std::vector<std::string> label_names_of(const BertConfig& config);
 
 // Floating-point operations of one training step, forward and backward; padding and what is not a matrix product do not count:
 //   L (24 H^2 T + 12 H I T + 12 H sum s^2) + 6 P (H^2 + H V),    for I = 4 H: L (72 H^2 T + 12 H sum s^2) + 6 P (H^2 + H V)
-// With relative_key 18 H sum s^2 in the place of 12: a product of queries and distances beside those with keys and with values.
+// With relative_key 18 H sum s^2 in the place of 12: a product of queries and distances beside those with keys and with values; 24 with relative_key_query.
 // T tokens, s the length of each sequence, P masked positions.
 double training_flops(const BertConfig& config, int64_t tokens, double sum_of_squared_lengths, int64_t predictions);
 

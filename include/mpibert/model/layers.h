@@ -15,8 +15,8 @@
 
 namespace mpibert {
 
-// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without embedding_layer_norm; no position with
-// relative_key, whose checkpoints have the table all the same (transformers' too).
+// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without embedding_layer_norm; no position where
+// layers have distances, whose checkpoints have the table all the same (transformers' too).
 class Embeddings {
  public:
   Embeddings(const BertConfig& config, ParameterArena& arena);
@@ -30,7 +30,7 @@ class Embeddings {
 
   float dropout_rate_;
   int64_t hidden_size_;
-  PositionEmbedding positions_;
+  bool is_positioned_;  // the table of positions is used
   const Parameter &word_, &position_, &token_type_;
   std::optional<LayerNorm> norm_;
   struct Plan {
@@ -67,7 +67,8 @@ class EncoderLayer {
   float hidden_dropout_, attention_dropout_;
   Activation activation_;
   Linear qkv_;
-  const Parameter* distances_;  // null but with relative_key
+  const Parameter* distances_;  // null but with relative_key and relative_key_query
+  bool distances_of_keys_;
   Linear attention_output_;
   LayerNorm attention_norm_;
   Linear intermediate_, output_;

@@ -87,8 +87,14 @@ struct Operands {
   int64_t context_offset(const WorkItem& item) const { return (item.begin * heads + item.head) * head_size; }
 };
 
+template <class T, class Op>
+Distances distances_of(const Op& op, const std::vector<WorkItem>& items, Workspace& workspace) {
+  if (!op.distance_embedding || items.empty()) return {};
+  return load_distances<T>(op.distance_embedding, op.distances_of_keys, items.front().length, workspace);
+}
+
 template <class T>
-void forward_item(const Operands<T>& x, const DistanceTable& distances, const WorkItem& item, const DropoutMask& mask, float* memory, T* context, float* log_sums) {
+void forward_item(const Operands<T>& x, const Distances& distances, const WorkItem& item, const DropoutMask& mask, float* memory, T* context, float* log_sums) {
   const int64_t d = x.head_size, columns = padded_columns(d), keys = padded_columns(item.length);
   Pieces pieces(memory);
   const Panels k = pieces.take(item.length, columns), k_transposed = pieces.take(columns, keys);
@@ -110,7 +116,7 @@ void forward_item(const Operands<T>& x, const DistanceTable& distances, const Wo
     if (q.count() == 1) load_rows(q_rows, x.stride(), d, x.scale(), q);
     const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
     multiply(queries, q_left, k_transposed, scores, keys, false);
-    if (distances.is_there()) add_distance_scores(distances, DistanceBand(distances, item.length, begin, queries), q_left, band_memory, scores, keys);
+    if (distances.are_there()) add_distance_scores(distances, {begin, queries, item.length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
     float inverse[kQueries];
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -145,9 +151,9 @@ void differentiate(float* scores, float* d_probabilities, int64_t length, float 
   });
 }
 
-// d_distances: of this item alone, the gradients of the table's rows from S - length on, [2 length - 1, padded D]; unused without a table.
+// d_distances: of this item alone, as in add_distance_gradients; unused without distances.
 template <class T>
-void backward_item(const Operands<T>& x, const DistanceTable& distances, const WorkItem& item, const DropoutMask& mask, float* memory, const T* gradient,
+void backward_item(const Operands<T>& x, const Distances& distances, const WorkItem& item, const DropoutMask& mask, float* memory, const T* gradient,
                    const float* log_sums, T* d_qkv, float* d_distances) {
   const int64_t d = x.head_size, columns = padded_columns(d), keys = padded_columns(item.length), length = item.length;
   Pieces pieces(memory);
@@ -166,7 +172,7 @@ void backward_item(const Operands<T>& x, const DistanceTable& distances, const W
   transpose_panels(k, v_transposed);
   load_rows(x.qkv + x.offset(item, 1), x.stride(), d, 1, k);
   transpose_panels(k, k_transposed);
-  if (distances.is_there()) std::fill_n(d_distances, (2 * length - 1) * columns, 0.0f);
+  if (distances.are_there()) std::fill_n(d_distances, (2 * length - 1) * columns, 0.0f);
   for (int64_t begin = 0; begin < length; begin += kQueries) {
     const int64_t queries = std::min(kQueries, length - begin);
     const T* q_rows = x.qkv + x.offset(item, 0) + begin * x.stride();
@@ -174,10 +180,9 @@ void backward_item(const Operands<T>& x, const DistanceTable& distances, const W
     const Panels q{q_memory.data, queries, columns}, g{g_memory.data, queries, columns};
     load_rows(q_rows, x.stride(), d, x.scale(), q);
     load_rows(g_rows, x.context_stride(), d, 1, g);
-    const DistanceBand band(distances, length, begin, queries);
     const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
     multiply(queries, q_left, k_transposed, scores, keys, false);
-    if (distances.is_there()) add_distance_scores(distances, band, q_left, band_memory, scores, keys);
+    if (distances.are_there()) add_distance_scores(distances, {begin, queries, length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
     multiply(queries, load_left(g_rows, x.context_stride(), d, 1, g, left), v_transposed, d_scores, keys, false);
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -185,14 +190,10 @@ void backward_item(const Operands<T>& x, const DistanceTable& distances, const W
       differentiate(scores + i * keys, d_scores + i * keys, length, log_sums[item.head * x.tokens + token], mask, kept);
     }
     multiply(queries, {d_scores, keys, 1}, k, d_q, columns, false);
-    if (distances.is_there()) {
-      const Strided d_band = spread_over_distances(band, d_scores, keys, band_memory);
-      multiply(queries, d_band, distances.rows.rows_from(band.first, band.size), d_q, columns, true);
-      multiply(band.size, {d_band.data, 1, d_band.row_stride}, q, d_distances + (band.first - (distances.longest - length)) * columns, columns, true);
-    }
-    store_rows(d_q, columns, queries, d, x.scale(), d_qkv + x.offset(item, 0) + begin * x.stride(), x.stride());
     multiply(length, {scores, 1, keys}, g, d_v, columns, begin > 0);
     multiply(length, {d_scores, 1, keys}, q, d_k, columns, begin > 0);
+    if (distances.are_there()) add_distance_gradients(distances, {begin, queries, length}, d_scores, keys, q, k, x.scale(), band_memory, d_q, d_k, d_distances);
+    store_rows(d_q, columns, queries, d, x.scale(), d_qkv + x.offset(item, 0) + begin * x.stride(), x.stride());
   }
   store_rows(d_k, columns, length, d, 1, d_qkv + x.offset(item, 1), x.stride());
   store_rows(d_v, columns, length, d, 1, d_qkv + x.offset(item, 2), x.stride());
@@ -202,7 +203,7 @@ void backward_item(const Operands<T>& x, const DistanceTable& distances, const W
 int64_t memory_of_item(int64_t length, int64_t head_size, bool has_distances) {
   const int64_t columns = padded_columns(head_size), keys = padded_columns(length);
   return 3 * length * columns + 2 * columns * keys + 2 * kQueries * keys + 5 * kQueries * columns + 2 * (length / 64 + 1) + 16 * kLanes +
-         (has_distances ? DistanceBand::memory(kQueries, length) : 0);
+         (has_distances ? distance_memory(kQueries, length) : 0);
 }
 
 // work(i, memory) for items i, the longest first, on all threads.
@@ -217,8 +218,8 @@ void for_items(std::span<const WorkItem> items, int64_t head_size, bool has_dist
 }
 
 // Adds what backward_item found of each item, `stride` numbers apart, to the tensor [2P - 1, D]: one item after another, whatever threads they ran on.
-void add_d_distances(std::span<const WorkItem> items, const DistanceTable& distances, const float* partials, int64_t stride, const Tensor& output) {
-  const int64_t d = output.shape()[1], columns = padded_columns(d), first = distances.row_of_first(output);
+void add_d_distances(std::span<const WorkItem> items, const Distances& distances, const float* partials, int64_t stride, const Tensor& output) {
+  const int64_t d = output.shape()[1], columns = padded_columns(d), first = output.shape()[0] / 2 + distances.longest - 1;
   parallel_rows(distances.size(), d * static_cast<int64_t>(items.size()), [&](int64_t row) {
     float* const to = data<float>(output) + (first - row) * d;
     for (size_t i = 0; i < items.size(); ++i) {
@@ -242,8 +243,8 @@ void AttentionEngine::forward(const AttentionForward& op) {
   const DropoutMask mask(op.dropout);
   with_element(op.qkv.dtype(), [&]<class T>(T) {
     const Operands<T> x{shape[0], shape[1], shape[2], data<T>(op.qkv)};
-    const DistanceTable distances = op.distance_embedding && !items.empty() ? load_distances<T>(op.distance_embedding, items.front().length, distances_) : DistanceTable{};
-    for_items(items, x.head_size, distances.is_there(), workspaces_, [&](size_t i, float* memory) {
+    const Distances distances = distances_of<T>(op, items, distances_);
+    for_items(items, x.head_size, distances.are_there(), workspaces_, [&](size_t i, float* memory) {
       forward_item(x, distances, items[i], mask, memory, data<T>(op.context), data<float>(op.saved));
     });
   });
@@ -255,17 +256,18 @@ void AttentionEngine::backward(const AttentionBackward& op) {
   const DropoutMask mask(op.dropout);
   with_element(op.qkv.dtype(), [&]<class T>(T) {
     const Operands<T> x{shape[0], shape[1], shape[2], data<T>(op.qkv)};
-    const DistanceTable distances = op.distance_embedding && !items.empty() ? load_distances<T>(op.distance_embedding, items.front().length, distances_) : DistanceTable{};
+    const Distances distances = distances_of<T>(op, items, distances_);
     // With distances in rounds, so that the items' own gradients of them do not grow with the batch.
-    const size_t round = distances.is_there() ? kItemsOfRound : std::max<size_t>(1, items.size());
+    const size_t round = distances.are_there() ? kItemsOfRound : std::max<size_t>(1, items.size());
     const int64_t stride = distances.size() * padded_columns(x.head_size);
-    float* const partials = distances.is_there() ? partials_.get<float>(static_cast<int64_t>(std::min(round, items.size())) * stride) : nullptr;
+    float* const partials = distances.are_there() ? partials_.get<float>(static_cast<int64_t>(std::min(round, items.size())) * stride) : nullptr;
     for (size_t first = 0; first < items.size(); first += round) {
       const auto some = std::span(items).subspan(first, std::min(round, items.size() - first));
-      for_items(some, x.head_size, distances.is_there(), workspaces_, [&](size_t i, float* memory) {
-        backward_item(x, distances, some[i], mask, memory, data<T>(op.gradient), data<float>(op.saved), data<T>(op.d_qkv), partials + static_cast<int64_t>(i) * stride);
+      for_items(some, x.head_size, distances.are_there(), workspaces_, [&](size_t i, float* memory) {
+        backward_item(x, distances, some[i], mask, memory, data<T>(op.gradient), data<float>(op.saved), data<T>(op.d_qkv),
+                      partials + static_cast<int64_t>(i) * stride);
       });
-      if (distances.is_there()) add_d_distances(some, distances, partials, stride, op.d_distance_embedding);
+      if (distances.are_there()) add_d_distances(some, distances, partials, stride, op.d_distance_embedding);
     }
   });
 }

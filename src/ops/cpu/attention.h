@@ -24,7 +24,7 @@ class AttentionEngine {
 
  private:
   std::vector<Workspace> workspaces_;  // one a thread
-  Workspace distances_, partials_;     // DistanceTable; its gradients, of each item
+  Workspace distances_, partials_;     // Distances; their gradients, of each item
 };
 
 }  // namespace mpibert::cpu

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the distance embeddings of AttentionForward add to a block of queries. As in Transformer-XL (Dai et al. 2019, arXiv:1901.02860, appendix B) the products of queries
-// and embeddings are those of matrices, and a query's row of them is moved by its place.
+// What the distance embeddings of AttentionForward add to a block of queries. The products with embeddings are those of matrices, and each row of
+// them is moved by its place, as in Transformer-XL (Dai et al. 2019, arXiv:1901.02860, appendix B).
 
 #include <algorithm>
 
@@ -11,59 +11,111 @@
 namespace mpibert::cpu {
 namespace {
 
-// The embeddings of distances S - 1 .. 1 - S, in this order, so that neighbouring keys of a query have neighbouring rows: query i and key j row S - 1 - i + j.
+// The embeddings of distances up to S - 1, in the order in which own rows and others of a sequence meet them: row S - 1 - own + other. For own queries
+// and other keys the distances fall from S - 1 to 1 - S; for own keys and other queries they rise.
 struct DistanceTable {
-  int64_t longest = 0;  // S; 0: there are no embeddings
-  Panels rows{}, transposed{};
+  Panels rows{}, transposed{};  // [2S - 1, D], [D, 2S - 1], with padded columns
+};
 
-  bool is_there() const { return longest > 0; }
+struct Distances {
+  int64_t longest = 0;  // S; 0: there are no embeddings
+  DistanceTable of_queries{}, of_keys{};
+
+  bool are_there() const { return longest > 0; }
+  bool are_of_keys() const { return of_keys.rows.rows > 0; }
   int64_t size() const { return std::max<int64_t>(0, 2 * longest - 1); }
-  // Of a tensor [2P - 1, D], the row of the table's first embedding.
-  int64_t row_of_first(const Tensor& embedding) const { return embedding.shape()[0] / 2 + longest - 1; }
 };
 
 template <class T>
-DistanceTable load_distances(const Tensor& embedding, int64_t longest, Workspace& workspace) {
-  DistanceTable table{.longest = longest};
-  const int64_t head_size = embedding.shape()[1], columns = padded_columns(head_size), size = padded_columns(table.size());
-  Pieces pieces(workspace.get<float>(2 * columns * size));
-  table.rows = pieces.take(table.size(), columns);
-  table.transposed = pieces.take(columns, size);
-  load_rows(data<T>(embedding) + table.row_of_first(embedding) * head_size, -head_size, head_size, 1, table.rows);
-  transpose_panels(table.rows, table.transposed);
-  return table;
+Distances load_distances(const Tensor& embedding, bool of_keys, int64_t longest, Workspace& workspace) {
+  Distances distances{.longest = longest};
+  const int64_t d = embedding.shape()[1], columns = padded_columns(d), size = padded_columns(distances.size());
+  Pieces pieces(workspace.get<float>(4 * columns * size));
+  const auto load = [&](DistanceTable& table, int64_t first_distance, int64_t step) {
+    table = {.rows = pieces.take(distances.size(), columns), .transposed = pieces.take(columns, size)};
+    load_rows(data<T>(embedding) + (embedding.shape()[0] / 2 + first_distance) * d, step * d, d, 1, table.rows);
+    transpose_panels(table.rows, table.transposed);
+  };
+  load(distances.of_queries, longest - 1, -1);
+  if (of_keys) load(distances.of_keys, 1 - longest, 1);
+  return distances;
 }
 
-// The rows of the table that a block of queries of a sequence meets: `size` from `first` on. Row i of the block and key j have row shift(i) + j of these.
+// Some own rows of a sequence, some others, and the `size` rows of a table, from `first` on, where they meet: the o-th own row and the t-th of the
+// others in row shift(o) + t of these.
 struct DistanceBand {
-  int64_t queries, length, first, size;
+  int64_t own, others, first, size;
 
-  DistanceBand(const DistanceTable& table, int64_t sequence_length, int64_t begin, int64_t block)
-      : queries(block), length(sequence_length), first(table.longest - begin - block), size(sequence_length + block - 1) {}
-  int64_t shift(int64_t i) const { return queries - 1 - i; }
-  // Numbers that add_distance_scores and spread_over_distances need for sequences up to this length.
-  static int64_t memory(int64_t block, int64_t sequence_length) { return block * (padded_columns(sequence_length + block) + 2 * kPanelColumns); }
+  DistanceBand(int64_t longest, int64_t own_begin, int64_t own_count, int64_t other_begin, int64_t other_count)
+      : own(own_count), others(other_count), first(longest - own_begin - own_count + other_begin), size(own_count + other_count - 1) {}
+  int64_t shift(int64_t o) const { return own - 1 - o; }
 };
 
-// scores[i, j] += query i . embedding of its distance to key j
-inline void add_distance_scores(const DistanceTable& table, const DistanceBand& band, const Strided& queries, float* memory, float* scores, int64_t keys) {
+// What add_distance_scores and add_distance_gradients need of a thread's memory.
+inline int64_t distance_memory(int64_t queries, int64_t length) {
+  const auto band = [](int64_t own, int64_t others) { return own * (padded_columns(own + others) + 2 * kPanelColumns); };
+  return std::max(band(queries, length), band(kPanelColumns, queries));
+}
+
+// The products of own rows with the embeddings that they meet: add(o, products of row o with those of others 0, 1, ...) for each.
+template <class Add>
+void for_distance_products(const DistanceTable& table, const DistanceBand& band, const Strided& own, float* memory, Add add) {
   const Panels panels = table.transposed.panels_of(band.first, band.first + band.size);
-  multiply(band.queries, queries, panels, memory, panels.columns, false);
-  for (int64_t i = 0; i < band.queries; ++i) {
-    const float* products = memory + i * panels.columns + band.first % kPanelColumns + band.shift(i);
-    for_lanes(band.length, [&](int64_t j, int n) { store_n(scores + i * keys + j, load(scores + i * keys + j) + load_n(products + j, n), n); });
+  multiply(band.own, own, panels, memory, panels.columns, false);
+  for (int64_t o = 0; o < band.own; ++o) add(o, memory + o * panels.columns + band.first % kPanelColumns + band.shift(o));
+}
+
+// [own, size]: value(o, t) where they meet, zero elsewhere.
+template <class Value>
+Strided spread_over_distances(const DistanceBand& band, float* memory, Value value) {
+  const int64_t stride = padded_columns(band.size);
+  for (int64_t o = 0; o < band.own; ++o) {
+    float* const row = memory + o * stride;
+    std::fill_n(row, band.size, 0.0f);
+    for (int64_t t = 0; t < band.others; ++t) row[band.shift(o) + t] = value(o, t);
+  }
+  return {memory, stride, 1};
+}
+
+// Some queries of a sequence.
+struct QueryBlock {
+  int64_t begin, queries, length;
+};
+
+// scores[i, j] += q_i . E + scale k_j . E, rows of `stride` numbers; the queries have been scaled.
+inline void add_distance_scores(const Distances& distances, const QueryBlock& block, const Strided& q, const Panels& k_transposed, float scale,
+                                float* memory, float* scores, int64_t stride) {
+  const DistanceBand of_queries(distances.longest, block.begin, block.queries, 0, block.length);
+  for_distance_products(distances.of_queries, of_queries, q, memory, [&](int64_t i, const float* products) {
+    float* const row = scores + i * stride;
+    for_lanes(block.length, [&](int64_t j, int n) { store_n(row + j, load_n(row + j, n) + load_n(products + j, n), n); });
+  });
+  for (int64_t p = 0; distances.are_of_keys() && p < k_transposed.count(); ++p) {
+    const int64_t first_key = p * kPanelColumns;
+    const DistanceBand of_keys(distances.longest, first_key, std::min(kPanelColumns, block.length - first_key), block.begin, block.queries);
+    for_distance_products(distances.of_keys, of_keys, {k_transposed.panel(p), 1, k_transposed.width(p)}, memory, [&](int64_t key, const float* products) {
+      for (int64_t i = 0; i < block.queries; ++i) scores[i * stride + first_key + key] += scale * products[i];
+    });
   }
 }
 
-// The scores' gradients, each in the column of its distance: [queries, size], zero elsewhere.
-inline Strided spread_over_distances(const DistanceBand& band, const float* d_scores, int64_t keys, float* memory) {
-  const int64_t stride = padded_columns(band.size);
-  for (int64_t i = 0; i < band.queries; ++i) {
-    float* const row = memory + i * stride;
-    std::fill_n(row, band.size, 0.0f);
-    std::copy_n(d_scores + i * keys, band.length, row + band.shift(i));
+// What the scores' gradients [queries, stride] give to queries (still to be scaled), keys, and embeddings: d_q [queries, D], d_k [length, D], and
+// d_distances [2 length - 1, D], of distances length - 1 .. 1 - length; all with padded columns. The queries q have been scaled.
+inline void add_distance_gradients(const Distances& distances, const QueryBlock& block, const float* d_scores, int64_t stride, const Panels& q,
+                                   const Panels& k, float scale, float* memory, float* d_q, float* d_k, float* d_distances) {
+  const int64_t columns = q.columns;
+  const DistanceBand of_queries(distances.longest, block.begin, block.queries, 0, block.length);
+  const Strided by_distance = spread_over_distances(of_queries, memory, [&](int64_t i, int64_t j) { return d_scores[i * stride + j]; });
+  multiply(block.queries, by_distance, distances.of_queries.rows.rows_from(of_queries.first, of_queries.size), d_q, columns, true);
+  const int64_t first = of_queries.first - (distances.longest - block.length);
+  multiply(of_queries.size, {by_distance.data, 1, by_distance.row_stride}, q, d_distances + first * columns, columns, true);
+  for (int64_t first_key = 0; distances.are_of_keys() && first_key < block.length; first_key += kPanelColumns) {
+    const DistanceBand of_keys(distances.longest, first_key, std::min(kPanelColumns, block.length - first_key), block.begin, block.queries);
+    const Strided of_key = spread_over_distances(of_keys, memory, [&](int64_t key, int64_t i) { return scale * d_scores[i * stride + first_key + key]; });
+    multiply(of_keys.own, of_key, distances.of_keys.rows.rows_from(of_keys.first, of_keys.size), d_k + first_key * columns, columns, true);
+    const int64_t last = distances.longest + block.length - 2 - of_keys.first;  // these distances rise: backwards
+    multiply(of_keys.size, {of_key.data, 1, of_key.row_stride}, k.rows_from(first_key, of_keys.own), d_distances + last * columns, -columns, true);
   }
-  return {memory, stride, 1};
 }
 
 }  // namespace

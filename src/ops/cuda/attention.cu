@@ -35,6 +35,13 @@ __device__ inline BandMatrix<T> distances_of(const AttentionOperands<T>& x) {
   return {x.distance_row_0, x.head_size, 1 - x.positions, x.positions, x.head_size};
 }
 
+// What the embedding of the distance of a query and a key is multiplied with: the scaled query and, with distances_of_keys, the scaled key; columns k .. k + 3.
+template <class T>
+__device__ inline Quad distance_factor(const AttentionOperands<T>& x, const float* query, const float* key, int k) {
+  const Quad factor = load_quad(query + k);
+  return x.distances_of_keys ? sum_of(factor, x.scale, load_quad(key + k)) : factor;
+}
+
 // A block has queries. log_sums: of each query and head, the logarithm of the sum of e^score.
 template <class T, class Shape, bool has_distances>
 __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* context, float* log_sums) {
@@ -57,7 +64,8 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
     float scores[kRows];
     multiply_scores<Shape>(queries + own, tile, scores);
     if constexpr (has_distances)
-      add_band_scores<Shape>(distances_of(x), piece.first - begin - (kWarp - 1), own_minus_tile(own, lane), band, [&](int r) { return queries[own + r]; }, scores);
+      add_band_scores<Shape>(distances_of(x), piece.first - begin - (kWarp - 1), own_minus_tile(own, lane), band,
+                             [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, scores);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -127,7 +135,8 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
     multiply_scores<Shape>(queries + own, tile, p);
     const int first_distance = piece.first - begin - (kWarp - 1);
     if constexpr (has_distances)
-      add_band_scores<Shape>(distances_of(x), first_distance, own_minus_tile(own, lane), band, [&](int r) { return queries[own + r]; }, p);
+      add_band_scores<Shape>(distances_of(x), first_distance, own_minus_tile(own, lane), band,
+                             [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, p);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -141,10 +150,11 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
     add_weighted<Shape>(weights[warp], tile, keys, mean_keys);
     if constexpr (has_distances)
       for_band<Shape>(distances_of(x), first_distance, band, [&](int from) {
+        const auto place_of = [&](int key) { return own_minus_tile(own, key); };
         share_weights<Shape>(d_scores, weights[warp]);
-        add_band_weighted<Shape>(weights[warp], band, from, own, sums);
+        add_band_weighted<Shape>(weights[warp], band, from, place_of, sums);
         share_weights<Shape>(p, weights[warp]);
-        add_band_weighted<Shape>(weights[warp], band, from, own, mean_keys);
+        add_band_weighted<Shape>(weights[warp], band, from, place_of, mean_keys);
       });
   }
 #pragma unroll
@@ -191,8 +201,10 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
     load_queries();
     float p[kRows], d_scores[kRows], dropped[kRows];
     multiply_scores<Shape>(keys + own, tile, p);
+    const int first_distance = begin - piece.first - (Shape::kOwn - 1);
     if constexpr (has_distances)
-      add_band_scores<Shape>(distances_of(x), begin - piece.first - (Shape::kOwn - 1), tile_minus_own<Shape>(own, lane), band, [&](int) { return tile[lane]; }, p);
+      add_band_scores<Shape>(distances_of(x), first_distance, tile_minus_own<Shape>(own, lane), band,
+                             [&](int r, int k) { return distance_factor(x, tile[lane], keys[own + r], k); }, p);
     __syncthreads();
     load_tile<Shape>(gradient + x.context_offset(tile_token), x.context_stride(), queries, kWarp, x.head_size, 1, tile);
     __syncthreads();
@@ -209,6 +221,14 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
     share_weights<Shape>(d_scores, weights[warp]);
     load_queries();  // again: a third tile would not fit
     add_weighted<Shape>(weights[warp], tile, queries, d_keys);
+    if constexpr (has_distances) {
+      if (!x.distances_of_keys) continue;
+      for (float& each : d_scores) each *= x.scale;
+      share_weights<Shape>(d_scores, weights[warp]);
+      for_band<Shape>(distances_of(x), first_distance, band, [&](int from) {
+        add_band_weighted<Shape>(weights[warp], band, from, [&](int query) { return tile_minus_own<Shape>(own, query); }, d_keys);
+      });
+    }
   }
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
@@ -239,8 +259,10 @@ void attention_backward(const AttentionBackward& op, const Context& context) {
     const AttentionBlocks b = attention_blocks(op, Tile::kOwn, kAttentionWarps * kWarp);
     const auto d_query = has_distances ? d_query_kernel<T, Tile, true> : d_query_kernel<T, Tile, false>;
     const auto d_key_value = has_distances ? d_key_value_kernel<T, Tile, true> : d_key_value_kernel<T, Tile, false>;
-    launch(b.launch, context.stream, d_query, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context), data<float>(op.saved), deltas, data<T>(op.d_qkv));
-    launch(b.launch, context.stream, d_key_value, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved), deltas, data<T>(op.d_qkv));
+    launch(b.launch, context.stream, d_query, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context), data<float>(op.saved),
+           deltas, data<T>(op.d_qkv));
+    launch(b.launch, context.stream, d_key_value, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved), deltas,
+           data<T>(op.d_qkv));
   });
   if (has_distances) distance_backward(op, deltas, deltas + rows, context);
 }

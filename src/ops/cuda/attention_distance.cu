@@ -11,10 +11,12 @@ namespace {
 
 constexpr unsigned kGroups = 8;  // of sequences: their sums are added in the end, so that there are enough blocks
 
-// A block has distances, of a head and of every eighth sequence, and passes over the queries: query i and distance d meet at key i - d. The scores and their gradients are
-// computed once more, as those of attention.cu are, from its log_sums and deltas. partials [kGroups, A, rows, D], from distance 1 - longest on.
+// A block has distances, of a head and of every eighth sequence, and passes over the queries: query i and distance d meet at key i - d. The scores
+// and their gradients are computed once more, as those of attention.cu are, from its log_sums and deltas.
+// partials [kGroups, A, rows, D], from distance 1 - longest on.
 template <class T, class Shape>
-__global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int sequences, int64_t rows, const T* gradient, const float* log_sums, const float* deltas, float* partials) {
+__global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int sequences, int64_t rows, const T* gradient, const float* log_sums,
+                                  const float* deltas, float* partials) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float embeddings[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride], band[Shape::kOwn][Shape::kStride];
   __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
@@ -40,13 +42,15 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
         load_tile<Shape>(from, stride, queries, kWarp, x.head_size, scale, tile);
         __syncthreads();
       };
-      const auto row_of_tile = [&](int) { return tile[lane]; };
       float p[kRows], d_scores[kRows] = {};
       load_rows(x.qkv + x.offset(tile_token, 0), x.stride(), x.scale);
       multiply_scores<Shape>(embeddings + own, tile, p);
-      add_band_scores<Shape>(part(1), first_key, place, band, row_of_tile, p);
+      add_band_scores<Shape>(part(1), first_key, place, band, [&](int r, int k) {
+        const Quad query = load_quad(tile[lane] + k);
+        return x.distances_of_keys ? sum_of(query, x.scale, load_quad(embeddings[own + r] + k)) : query;
+      }, p);
       load_rows(gradient + x.context_offset(tile_token), x.context_stride(), 1);
-      add_band_scores<Shape>(part(2), first_key, place, band, row_of_tile, d_scores);
+      add_band_scores<Shape>(part(2), first_key, place, band, [&](int, int k) { return load_quad(tile[lane] + k); }, d_scores);
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         const int key = first_key + place.at(r);
@@ -57,12 +61,19 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
       share_weights<Shape>(d_scores, weights[warp]);
       load_rows(x.qkv + x.offset(tile_token, 0), x.stride(), x.scale);
       add_weighted<Shape>(weights[warp], tile, queries, d_embeddings);
+      if (!x.distances_of_keys) continue;
+      for (float& each : d_scores) each *= x.scale;
+      share_weights<Shape>(d_scores, weights[warp]);
+      for_band<Shape>(part(1), first_key, band, [&](int from) {
+        add_band_weighted<Shape>(weights[warp], band, from, [&](int query) { return tile_minus_own<Shape>(own, query); }, d_embeddings);
+      });
     }
   }
 #pragma unroll
-  for (int r = 0; r < kRows; ++r)
-    store_row<Shape>(d_embeddings[r], 1, x.head_size,
-                     partials + ((static_cast<int64_t>(group) * x.heads + blockIdx.y) * rows + static_cast<int64_t>(piece) * Shape::kOwn + own + r) * x.head_size);
+  for (int r = 0; r < kRows; ++r) {
+    const int64_t row = (static_cast<int64_t>(group) * x.heads + blockIdx.y) * rows + static_cast<int64_t>(piece) * Shape::kOwn + own + r;
+    store_row<Shape>(d_embeddings[r], 1, x.head_size, partials + row * x.head_size);
+  }
 }
 
 int64_t pieces_of(int64_t max_seq_length, int own) { return (2 * max_seq_length - 1 + own - 1) / own; }
@@ -82,10 +93,12 @@ void distance_backward(const AttentionBackward& op, const float* deltas, float* 
   if (longest == 0) return;  // an empty batch
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
     const int64_t pieces = pieces_of(longest, Tile::kOwn), rows = pieces * Tile::kOwn;
-    launch({.grid = dim3(static_cast<unsigned>(pieces) * kGroups, static_cast<unsigned>(heads)), .block = dim3(kAttentionWarps * kWarp)}, context.stream, d_distance_kernel<T, Tile>,
-           attention_operands<T>(op), static_cast<int>(longest), static_cast<int>(op.cu_seqlens.size() - 1), rows, data<T>(op.gradient), data<float>(op.saved), deltas, partials);
+    launch({.grid = dim3(static_cast<unsigned>(pieces) * kGroups, static_cast<unsigned>(heads)), .block = dim3(kAttentionWarps * kWarp)},
+           context.stream, d_distance_kernel<T, Tile>, attention_operands<T>(op), static_cast<int>(longest),
+           static_cast<int>(op.cu_seqlens.size() - 1), rows, data<T>(op.gradient), data<float>(op.saved), deltas, partials);
     const int64_t skipped = op.distance_embedding.shape()[0] / 2 + 1 - longest;  // distances beyond the longest sequence
-    add_partials(partials, kGroups * heads, rows * head_size, (2 * longest - 1) * head_size, data<float>(op.d_distance_embedding) + skipped * head_size, context.stream);
+    add_partials(partials, kGroups * heads, rows * head_size, (2 * longest - 1) * head_size,
+                 data<float>(op.d_distance_embedding) + skipped * head_size, context.stream);
   });
 }
 

@@ -68,7 +68,7 @@ TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
     expect_error(ErrorKind::kInvalidArgument, words, [&] { config_from_json(text, "folder/config.json"); });
   };
   refused(R"({"model_type": "roberta"})", {"folder/config.json", "model_type", "\"roberta\"", "\"bert\""});
-  refused(R"({"position_embedding_type": "rotary"})", {"folder/config.json", "position_embedding_type 'rotary'", "absolute, sinusoidal, relative_key"});
+  refused(R"({"position_embedding_type": "rotary"})", {"folder/config.json", "position_embedding_type 'rotary'", "absolute, sinusoidal, relative_key, relative_key_query"});
   refused(R"({"use_relative_positions": true})", {"use_relative_positions", "expected false"});
   refused(R"({"is_decoder": true})", {"is_decoder"});
   refused(R"({"pruned_heads": {"0": [1]}})", {"pruned_heads"});
@@ -109,6 +109,8 @@ TEST(BertConfigTest, FlopsOfATrainingStepAreThoseOfTheFormula) {
   EXPECT_DOUBLE_EQ(training_flops(config, 612, 0, 0), 12 * 36 * h * h * t);
   config.position_embedding_type = "relative_key";
   EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 0), 12 * (36 * h * h * t + 18 * h * squares));
+  config.position_embedding_type = "relative_key_query";
+  EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 0), 12 * (36 * h * h * t + 24 * h * squares));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 #pragma once
 
-// Products of attention with distance embeddings. Own row o of a block and row t of a tile (attention_tile.cuh) meet in one row of a third matrix, which lies o - t or
-// t - o from a row that the block knows: all together kOwn + kWarp - 1 neighbouring rows of it, the band. It passes through shared memory kOwn rows at a time.
+// Products of attention with distance embeddings. Own row o of a block and row t of a tile (attention_tile.cuh) meet in one row of a third matrix, which
+// lies o - t or t - o from a row that the block knows: all together kOwn + kWarp - 1 neighbouring rows of it, the band. It passes through shared memory
+// kOwn rows at a time.
 
 #include "ops/cuda/device/attention_tile.cuh"
 
@@ -41,7 +42,7 @@ __device__ inline void for_band(const BandMatrix<T>& matrix, int first, typename
   }
 }
 
-// products[r] += factor_of(r) . the band's row at place.at(r), for all r. factor_of gives a row of shared memory.
+// products[r] += f . the band's row at place.at(r), for all r; factor_of(r, k) is columns k .. k + 3 of f.
 template <class Shape, class T, class F>
 __device__ inline void add_band_scores(const BandMatrix<T>& matrix, int first, const BandPlace& place, typename Shape::Row* rows, const F& factor_of,
                                        float (&products)[Shape::kRows]) {
@@ -50,22 +51,21 @@ __device__ inline void add_band_scores(const BandMatrix<T>& matrix, int first, c
     for (int r = 0; r < Shape::kRows; ++r) {
       const int row = place.at(r) - from;
       if (row < 0 || row >= Shape::kOwn) continue;
-      const float *const factor = factor_of(r), *const other = rows[row];
       for (int k = 0; k < Shape::kDepth; k += 4) {
-        const Quad x = load_quad(factor + k), y = load_quad(other + k);
+        const Quad x = factor_of(r, k), y = load_quad(rows[row] + k);
         for (int i = 0; i < 4; ++i) products[r] += x.x[i] * y.x[i];
       }
     }
   });
 }
 
-// sums[r][c] += sum over the tile's rows j of weights[j][r] * column lane + kWarp * c of the band's row where they meet. The tile is of keys, own rows are queries.
-template <class Shape>
-__device__ inline void add_band_weighted(const typename Shape::Weights& weights, const typename Shape::Row* rows, int from, int own,
+// sums[r][c] += sum over the tile's rows j of weights[j][r] * column lane + kWarp * c of the band's row where they meet, which is place_of(j).at(r).
+template <class Shape, class F>
+__device__ inline void add_band_weighted(const typename Shape::Weights& weights, const typename Shape::Row* rows, int from, const F& place_of,
                                          float (&sums)[Shape::kRows][Shape::kColumns]) {
   const int lane = lane_of_warp();
   for (int j = 0; j < kWarp; ++j) {
-    const BandPlace place = own_minus_tile(own, j);
+    const BandPlace place = place_of(j);
 #pragma unroll
     for (int r = 0; r < Shape::kRows; ++r) {
       const int row = place.at(r) - from;

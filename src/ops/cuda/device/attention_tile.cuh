@@ -35,6 +35,10 @@ struct alignas(16) Quad {
   float x[4];
 };
 __device__ inline Quad load_quad(const float* p) { return *reinterpret_cast<const Quad*>(p); }
+__device__ inline Quad sum_of(Quad x, float factor, Quad y) {
+  for (int i = 0; i < 4; ++i) x.x[i] += factor * y.x[i];
+  return x;
+}
 
 // to[i] = scale * from[i], rows begin <= i < rows of `columns` numbers, zeros around them up to row `capacity`. By all threads of the block.
 template <class Shape, class T>
