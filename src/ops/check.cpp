@@ -16,8 +16,7 @@ void check_distances(const Rules& rules, const Op& op) {
   rules.that(embedding || !op.distances_of_keys, "distances_of_keys: expected a distance_embedding with it, found none");
   if (!embedding) return;
   rules.has_rows("distance_embedding", embedding, op.qkv.dtype(), {1, op.qkv.shape()[3]});
-  const int64_t rows = embedding.shape()[0], least = 2 * op.max_seq_length - 1;
-  rules.that(rows % 2 == 1 && rows >= least, "distance_embedding: expected an odd number of rows, at least ", least, " for sequences of ", op.max_seq_length, " tokens, found ", rows);
+  rules.that(embedding.shape()[0] % 2 == 1, "distance_embedding: expected an odd number of rows, found ", embedding.shape()[0]);
 }
 
 }  // namespace

@@ -93,8 +93,8 @@ TEST_F(Positions, SinusoidsStayWhatTheyAre) {
 }
 
 TEST_F(Positions, ATrainedTableIsNoSinusoid) {
-  expect_code(0, command("absolute", "run", 1));
-  const std::filesystem::path config = checkpoint("run", "step-00000001") / "config.json";
+  expect_code(0, command("absolute", "run", 2));
+  const std::filesystem::path config = checkpoint("run", "step-00000002") / "config.json";
   const std::string text = with_positions(read_text(config), "sinusoidal");
   std::filesystem::copy(config.parent_path(), folder_ / "wrong");
   write_text(folder_ / "wrong" / "config.json", text);

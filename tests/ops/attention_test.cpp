@@ -52,6 +52,8 @@ std::vector<AttentionCase> cases() {
       {"distances, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 130},
       {"distances, D 128, dropped", {50, 97}, 1, 128, 0.1, 128},
       {"distances of many sequences", std::vector<int32_t>(45, 5), 2, 8, 0.2, 8},
+      {"fewer distances than there are", {30, 70}, 2, 16, 0.1, 20},
+      {"fewer distances of keys than there are", {30, 70}, 2, 16, 0.1, 20, true},
       {"distances of keys, one token", {1}, 1, 1, 0, 1, true},
       {"distances of keys, D 16", {5, 1, 16, 17}, 2, 16, 0, 17, true},
       {"distances of keys, odd D", {9, 49, 48}, 2, 20, 0, 60, true},

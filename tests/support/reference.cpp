@@ -171,7 +171,7 @@ struct Head {
     for (int64_t j = 0; j < length; ++j) {
       double score = dot(values, i, 0, values, j, 1);
       for (int64_t d = 0; d < shape.head_size && !shape.distances.empty(); ++d)
-        score += (values[qkv(i, 0, d)] + (shape.distances_of_keys ? values[qkv(j, 1, d)] : 0)) * shape.distances[shape.distance(i, j, d)];
+        score += (values[qkv(i, 0, d)] + (shape.distances_of_keys ? values[qkv(j, 1, d)] : 0)) * shape.embedding(i, j, d);
       p[static_cast<size_t>(j)] = score / std::sqrt(static_cast<double>(shape.head_size));
       largest = std::max(largest, p[static_cast<size_t>(j)]);
     }
@@ -239,7 +239,7 @@ std::vector<double> attention_backward(const AttentionShape& shape, const std::v
       for (int64_t j = 0; j < h.length; ++j) {
         const double dropped = row.p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j), d_score = scale * row.d_scores[static_cast<size_t>(j)];
         for (int64_t d = 0; d < shape.head_size; ++d) {
-          const double distance = shape.distances.empty() ? 0 : shape.distances[shape.distance(i, j, d)];
+          const double distance = shape.embedding(i, j, d);
           d_qkv[h.qkv(i, 0, d)] += d_score * (qkv[h.qkv(j, 1, d)] + distance);
           d_qkv[h.qkv(j, 1, d)] += d_score * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys ? distance : 0));
           d_qkv[h.qkv(j, 2, d)] += dropped * gradient[h.context(i, d)];
@@ -259,7 +259,7 @@ std::vector<double> attention_distance_gradient(const AttentionShape& shape, con
     for (int64_t i = 0; i < h.length; ++i) {
       const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
       for (int64_t j = 0; j < h.length; ++j)
-        for (int64_t d = 0; d < shape.head_size; ++d)
+        for (int64_t d = 0; d < shape.head_size && shape.distance(i, j, d) < d_distances.size(); ++d)
           d_distances[shape.distance(i, j, d)] += scale * row.d_scores[static_cast<size_t>(j)] * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys ? qkv[h.qkv(j, 1, d)] : 0));
     }
   });

@@ -64,11 +64,12 @@ struct AttentionShape {
   std::vector<double> distances{};  // AttentionForward::distance_embedding; empty: there is none
   bool distances_of_keys = false;
   int64_t tokens() const { return cu_seqlens.back(); }
-  // Of `distances`, where the embedding of query i and key j is.
+  // Of `distances`, where the embedding of query i and key j is; its size where there is none.
   size_t distance(int64_t i, int64_t j, int64_t d) const {
-    const int64_t rows = static_cast<int64_t>(distances.size()) / head_size;
-    return static_cast<size_t>((i - j + rows / 2) * head_size + d);
+    const int64_t rows = static_cast<int64_t>(distances.size()) / head_size, row = i - j + rows / 2;
+    return row < 0 || row >= rows ? distances.size() : static_cast<size_t>(row * head_size + d);
   }
+  double embedding(int64_t i, int64_t j, int64_t d) const { return distance(i, j, d) < distances.size() ? distances[distance(i, j, d)] : 0; }
 };
 // context [T, A, D] of qkv [T, 3, A, D]. token_keys [T], unused if mask.rate is 0.
 std::vector<double> attention_forward(const AttentionShape& shape, const std::vector<double>& qkv, const Mask& mask,

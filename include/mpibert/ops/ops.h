@@ -100,7 +100,7 @@ struct LayerNormBackward {
 // context = dropout(softmax(scores)) V, each token attending to its own sequence only; with query i and key j of a sequence
 //   scores[i, j] = q_i . k_j / sqrt(D),  or with distance embeddings E  (q_i . k_j + q_i . E[i - j + P - 1]) / sqrt(D),
 //   or with distances_of_keys too  (q_i . k_j + q_i . E[i - j + P - 1] + k_j . E[i - j + P - 1]) / sqrt(D)
-//   qkv [T, 3, A, D] compute   distance_embedding (E) [2P - 1, D] compute, optional, P >= max_seq_length; all heads share it
+//   qkv [T, 3, A, D] compute   distance_embedding (E) [2P - 1, D] compute, optional; 0 from distance P on; all heads share it
 //   cu_seqlens [B+1] int32, ascending, 0 .. T   context [T, A, D] compute
 //   saved: [Backend::attention_saved_bytes(T, A, D, S)] uint8, opaque; what backward needs
 // Dropout: the row is the query's token, the column of head a and the sequence's key j is a * 65536 + j.

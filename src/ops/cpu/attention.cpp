@@ -221,6 +221,7 @@ void for_items(std::span<const WorkItem> items, int64_t head_size, bool has_dist
 void add_d_distances(std::span<const WorkItem> items, const Distances& distances, const float* partials, int64_t stride, const Tensor& output) {
   const int64_t d = output.shape()[1], columns = padded_columns(d), first = output.shape()[0] / 2 + distances.longest - 1;
   parallel_rows(distances.size(), d * static_cast<int64_t>(items.size()), [&](int64_t row) {
+    if (first - row < 0 || first - row >= output.shape()[0]) return;
     float* const to = data<float>(output) + (first - row) * d;
     for (size_t i = 0; i < items.size(); ++i) {
       const int64_t own = row - (distances.longest - items[i].length);

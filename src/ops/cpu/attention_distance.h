@@ -11,7 +11,7 @@
 namespace mpibert::cpu {
 namespace {
 
-// The embeddings of distances up to S - 1, in the order in which own rows and others of a sequence meet them: row S - 1 - own + other. For own queries
+// The embeddings of distances up to S - 1, zeros from P on, in the order in which own rows and others of a sequence meet them: row S - 1 - own + other. For own queries
 // and other keys the distances fall from S - 1 to 1 - S; for own keys and other queries they rise.
 struct DistanceTable {
   Panels rows{}, transposed{};  // [2S - 1, D], [D, 2S - 1], with padded columns
@@ -31,13 +31,16 @@ Distances load_distances(const Tensor& embedding, bool of_keys, int64_t longest,
   Distances distances{.longest = longest};
   const int64_t d = embedding.shape()[1], columns = padded_columns(d), size = padded_columns(distances.size());
   Pieces pieces(workspace.get<float>(4 * columns * size));
-  const auto load = [&](DistanceTable& table, int64_t first_distance, int64_t step) {
+  const int64_t known = std::min(longest, embedding.shape()[0] / 2 + 1);
+  const auto load = [&](DistanceTable& table, int64_t step) {
     table = {.rows = pieces.take(distances.size(), columns), .transposed = pieces.take(columns, size)};
-    load_rows(data<T>(embedding) + (embedding.shape()[0] / 2 + first_distance) * d, step * d, d, 1, table.rows);
+    std::fill_n(table.rows.data, known < longest ? table.rows.rows * columns : 0, 0.0f);
+    const T* first = data<T>(embedding) + (embedding.shape()[0] / 2 - step * (known - 1)) * d;
+    load_rows(first, step * d, d, 1, table.rows.rows_from(longest - known, 2 * known - 1));
     transpose_panels(table.rows, table.transposed);
   };
-  load(distances.of_queries, longest - 1, -1);
-  if (of_keys) load(distances.of_keys, 1 - longest, 1);
+  load(distances.of_queries, -1);
+  if (of_keys) load(distances.of_keys, 1);
   return distances;
 }
 

@@ -2,6 +2,8 @@
 
 #include "ops/cuda/attention_distance.h"
 
+#include <algorithm>
+
 #include "ops/cuda/device/attention.cuh"
 #include "ops/cuda/device/attention_band.cuh"
 #include "ops/cuda/device/partial_sums.cuh"
@@ -76,20 +78,23 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
   }
 }
 
-int64_t pieces_of(int64_t max_seq_length, int own) { return (2 * max_seq_length - 1 + own - 1) / own; }
+// Above the largest distance that matters: that of the longest sequence, or P.
+int64_t longest_of(const AttentionBackward& op) { return std::min(op.max_seq_length, op.distance_embedding.shape()[0] / 2 + 1); }
+
+int64_t pieces_of(int64_t longest, int own) { return (2 * longest - 1 + own - 1) / own; }
 
 }  // namespace
 
 int64_t distance_partials(const AttentionBackward& op) {
   int64_t size = 0;
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
-    size = kGroups * op.qkv.shape()[2] * pieces_of(op.max_seq_length, Tile::kOwn) * Tile::kOwn * op.qkv.shape()[3];
+    size = kGroups * op.qkv.shape()[2] * pieces_of(longest_of(op), Tile::kOwn) * Tile::kOwn * op.qkv.shape()[3];
   });
   return size;
 }
 
 void distance_backward(const AttentionBackward& op, const float* deltas, float* partials, const Context& context) {
-  const int64_t heads = op.qkv.shape()[2], head_size = op.qkv.shape()[3], longest = op.max_seq_length;
+  const int64_t heads = op.qkv.shape()[2], head_size = op.qkv.shape()[3], longest = longest_of(op);
   if (longest == 0) return;  // an empty batch
   with_shape(op.qkv, [&]<class T, class Tile>(T, Tile) {
     const int64_t pieces = pieces_of(longest, Tile::kOwn), rows = pieces * Tile::kOwn;
