@@ -7,22 +7,13 @@
 #include "apps/predict.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
+#include "tasks/row_reader.h"
 
 namespace mpibert::apps {
 
 namespace {
 
 constexpr int64_t kDefaultLength = 128;
-
-std::vector<std::string> split_at_tabs(std::string_view line) {
-  std::vector<std::string> texts;
-  for (;;) {
-    const size_t tab = line.find('\t');
-    texts.emplace_back(line.substr(0, tab));
-    if (tab == std::string_view::npos) return texts;
-    line.remove_prefix(tab + 1);
-  }
-}
 
 // "text" or "text<tab>second text" of a line; of a multiple choice "context<tab>choice<tab>choice ...".
 std::vector<std::string> texts_of(const std::string& line, const std::string& where, const Task& task) {

@@ -33,6 +33,8 @@ std::string missing(const std::string& what, const std::string& name, const std:
   return str_cat(what, " '", name, "'", near.empty() ? "" : str_cat(" (did you mean '", near, "'?)"), "; it has ", quoted_list(known));
 }
 
+}  // namespace
+
 std::vector<std::string> split_at_tabs(std::string_view line) {
   std::vector<std::string> cells;
   for (;;) {
@@ -42,8 +44,6 @@ std::vector<std::string> split_at_tabs(std::string_view line) {
     line.remove_prefix(tab + 1);
   }
 }
-
-}  // namespace
 
 RowReader::RowReader(const std::filesystem::path& path, std::vector<Column> wanted, std::vector<std::string> names) : lines_(path), wanted_(std::move(wanted)) {
   const std::filesystem::path name = path.extension() == ".gz" ? path.stem() : path;

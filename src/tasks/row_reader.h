@@ -47,4 +47,7 @@ class RowReader {
   bool first_is_data_ = false;                 // the record read by the constructor has not been given away
 };
 
+// The cells of a line of TSV, which has no quoting.
+std::vector<std::string> split_at_tabs(std::string_view line);
+
 }  // namespace mpibert
