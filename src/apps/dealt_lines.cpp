@@ -11,11 +11,11 @@ namespace {
 
 constexpr size_t kMostLines = 4096;  // of a window, a rank: lines may be empty
 
-std::vector<std::string> read_window(const DealtLines& work, size_t ranks) {
+std::vector<std::string> read_window(const DealtLines::Next& next, int64_t window_bytes, size_t ranks) {
   std::vector<std::string> lines;
   size_t bytes = 0;
-  while (lines.size() < ranks * kMostLines && bytes < ranks * static_cast<size_t>(work.window_bytes)) {
-    std::optional<std::string> line = work.next();
+  while (lines.size() < ranks * kMostLines && bytes < ranks * static_cast<size_t>(window_bytes)) {
+    std::optional<std::string> line = next();
     if (!line) break;
     bytes += line->size();
     lines.push_back(std::move(*line));
@@ -65,8 +65,13 @@ std::vector<std::string> unframed(std::string_view bytes) {
 void deal_lines(Communicator& comm, const DealtLines& work) {
   const auto rank = static_cast<size_t>(comm.rank()), ranks = static_cast<size_t>(comm.size());
   int64_t first = 1;
+  DealtLines::Next next;
+  const auto window = [&] {
+    if (!next) next = work.open();
+    return framed(read_window(next, work.window_bytes, ranks));
+  };
   for (;;) {
-    const std::vector<std::string> lines = unframed(from_rank_0(comm, "lines", [&] { return framed(read_window(work, ranks)); }));
+    const std::vector<std::string> lines = unframed(from_rank_0(comm, "lines", window));
     if (lines.empty()) return;
     const auto [begin, end] = part_of(lines, rank, ranks);
     std::vector<std::string> results = work.compute({lines.begin() + static_cast<ptrdiff_t>(begin), lines.begin() + static_cast<ptrdiff_t>(end)}, first + static_cast<int64_t>(begin));

@@ -11,7 +11,8 @@ namespace mpibert::apps {
 
 // Lines that rank 0 reads, a window at a time, so that files of any length pass through little memory; each rank computes a contiguous part of the window.
 struct DealtLines {
-  std::function<std::optional<std::string>()> next{};  // rank 0: the next line, or none
+  using Next = std::function<std::optional<std::string>()>;  // the next line, or none
+  std::function<Next()> open{};                              // rank 0, once
   // Every rank: the results of its lines, as many. `first` is the number of the first of them, from 1.
   std::function<std::vector<std::string>(const std::vector<std::string>& lines, int64_t first)> compute{};
   std::function<void(const std::string& result)> use{};  // rank 0: each result, in the order of the lines

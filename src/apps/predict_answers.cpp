@@ -66,7 +66,7 @@ class AnswerFiles {
 };
 
 // One question after the other, as framed id, question and context.
-std::function<std::optional<std::string>()> questions_of(const PredictFlags& flags, const Task& task) {
+DealtLines::Next questions_of(const PredictFlags& flags, const Task& task) {
   return [data = read_squad(task, flags.data, flags.split), at = size_t{0}]() mutable -> std::optional<std::string> {
     if (at == data.questions.size()) return std::nullopt;
     const SquadQuestion& question = data.questions[at++];
@@ -104,12 +104,7 @@ int predict_answers(const PredictFlags& flags) {
     if (writes) files.add(line);
     else print_line(line);
   };
-  std::function<std::optional<std::string>()> next;
-  const auto first_opens = [&] {
-    if (!next) next = questions_of(flags, task);
-    return next();
-  };
-  deal_lines(*session.comm, {.next = first_opens, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
+  deal_lines(*session.comm, {.open = [&] { return questions_of(flags, task); }, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
   if (writes && session.comm->rank() == 0) files.write(flags, task);
   return 0;
 }

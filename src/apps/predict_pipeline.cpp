@@ -16,11 +16,11 @@ int predict_pipeline(const PredictFlags& flags) {
   const Pipeline pipeline = make_pipeline(flags.pipeline, open_pipeline_model(source.folder), flags.pipeline_options);
   LoadedModel model(flags, session, source, pipeline.head, pipeline.head_name);
 
-  std::optional<InputTexts> texts;
-  const auto next = [&]() -> std::optional<std::string> {
-    if (!texts) texts.emplace(flags);
-    const std::optional<std::string> text = texts->next();
-    return text ? std::optional((texts->is_json() ? kJson : kText) + *text) : std::nullopt;
+  const auto open = [&]() -> DealtLines::Next {
+    return [texts = std::make_shared<InputTexts>(flags)]() -> std::optional<std::string> {
+      const std::optional<std::string> text = texts->next();
+      return text ? std::optional((texts->is_json() ? kJson : kText) + *text) : std::nullopt;
+    };
   };
   const auto compute = [&](const std::vector<std::string>& lines, int64_t first) {
     std::vector<PipelineCall> calls;
@@ -29,7 +29,7 @@ int predict_pipeline(const PredictFlags& flags) {
     return model.run(calls);
   };
   // A token of text is some four bytes: a window is a batch, or a few.
-  deal_lines(*session.comm, {.next = next, .compute = compute, .use = print_line, .window_bytes = (pipeline.large_results ? 4 : 16) * flags.micro_tokens});
+  deal_lines(*session.comm, {.open = open, .compute = compute, .use = print_line, .window_bytes = (pipeline.large_results ? 4 : 16) * flags.micro_tokens});
   return 0;
 }
 

@@ -62,7 +62,7 @@ std::vector<float> floats_of(const std::string& bytes) {
 }
 
 // One example after the other, as framed texts.
-std::function<std::optional<std::string>()> examples_of(const PredictFlags& flags, const Task& task) {
+DealtLines::Next examples_of(const PredictFlags& flags, const Task& task) {
   if (flags.data.empty()) {
     return [&flags, &task, texts = std::make_shared<InputTexts>(flags), number = int64_t{0}]() mutable -> std::optional<std::string> {
       const std::optional<std::string> line = texts->next();
@@ -116,12 +116,7 @@ int predict_task(const PredictFlags& flags) {
     if (submits) predictions.push_back({static_cast<int64_t>(predictions.size()), floats_of(bytes)});
     else print_line(bytes);
   };
-  std::function<std::optional<std::string>()> next;
-  const auto first_opens = [&] {
-    if (!next) next = examples_of(flags, task);
-    return next();
-  };
-  deal_lines(*session.comm, {.next = first_opens, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
+  deal_lines(*session.comm, {.open = [&] { return examples_of(flags, task); }, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
   if (!submits || session.comm->rank() != 0) return 0;
   write_file_atomically(flags.submission, submission_text(task, predictions));
   print_line(nlohmann::ordered_json{{"task", task.name}, {"split", flags.split}, {"count", predictions.size()}, {"submission", flags.submission}}.dump());
