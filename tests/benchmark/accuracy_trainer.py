@@ -180,6 +180,7 @@ def main():
     kind = {"ner": Tags, "squad": Questions}.get(a.task, Sentences)
     task = kind(a.task, a.data, AutoTokenizer.from_pretrained(a.model), recipe["max_seq_length"])
     train, scored = task.examples("train"), task.examples(recipe["split"])
+    scored.features.sort(key=lambda feature: len(feature["input_ids"]))  # scores do not depend on the order; batches of like lengths are padded less
     steps = recipe["epochs"] * -(-len(train) // recipe["batch"])
     for seed in a.seeds:
         set_seed(seed)

@@ -11,5 +11,5 @@ RECIPES = {
     "sick": dict(epochs=2, batch=32, rate=5e-5, warmup_ratio=0.1, max_seq_length=128, split="test", scores=["accuracy"]),
     "sick-relatedness": dict(epochs=2, batch=32, rate=5e-5, warmup_ratio=0.1, max_seq_length=128, split="test", scores=["pearson", "spearmanr"]),
     "ner": dict(epochs=3, batch=16, rate=1e-4, warmup_ratio=0.1, max_seq_length=128, split="test", scores=["f1", "precision", "recall"]),
-    "squad": dict(epochs=2, batch=16, rate=1e-4, warmup_ratio=0.1, max_seq_length=384, split="dev", scores=["exact_match", "f1"]),
+    "squad": dict(epochs=1, batch=16, rate=1e-4, warmup_ratio=0.1, max_seq_length=384, split="dev", scores=["exact_match", "f1"]),
 }
