@@ -3,7 +3,7 @@
 #include <optional>
 #include <string_view>
 
-#include "interop/crc32c.h"
+#include "base/crc32c.h"
 #include "interop/protobuf.h"
 #include "interop/sorted_table.h"
 #include "mpibert/base/error.h"

@@ -1,6 +1,6 @@
 #include <algorithm>
 
-#include "interop/crc32c.h"
+#include "base/crc32c.h"
 #include "interop/protobuf.h"
 #include "interop/sorted_table.h"
 #include "mpibert/base/error.h"

@@ -4,7 +4,7 @@
 #include <regex>
 #include <tuple>
 
-#include "interop/crc32c.h"
+#include "base/crc32c.h"
 #include "interop/protobuf.h"
 #include "interop/sorted_table.h"
 #include "interop/tensor_shape.h"

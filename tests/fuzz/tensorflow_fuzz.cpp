@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "interop/crc32c.h"
+#include "base/crc32c.h"
 #include "interop/protobuf.h"
 #include "interop/sorted_table.h"
 #include "mpibert/base/error.h"

@@ -3,7 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "interop/crc32c.h"
+#include "base/crc32c.h"
 #include "interop/protobuf.h"
 #include "interop/sorted_table.h"
 #include "interop/tensorflow_names.h"
