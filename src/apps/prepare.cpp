@@ -22,8 +22,8 @@ struct Settings {
   QaFlags qa;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
-  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic";
-  int64_t seed = 0, block_mib = 16;
+  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens";
+  int64_t seed = 0, block_mib = 128;
 };
 
 int run(Settings& settings, const Options& command_line) {
@@ -38,6 +38,10 @@ int run(Settings& settings, const Options& command_line) {
   options.format = corpus_format_from_name(settings.format);
   options.block_bytes = settings.block_mib << 20;
   options.static_masking = settings.masking == "static";
+  if (options.task.kind == TaskKind::kPretraining && settings.storage == "tokens") {
+    options.storage = Storage::kTokens;
+    MPIBERT_CHECK(!options.static_masking && options.dupe_factor == 1, kUsage, "--masking static and --dupe-factor are of stored samples, expected with --storage samples, found with --storage tokens");
+  }
   options.truncation = settings.truncation == "longest-first" ? Truncation::kLongestFirst : Truncation::kLongestFirstPop;
   const auto add_input = [&](const char* split, const std::vector<std::string>& paths) {
     if (!paths.empty()) options.inputs.push_back({split, {paths.begin(), paths.end()}});
@@ -52,8 +56,9 @@ int run(Settings& settings, const Options& command_line) {
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   if (session.comm->rank() != 0) return 0;
   nlohmann::ordered_json result = {{"task", manifest.task}, {"output", settings.output}, {"splits", nlohmann::ordered_json::object()}, {"seconds", seconds}};
+  const char* counted = manifest.storage == Storage::kTokens ? "documents" : "samples";
   for (const SplitEntry& split : manifest.splits)
-    result["splits"][split.name] = {{"samples", split.count()}, {"tokens", split.tokens()}, {"shards", split.shards.size()}, {"dropped", split.dropped}};
+    result["splits"][split.name] = {{counted, split.count()}, {"tokens", split.tokens()}, {"shards", split.shards.size()}, {"dropped", split.dropped}};
   print_line(result.dump());
   return 0;
 }
@@ -77,10 +82,11 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "shard-samples", .target = &p.shard_samples, .help = "samples of a shard at most", .minimum = 1});
   options.add({.name = "truncation", .target = &s->truncation, .help = "how a pair that is too long is cut: as Hugging Face's fast tokenizers, or as Google's", .choices = {"longest-first", "pop"}});
   options.add({.name = "format", .target = &s->format, .help = "of pre-training text", .choices = {"auto", "wikiextractor", "lines", "text"}});
-  options.add({.name = "block-mib", .target = &s->block_mib, .help = "text that is worked on at a time; random next sentences come from the same block", .minimum = 1});
-  options.add({.name = "short-seq-prob", .target = &p.short_seq_prob, .help = "share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});
-  options.add({.name = "dupe-factor", .target = &p.dupe_factor, .help = "passes over the text, each with other pairs", .minimum = 1, .maximum = 255});
-  options.add({.name = "masking", .target = &s->masking, .help = "dynamic: anew in each epoch, when training; static: now", .choices = {"dynamic", "static"}});
+  options.add({.name = "storage", .target = &s->storage, .help = "pre-training: tokens, of which pretrain makes samples of any length, other ones in every epoch; or samples as they are made now", .choices = {"tokens", "samples"}});
+  options.add({.name = "block-mib", .target = &s->block_mib, .help = "pre-training: input of a unit of work", .minimum = 1});
+  options.add({.name = "short-seq-prob", .target = &p.short_seq_prob, .help = "--storage samples: share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});
+  options.add({.name = "dupe-factor", .target = &p.dupe_factor, .help = "--storage samples: passes over the text, each with other pairs", .minimum = 1, .maximum = 255});
+  options.add({.name = "masking", .target = &s->masking, .help = "--storage samples: dynamic: anew in each epoch, when training; static: now", .choices = {"dynamic", "static"}});
   options.add({.name = "masked-lm-prob", .target = &p.masking.masked_lm_prob, .help = "static masking: share of tokens", .minimum = 0, .maximum = 1});
   options.add({.name = "max-predictions-per-seq", .target = &p.masking.max_predictions_per_seq, .help = "static masking: most masks of a sequence", .minimum = 1});
   options.add({.name = "whole-word-mask", .target = &p.masking.do_whole_word_mask, .help = "static masking: mask all pieces of a word together"});

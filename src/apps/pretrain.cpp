@@ -13,6 +13,7 @@ namespace {
 struct Settings {
   TrainFlags train;
   MaskingOptions masking;
+  SampleRecipe samples;
 };
 
 bool is_masked(const Manifest& manifest) {
@@ -29,10 +30,14 @@ int run(Settings& settings, Options& options) {
   const Task task = make_task(manifest.task);
   MPIBERT_CHECK(task.kind == TaskKind::kPretraining, kInvalidArgument, settings.train.data, " was prepared for task ", task.name,
                 "; pretrain trains pretraining and masked-lm, finetune the others");
+  const auto is_given = [&](const char* name) { return options.find(name)->origin != "default"; };
+  MPIBERT_CHECK(manifest.storage == Storage::kTokens || (!is_given("max-seq-length") && !is_given("short-seq-prob")), kUsage, settings.train.data,
+                " holds samples as they are: --max-seq-length and --short-seq-prob were chosen by prepare; expected with a store of tokens");
   const TrainJob job{.task = task,
                      .data = settings.train.data,
                      .cross_epochs = true,
                      .fresh_heads = {"cls.", "bert.pooler."},
+                     .samples = {.max_seq_length = settings.samples.max_seq_length, .short_seq_prob = settings.samples.short_seq_prob, .seed = static_cast<uint64_t>(settings.train.seed)},
                      .masking = is_masked(manifest) ? std::nullopt : std::optional<MaskingOptions>(settings.masking),
                      .options = &options};
   return run_training(settings.train, job, std::move(source), session);
@@ -48,6 +53,8 @@ std::function<int()> declare_pretrain(Options& options) {
   s->train.global_batch_size = 64;
   s->train.num_epochs = 1;
   s->train.declare(options);
+  options.add({.name = "max-seq-length", .target = &s->samples.max_seq_length, .help = "store of tokens: tokens of a sequence at most; 0: as prepared", .minimum = 0});
+  options.add({.name = "short-seq-prob", .target = &s->samples.short_seq_prob, .help = "store of tokens: share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});
   options.add({.name = "masked-lm-prob", .target = &s->masking.masked_lm_prob, .help = "dynamic masking: share of tokens", .minimum = 0, .maximum = 1});
   options.add({.name = "max-predictions-per-seq", .target = &s->masking.max_predictions_per_seq, .help = "dynamic masking: most masks of a sequence", .minimum = 1});
   options.add({.name = "whole-word-mask", .target = &s->masking.do_whole_word_mask, .help = "dynamic masking: mask all pieces of a word together"});

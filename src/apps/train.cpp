@@ -115,7 +115,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   Communicator& comm = *session.comm;
   const DType compute = precision_on(session.backend->device(), flags.precision);
   const LossScaleOptions loss_scale = flags.loss_scale_options();
-  Dataset dataset(job.data, "train", comm.rank() == 0);
+  Dataset dataset(job.data, "train", comm.rank() == 0, job.samples);
   const Manifest manifest = dataset.manifest();
   MPIBERT_CHECK(manifest.task == job.task.name, kInvalidArgument, job.data.string(), " was prepared for task ", manifest.task, ", not ", job.task.name);
   set_head(source.config, job.task);
@@ -158,7 +158,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
                         .masking = masking};
   const BatchLimits limits = limits_of(plan.micro_tokens, source.config.max_position_embeddings);
   choose_matmul_algorithms(flags.matmul, session, flags.output_dir, checkpoint.has_value(), [&] {
-    return products_of_training(session.backend->device().type, source.config, head_maker(job.task), compute, limits, first_slots(Dataset(job.data, "train"), loading, plan.total_steps));
+    return products_of_training(session.backend->device().type, source.config, head_maker(job.task), compute, limits, first_slots(Dataset(job.data, "train", false, job.samples), loading, plan.total_steps));
   });
 
   memory = {.config = source.config,
@@ -203,7 +203,7 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   }
 
   const RunIdentity identity = identity_of(job, published, dataset);
-  Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking, .answers = job.answers});
+  Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking, .samples = {.max_seq_length = job.samples.max_seq_length, .short_seq_prob = job.samples.short_seq_prob}, .answers = job.answers});
   TrainingRun::Evaluate evaluate;
   if (has_split(manifest, "dev")) evaluate = [&] {
     Scores scores = evaluator.evaluate(job.task, {job.data, "dev"});

@@ -18,6 +18,7 @@ struct TrainJob {
   std::filesystem::path data;                  // prepared
   bool cross_epochs = false;                   // pre-training: a stream; else epochs end with a smaller batch
   std::vector<std::string> fresh_heads;        // parts of the model that a folder may lack
+  SampleRecipe samples{};                      // of a token store
   std::optional<MaskingOptions> masking;       // of samples that carry no masks
   QaScoring answers{};                         // of question answering
   Options* options = nullptr;                  // as resolved, for the record

@@ -109,7 +109,7 @@ std::vector<Slot> BatchLoader::Data::load(int64_t step_to_load) {
   std::vector<int64_t> ids, lengths;
   for (int64_t position = range.begin; position < range.end; ++position) {
     ids.push_back(sampler.at(position));
-    lengths.push_back(dataset.length(ids.back()));
+    lengths.push_back(dataset.length(ids.back(), sampler.epoch(position)));
   }
   const std::vector<std::vector<int64_t>> members = deal_to_slots(lengths, options.slots);
   std::vector<Slot> slots;
@@ -121,13 +121,11 @@ std::vector<Slot> BatchLoader::Data::load(int64_t step_to_load) {
 Slot BatchLoader::Data::load_slot(int64_t slot, const StepRange& range, std::span<const int64_t> ids, std::span<const int64_t> lengths, std::span<const int64_t> members) {
   Slot loaded{.index = slot, .micro_batches = {}};
   for (const std::vector<int64_t>& micro_batch : pack(members, lengths, options.micro_tokens)) {
-    std::vector<int64_t> wanted;
-    for (const int64_t i : micro_batch) wanted.push_back(ids[static_cast<size_t>(i)]);
-    std::vector<Sample> samples = dataset.read(wanted);
     std::vector<PlacedSample> placed;
-    for (size_t i = 0; i < samples.size(); ++i) {
-      if (options.masking) options.masking->mask_dynamically(samples[i], options.seed, sampler.epoch(range.begin + micro_batch[i]));
-      placed.push_back({.sample = std::move(samples[i]), .place = micro_batch[i]});
+    for (const int64_t place : micro_batch) {
+      const int64_t epoch = sampler.epoch(range.begin + place);
+      placed.push_back({.sample = dataset.read(ids[static_cast<size_t>(place)], epoch), .place = place});
+      if (options.masking) options.masking->mask_dynamically(placed.back().sample, options.seed, epoch);
     }
     loaded.micro_batches.push_back(make_batch(placed, labels, options.max_position_embeddings));
   }

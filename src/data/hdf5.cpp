@@ -65,6 +65,7 @@ hid_t stored_type(Type type) {
     case Type::kInt32: return H5T_STD_I32LE;
     case Type::kInt64: return H5T_STD_I64LE;
     case Type::kFloat32: return H5T_IEEE_F32LE;
+    case Type::kUInt32: return H5T_STD_U32LE;
   }
   throw std::logic_error("unknown HDF5 type");
 }
@@ -76,6 +77,7 @@ hid_t memory_type(Type type) {
     case Type::kInt32: return H5T_NATIVE_INT32;
     case Type::kInt64: return H5T_NATIVE_INT64;
     case Type::kFloat32: return H5T_NATIVE_FLOAT;
+    case Type::kUInt32: return H5T_NATIVE_UINT32;
   }
   throw std::logic_error("unknown HDF5 type");
 }
@@ -114,12 +116,12 @@ void check_readable(const std::filesystem::path& path) {
 }  // namespace
 
 const char* name_of(Type type) {
-  constexpr std::array<const char*, 5> kNames = {"uint8", "uint16", "int32", "int64", "float32"};
+  constexpr std::array<const char*, 6> kNames = {"uint8", "uint16", "int32", "int64", "float32", "uint32"};
   return kNames[static_cast<size_t>(type)];
 }
 
 int64_t bytes_of(Type type) {
-  constexpr std::array<int64_t, 5> kBytes = {1, 2, 4, 8, 4};
+  constexpr std::array<int64_t, 6> kBytes = {1, 2, 4, 8, 4, 4};
   return kBytes[static_cast<size_t>(type)];
 }
 
@@ -190,19 +192,39 @@ void File::write_text(const std::string& name, const std::string& text) {
   if (size > 0) check(H5Awrite(attribute.id(), H5T_NATIVE_UINT8, text.data()), ErrorKind::kIo, path_, "write attribute " + name);
 }
 
+namespace {
+
+Handle make_creation_list(const std::filesystem::path& path) {
+  Handle list = make_list(H5P_DATASET_CREATE, path);
+  check(H5Pset_obj_track_times(list.id(), false), ErrorKind::kIo, path, "switch off times");
+  return list;
+}
+
+void create_and_write(hid_t file, const std::filesystem::path& path, const std::string& name, Type type, const void* values, hsize_t size, hsize_t limit, hid_t creation) {
+  const Handle space(check(H5Screate_simple(1, &size, &limit), ErrorKind::kIo, path, "make a data space"), close_space);
+  const Handle dataset(check(H5Dcreate2(file, name.c_str(), stored_type(type), space.id(), H5P_DEFAULT, creation, H5P_DEFAULT), ErrorKind::kIo, path,
+                             "create dataset " + name), close_dataset);
+  if (size > 0)
+    check(H5Dwrite(dataset.id(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), ErrorKind::kIo, path, "write dataset " + name + "; is the disk full?");
+}
+
+}  // namespace
+
 void File::write(const std::string& name, Type type, const void* values, int64_t count) {
   const Session session;
   const hsize_t size = static_cast<hsize_t>(count), limit = std::max<hsize_t>(size, 1), chunk = std::min(limit, kChunkElements);
-  const Handle space(check(H5Screate_simple(1, &size, &limit), ErrorKind::kIo, path_, "make a data space"), close_space);
-  const Handle creation = make_list(H5P_DATASET_CREATE, path_);
-  check(H5Pset_obj_track_times(creation.id(), false), ErrorKind::kIo, path_, "switch off times");
+  const Handle creation = make_creation_list(path_);
   check(H5Pset_chunk(creation.id(), 1, &chunk), ErrorKind::kIo, path_, "choose the chunks");
   check(H5Pset_fill_time(creation.id(), H5D_FILL_TIME_ALLOC), ErrorKind::kIo, path_, "fill the last chunk");  // else its end is what memory held
   check(H5Pset_fletcher32(creation.id()), ErrorKind::kIo, path_, "switch on checksums");
-  const Handle dataset(check(H5Dcreate2(handle_.id(), name.c_str(), stored_type(type), space.id(), H5P_DEFAULT, creation.id(), H5P_DEFAULT),
-                             ErrorKind::kIo, path_, "create dataset " + name), close_dataset);
-  if (count > 0)
-    check(H5Dwrite(dataset.id(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), ErrorKind::kIo, path_, "write dataset " + name + "; is the disk full?");
+  create_and_write(handle_.id(), path_, name, type, values, size, limit, creation.id());
+}
+
+void File::write_contiguous(const std::string& name, Type type, const void* values, int64_t count) {
+  const Session session;
+  const Handle creation = make_creation_list(path_);
+  check(H5Pset_fill_time(creation.id(), H5D_FILL_TIME_NEVER), ErrorKind::kIo, path_, "switch off fill values");
+  create_and_write(handle_.id(), path_, name, type, values, static_cast<hsize_t>(count), static_cast<hsize_t>(count), creation.id());
 }
 
 int64_t File::read_integer(const std::string& name) const {
@@ -249,30 +271,64 @@ void check_storage(hid_t dataset, int64_t stored_bytes, const std::filesystem::p
 
 }  // namespace
 
+namespace {
+
+// A dataset of one dimension and of a type we write.
+struct Opened {
+  Handle handle;
+  int64_t size = 0;
+  Type type = Type::kInt32;
+};
+
+Opened open_checked(hid_t file, const std::filesystem::path& path, const std::string& name) {
+  H5L_info_t link{};
+  check(H5Lget_info(file, name.c_str(), &link, H5P_DEFAULT), ErrorKind::kCorrupt, path, "find dataset " + name);
+  MPIBERT_CHECK(link.type == H5L_TYPE_HARD, kCorrupt, path.string(), ": dataset ", name, " is a link to elsewhere");
+  const Handle access = make_list(H5P_DATASET_ACCESS, path);
+  check(H5Pset_chunk_cache(access.id(), 0, 0, 1.0), ErrorKind::kIo, path, "switch off the chunk cache");  // decoded samples are cached above
+  Opened opened{.handle = Handle(check(H5Dopen2(file, name.c_str(), access.id()), ErrorKind::kCorrupt, path, "open dataset " + name), close_dataset)};
+  const Handle space(check(H5Dget_space(opened.handle.id()), ErrorKind::kCorrupt, path, "examine dataset " + name), close_space);
+  MPIBERT_CHECK(H5Sget_simple_extent_ndims(space.id()) == 1, kCorrupt, path.string(), ": dataset ", name, " does not have one dimension");
+  hsize_t size = 0;
+  check(H5Sget_simple_extent_dims(space.id(), &size, nullptr), ErrorKind::kCorrupt, path, "examine dataset " + name);
+  MPIBERT_CHECK(size < (hsize_t{1} << 56), kCorrupt, path.string(), ": dataset ", name, " claims ", size, " elements");
+  opened.size = static_cast<int64_t>(size);
+  const Handle type(check(H5Dget_type(opened.handle.id()), ErrorKind::kCorrupt, path, "examine dataset " + name), close_type);
+  constexpr std::array kTypes = {Type::kUInt8, Type::kUInt16, Type::kInt32, Type::kInt64, Type::kFloat32, Type::kUInt32};
+  const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](Type t) { return H5Tequal(type.id(), stored_type(t)) > 0; });
+  MPIBERT_CHECK(known != kTypes.end(), kCorrupt, path.string(), ": dataset ", name, " has a number type that no shard has");
+  opened.type = *known;
+  return opened;
+}
+
+}  // namespace
+
 Dataset File::open_dataset(const std::string& name) const {
   const Session session;
-  H5L_info_t link{};
-  check(H5Lget_info(handle_.id(), name.c_str(), &link, H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find dataset " + name);
-  MPIBERT_CHECK(link.type == H5L_TYPE_HARD, kCorrupt, path_.string(), ": dataset ", name, " is a link to elsewhere");
-  const Handle access = make_list(H5P_DATASET_ACCESS, path_);
-  check(H5Pset_chunk_cache(access.id(), 0, 0, 1.0), ErrorKind::kIo, path_, "switch off the chunk cache");  // decoded samples are cached above
+  Opened opened = open_checked(handle_.id(), path_, name);
+  check_storage(opened.handle.id(), opened.size * bytes_of(opened.type), path_, name);
   Dataset dataset;
   dataset.path_ = path_;
   dataset.name_ = name;
-  dataset.handle_ = Handle(check(H5Dopen2(handle_.id(), name.c_str(), access.id()), ErrorKind::kCorrupt, path_, "open dataset " + name), close_dataset);
-  const Handle space(check(H5Dget_space(dataset.handle_.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name), close_space);
-  MPIBERT_CHECK(H5Sget_simple_extent_ndims(space.id()) == 1, kCorrupt, path_.string(), ": dataset ", name, " does not have one dimension");
-  hsize_t size = 0;
-  check(H5Sget_simple_extent_dims(space.id(), &size, nullptr), ErrorKind::kCorrupt, path_, "examine dataset " + name);
-  MPIBERT_CHECK(size < (hsize_t{1} << 56), kCorrupt, path_.string(), ": dataset ", name, " claims ", size, " elements");
-  dataset.size_ = static_cast<int64_t>(size);
-  const Handle type(check(H5Dget_type(dataset.handle_.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name), close_type);
-  constexpr std::array kTypes = {Type::kUInt8, Type::kUInt16, Type::kInt32, Type::kInt64, Type::kFloat32};
-  const auto known = std::find_if(kTypes.begin(), kTypes.end(), [&](Type t) { return H5Tequal(type.id(), stored_type(t)) > 0; });
-  MPIBERT_CHECK(known != kTypes.end(), kCorrupt, path_.string(), ": dataset ", name, " has a number type that no shard has");
-  dataset.type_ = *known;
-  check_storage(dataset.handle_.id(), dataset.size_ * bytes_of(dataset.type_), path_, name);
+  dataset.handle_ = std::move(opened.handle);
+  dataset.size_ = opened.size;
+  dataset.type_ = opened.type;
   return dataset;
+}
+
+Extent File::locate(const std::string& name) const {
+  const Session session;
+  const Opened opened = open_checked(handle_.id(), path_, name);
+  Extent extent{.offset = 0, .size = opened.size, .type = opened.type};
+  const Handle creation(check(H5Dget_create_plist(opened.handle.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name), close_list);
+  MPIBERT_CHECK(H5Pget_layout(creation.id()) == H5D_CONTIGUOUS && H5Pget_external_count(creation.id()) == 0, kCorrupt, path_.string(), ": dataset ", name, " is not contiguous");
+  if (extent.size == 0) return extent;
+  const haddr_t offset = H5Dget_offset(opened.handle.id());
+  const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(path_));
+  const bool inside = offset != HADDR_UNDEF && offset <= static_cast<haddr_t>(file_bytes) && extent.bytes() <= file_bytes - static_cast<int64_t>(offset);
+  MPIBERT_CHECK(inside, kCorrupt, path_.string(), ": dataset ", name, " of ", extent.bytes(), " bytes is not inside the file of ", file_bytes, "; the file is cut off, prepare the data again");
+  extent.offset = static_cast<int64_t>(offset);
+  return extent;
 }
 
 void Dataset::read_into(int64_t begin, int64_t end, void* values) const {

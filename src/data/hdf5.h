@@ -7,12 +7,12 @@
 
 #include "mpibert/base/error.h"
 
-// What this project needs of HDF5: files of one-dimensional datasets, each chunked and checksummed, with attributes at the root. hdf5.cpp is the
+// What this project needs of HDF5: files of one-dimensional datasets, each chunked and checksummed or contiguous, with attributes at the root. hdf5.cpp is the
 // only file that includes hdf5.h. One mutex guards the library, because some builds of it are not thread-safe.
 // Errors carry the path, the object, and the library's own words.
 namespace mpibert::hdf5 {
 
-enum class Type : uint8_t { kUInt8, kUInt16, kInt32, kInt64, kFloat32 };
+enum class Type : uint8_t { kUInt8, kUInt16, kInt32, kInt64, kFloat32, kUInt32 };
 const char* name_of(Type type);
 int64_t bytes_of(Type type);
 
@@ -57,6 +57,13 @@ class Dataset {
   Type type_ = Type::kInt32;
 };
 
+// Where the file holds a contiguous dataset: its elements are bytes offset .. offset + size * bytes_of(type) - 1, little-endian.
+struct Extent {
+  int64_t offset = 0, size = 0;
+  Type type = Type::kInt32;
+  int64_t bytes() const { return size * bytes_of(type); }
+};
+
 class File {
  public:
   static File create(const std::filesystem::path& path);  // replaces what is there; kIo, kPermission
@@ -65,12 +72,14 @@ class File {
   void write_integer(const std::string& name, int64_t value);
   void write_text(const std::string& name, const std::string& text);
   void write(const std::string& name, Type type, const void* values, int64_t count);
+  void write_contiguous(const std::string& name, Type type, const void* values, int64_t count);  // without a checksum
   void close();  // of a file written: kIo if the rest cannot be written
 
   // Throw kCorrupt when the object is absent or of another type, shape or storage than write() makes.
   int64_t read_integer(const std::string& name) const;
   std::string read_text(const std::string& name) const;
   Dataset open_dataset(const std::string& name) const;
+  Extent locate(const std::string& name) const;  // of a dataset that write_contiguous() made; inside the file
 
  private:
   Handle handle_;

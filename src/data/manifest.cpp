@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "data/shard_format.h"
@@ -14,8 +15,15 @@ using nlohmann::json;
 using nlohmann::ordered_json;
 
 const std::string kFormat = "mpibert-dataset";
-constexpr int64_t kVersion = 1;
+constexpr int64_t kVersion = 2;
 constexpr size_t kMaxBytes = size_t{256} << 20;
+constexpr std::array<const char*, 2> kStorageNames = {"samples", "tokens"};  // by the value of Storage
+
+Storage storage_from_name(const std::string& name, const std::string& where) {
+  const auto found = std::ranges::find(kStorageNames, name);
+  MPIBERT_CHECK(found != kStorageNames.end(), kCorrupt, where, ": storage is '", name, "', expected samples or tokens");
+  return static_cast<Storage>(found - kStorageNames.begin());
+}
 
 template <class Range, class Value>
 int64_t total(const Range& range, Value value) {
@@ -82,6 +90,7 @@ Manifest manifest_from_json(const json& root, const std::string& where) {
   MPIBERT_CHECK(version == kVersion, kCorrupt, where, ": version ", version, " of the format; this program reads version ", kVersion, ": prepare the data again");
   Manifest manifest;
   manifest.task = member<std::string>(root, "task", where);
+  manifest.storage = storage_from_name(member<std::string>(root, "storage", where), where);
   manifest.seed = member<uint64_t>(root, "seed", where);
   manifest.max_seq_length = count_member(root, "max_seq_length", where);
   manifest.vocabulary_size = count_member(root, "vocabulary_size", where);
@@ -138,6 +147,7 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
   const ordered_json root = {{"format", kFormat},
                              {"version", kVersion},
                              {"task", manifest.task},
+                             {"storage", kStorageNames[static_cast<size_t>(manifest.storage)]},
                              {"seed", manifest.seed},
                              {"max_seq_length", manifest.max_seq_length},
                              {"vocabulary_size", manifest.vocabulary_size},

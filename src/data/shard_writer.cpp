@@ -3,9 +3,8 @@
 #include <limits>
 
 #include "data/hdf5.h"
+#include "data/shard_commit.h"
 #include "data/shard_format.h"
-#include "mpibert/base/file.h"
-#include "mpibert/base/sha256.h"
 #include "mpibert/data/shard.h"
 
 namespace mpibert {
@@ -113,23 +112,8 @@ void ShardWriter::Data::write(const std::filesystem::path& to) const {
 }
 
 ShardEntry ShardWriter::commit() {
-  const Data& d = *data_;
-  const std::filesystem::path temporary = d.path.string() + ".tmp";
-  ShardEntry entry{.file = d.path.filename().string(), .count = size(), .tokens = d.offsets.back(), .longest = d.longest, .bytes = 0, .sha256 = ""};
-  try {
-    d.write(temporary);
-    sync_path(temporary);
-    entry.bytes = static_cast<int64_t>(std::filesystem::file_size(temporary));
-    entry.sha256 = sha256_hex_of_file(temporary);
-    std::filesystem::rename(temporary, d.path);
-    sync_path(d.path.has_parent_path() ? d.path.parent_path() : ".");
-  } catch (const std::filesystem::filesystem_error& error) {
-    throw Error(ErrorKind::kIo, str_cat("cannot finish shard ", d.path.string(), ": ", error.code().message()));
-  } catch (...) {
-    std::error_code ignored;
-    std::filesystem::remove(temporary, ignored);
-    throw;
-  }
+  ShardEntry entry{.count = size(), .tokens = data_->offsets.back(), .longest = data_->longest};
+  commit_shard(data_->path, [this](const std::filesystem::path& to) { data_->write(to); }, entry);
   return entry;
 }
 

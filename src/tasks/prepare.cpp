@@ -1,8 +1,10 @@
 #include "mpibert/tasks/prepare.h"
 
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <numeric>
 #include <optional>
 #include <regex>
 #include <stdexcept>
@@ -17,13 +19,13 @@ namespace mpibert {
 namespace fs = std::filesystem;
 using nlohmann::json;
 
-namespace {
-
 std::string shard_name(const std::string& split, int64_t unit, int64_t part) {
   std::array<char, 32> numbers{};
   std::snprintf(numbers.data(), numbers.size(), "-%05lld-%03lld.h5", static_cast<long long>(unit), static_cast<long long>(part));
   return split + numbers.data();
 }
+
+namespace {
 
 // Runs f on every rank. An error on one is thrown on all, so that none waits for ever.
 void together(Exchange& exchange, const std::function<void()>& f) {
@@ -54,63 +56,99 @@ void check_options(const PrepareOptions& options) {
   MPIBERT_CHECK(options.dupe_factor > 0 && options.dupe_factor < 256, kInvalidArgument, "dupe_factor is ", options.dupe_factor, ", expected 1 to 255");
   MPIBERT_CHECK(options.short_seq_prob >= 0 && options.short_seq_prob <= 1, kInvalidArgument, "short_seq_prob is ", options.short_seq_prob, ", expected 0 to 1");
   static const std::regex name("[A-Za-z0-9_]*");
+  MPIBERT_CHECK(options.storage == Storage::kSamples || options.task.kind == TaskKind::kPretraining, kInvalidArgument, "a store of tokens is for pre-training, not for task ", options.task.name);
+  MPIBERT_CHECK(options.storage == Storage::kSamples || (options.dupe_factor == 1 && !options.static_masking), kInvalidArgument,
+                "a store of tokens gives other samples and masks in every epoch: dupe_factor and static masking are for stored samples");
   for (const PrepareInput& input : options.inputs)
     MPIBERT_CHECK(std::regex_match(input.split, name), kInvalidArgument, "split name '", input.split, "'; letters, digits and _ are allowed");
 }
 
-// Leaves no shard of an earlier preparation behind, whether it finished or not.
-void make_output(const PrepareOptions& options) {
-  try {
-    const fs::path manifest = options.output / "manifest.json";
-    MPIBERT_CHECK(options.overwrite || !fs::exists(manifest), kBusy, options.output.string(), " holds a data set already; choose another folder or allow to overwrite it");
-    fs::create_directories(options.output);
-    fs::remove(manifest);
-    static const std::regex shard("[A-Za-z0-9_]+-[0-9]{5,}-[0-9]{3,}\\.h5(\\.tmp)?");
-    for (const fs::directory_entry& entry : fs::directory_iterator(options.output))
-      if (std::regex_match(entry.path().filename().string(), shard)) fs::remove(entry.path());
-  } catch (const fs::filesystem_error& error) {
-    const bool refused = error.code() == std::errc::permission_denied || error.code() == std::errc::read_only_file_system;
-    throw Error(refused ? ErrorKind::kPermission : ErrorKind::kIo, str_cat("cannot make the output folder ", options.output.string(), ": ", error.code().message()));
-  }
-}
-
-json to_json(const ShardEntry& s) { return {s.file, s.count, s.tokens, s.longest, s.bytes, s.sha256}; }
-
-ShardEntry shard_from_json(const json& j) {
-  return {.file = j.at(0), .count = j.at(1), .tokens = j.at(2), .longest = j.at(3), .bytes = j.at(4), .sha256 = j.at(5)};
-}
-
-// This rank's units: number u of the list of all goes to rank u mod R.
-json make_own_units(const PreparePlan& plan, const Exchange& exchange) {
-  json made = json::array();
-  int64_t number = 0;
-  for (size_t split = 0; split < plan.splits.size(); ++split) {
-    for (int64_t unit = 0; unit < plan.units[split]; ++unit, ++number) {
-      if (number % exchange.size() != exchange.rank()) continue;
-      int64_t samples = 0;
-      json shards = json::array();
-      for (const ShardEntry& shard : plan.make(split, unit)) {
-        samples += shard.count;
-        shards.push_back(to_json(shard));
-      }
-      made.push_back({number, std::move(shards)});
-      log_info("split ", plan.splits[split].name, ": unit ", unit + 1, " of ", plan.units[split], ", ", samples, " samples");
+// What is prepared, for people to read and for a second start to compare: equal text, equal shards.
+std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer) {
+  json inputs = json::array();
+  for (const PrepareInput& input : o.inputs) {
+    for (const fs::path& file : list_corpus_files(input.paths)) {
+      std::error_code code;
+      const auto bytes = fs::file_size(file, code);
+      const auto changed = fs::last_write_time(file, code).time_since_epoch().count();
+      MPIBERT_CHECK(!code, kIo, "cannot examine ", file.string(), ": ", code.message());
+      inputs.push_back({input.split, file.string(), bytes, changed});
     }
+  }
+  json task = {o.task.name, o.task.label_names, o.task.files.text_a, o.task.files.text_b, o.task.files.label, o.task.files.choices, o.task.files.columns};
+  return json({{"program", MPIBERT_VERSION},
+               {"task", std::move(task)},
+               {"inputs", std::move(inputs)},
+               {"vocabulary_sha256", tokenizer.vocabulary().sha256()},
+               {"tokenizer", json::parse(tokenizer.config_json())},
+               {"storage", static_cast<int>(o.storage)},
+               {"max_seq_length", o.max_seq_length},
+               {"seed", o.seed},
+               {"shard_samples", o.shard_samples},
+               {"truncation", static_cast<int>(o.truncation)},
+               {"qa", {static_cast<int>(o.qa.convention), o.qa.doc_stride, o.qa.max_query_length}},
+               {"format", static_cast<int>(o.format)},
+               {"block_bytes", o.block_bytes},
+               {"short_seq_prob", o.short_seq_prob},
+               {"dupe_factor", o.dupe_factor},
+               {"static_masking", o.static_masking},
+               {"masking", {o.masking.masked_lm_prob, o.masking.max_predictions_per_seq, o.masking.do_whole_word_mask}}})
+      .dump(1, ' ', false, json::error_handler_t::replace);
+}
+
+// Units of all splits under one number.
+int64_t all_units(const PreparePlan& plan) { return std::accumulate(plan.units.begin(), plan.units.end(), int64_t{0}); }
+std::pair<size_t, int64_t> split_and_unit(const PreparePlan& plan, int64_t number) {
+  size_t split = 0;
+  while (number >= plan.units[split]) number -= plan.units[split++];
+  return {split, number};
+}
+
+// The units that this rank gets hold of: each takes the next that nobody has, whenever it is ready for one.
+json make_units(const PreparePlan& plan, PrepareJournal& journal, const std::map<int64_t, MadeUnit>& done) {
+  using Clock = std::chrono::steady_clock;
+  const Clock::time_point start = Clock::now();
+  json made = json::array();
+  const int64_t all = all_units(plan), left = all - static_cast<int64_t>(done.size());
+  CorpusSummary work;
+  for (int64_t number = 0, behind = 0; number < all; ++number) {
+    if (done.contains(number)) continue;
+    ++behind;
+    if (!journal.claim(number)) continue;
+    const auto [split, unit] = split_and_unit(plan, number);
+    const MadeUnit result = plan.make(split, unit);
+    journal.record(number, result);
+    made.push_back({number, result.json()});
+    work += result.summary;
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count(), remaining = seconds * static_cast<double>(left - behind) / static_cast<double>(behind);
+    const std::string rate = work.bytes > 0 ? str_cat(", ", static_cast<int64_t>(static_cast<double>(work.bytes) / seconds / 1e4) / 100.0, " MB/s of text by this rank") : "";
+    log_info("split ", plan.splits[split].name, ": unit ", unit + 1, " of ", plan.units[split], rate, ", eta ", static_cast<int64_t>(remaining) / 60, ":", static_cast<int64_t>(remaining) / 10 % 6,
+             static_cast<int64_t>(remaining) % 10);
   }
   return made;
 }
 
-// The shards of all ranks, in the order of the units.
-void collect_shards(const PreparePlan& plan, const std::vector<std::string>& all, std::vector<SplitEntry>& splits) {
-  std::map<int64_t, json> by_number;
-  for (const std::string& of_rank : all)
-    for (const json& unit : json::parse(of_rank)) by_number[unit.at(0)] = unit.at(1);
-  int64_t number = 0;
-  for (size_t split = 0; split < splits.size(); ++split) {
-    for (int64_t unit = 0; unit < plan.units[split]; ++unit, ++number)
-      for (const json& shard : by_number.at(number)) splits[split].shards.push_back(shard_from_json(shard));
-    MPIBERT_CHECK(splits[split].count() > 0, kInvalidArgument, "split '", splits[split].name, "' has no sample: its input holds no text in the format chosen");
+// The shards of all units, in their order.
+CorpusSummary collect_shards(const PreparePlan& plan, const std::map<int64_t, MadeUnit>& made, std::vector<SplitEntry>& splits) {
+  CorpusSummary summary;
+  for (const auto& [number, unit] : made) {
+    std::vector<ShardEntry>& shards = splits[split_and_unit(plan, number).first].shards;
+    shards.insert(shards.end(), unit.shards.begin(), unit.shards.end());
+    summary += unit.summary;
   }
+  for (const SplitEntry& split : splits)
+    MPIBERT_CHECK(split.count() > 0, kInvalidArgument, "split '", split.name, "' has no sample: its input holds no text in the format chosen");
+  return summary;
+}
+
+std::string pack_units(const std::map<int64_t, MadeUnit>& units) {
+  json packed = json::array();
+  for (const auto& [number, unit] : units) packed.push_back({number, unit.json()});
+  return packed.dump();
+}
+
+void unpack_units(const std::string& text, std::map<int64_t, MadeUnit>& units) {
+  for (const json& unit : json::parse(text)) units.insert_or_assign(unit.at(0).get<int64_t>(), MadeUnit::from_json(unit.at(1).get<std::string>(), "a rank's units"));
 }
 
 void write_vocabulary(const fs::path& folder, const BertTokenizer& tokenizer) {
@@ -134,33 +172,17 @@ void UnitWriter::add(const Sample& sample) {
   writer_->add(sample);
 }
 
-std::vector<ShardEntry> UnitWriter::finish() {
+MadeUnit UnitWriter::finish() {
   if (writer_) shards_.push_back(writer_->commit());
   writer_.reset();
-  return std::move(shards_);
+  return {.shards = std::move(shards_)};
 }
 
-void for_each_in_parallel(int64_t n, const std::function<void(int64_t)>& f) {
-  std::exception_ptr error;
-  int64_t first_error = n;
-#pragma omp parallel for schedule(dynamic)
-  for (int64_t i = 0; i < n; ++i) {
-    try {
-      f(i);
-    } catch (...) {
-#pragma omp critical(mpibert_prepare_error)
-      if (i < first_error) {
-        first_error = i;
-        error = std::current_exception();
-      }
-    }
-  }
-  if (error) std::rethrow_exception(error);
-}
+namespace {
 
-static PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer& tokenizer) {
+PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer& tokenizer) {
   switch (options.task.kind) {
-    case TaskKind::kPretraining: return plan_pretraining(options, tokenizer);
+    case TaskKind::kPretraining: break;
     case TaskKind::kTokenClassification: return plan_tokens(options, tokenizer);
     case TaskKind::kQuestionAnswering: return plan_squad(options, tokenizer);
     case TaskKind::kClassification:
@@ -170,19 +192,36 @@ static PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer&
   throw std::logic_error("unknown kind of task");
 }
 
-Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
-  PreparePlan plan;
-  together(exchange, [&] {
-    check_options(options);
-    plan = make_plan(options, tokenizer);
-  });
-  together(exchange, [&] {
-    if (exchange.rank() == 0) make_output(options);
-  });
+// What rank 0 says, on every rank.
+std::string from_rank_0(Exchange& exchange, const std::string& mine) { return exchange.all_gather(exchange.rank() == 0 ? mine : "")[0]; }
 
-  json made;
-  together(exchange, [&] { made = make_own_units(plan, exchange); });
+// Makes the units of a plan that are not there yet, on all ranks, and the manifest.
+// make_input: what has to be there before there is a plan; collective.
+Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange, const std::function<void()>& make_input, const std::function<PreparePlan()>& plan_units) {
+  PrepareJournal journal(options.output, identity_of(options, tokenizer));
+  bool finished = false;
+  together(exchange, [&] {
+    if (exchange.rank() == 0) finished = journal.begin(options.overwrite);
+  });
+  if (from_rank_0(exchange, finished ? "finished" : "") == "finished") {
+    log_info(options.output.string(), " is prepared already, of the same input and with the same options");
+    return read_manifest(options.output);
+  }
+  make_input();
+  PreparePlan plan;
+  std::map<int64_t, MadeUnit> made;
+  together(exchange, [&] {
+    plan = plan_units();
+    if (exchange.rank() == 0) made = journal.made();
+  });
+  unpack_units(from_rank_0(exchange, pack_units(made)), made);
+  if (!made.empty()) log_info(options.output.string(), ": ", made.size(), " of ", all_units(plan), " units were made before");
+
+  json mine;
+  together(exchange, [&] { mine = make_units(plan, journal, made); });
+  for (const std::string& of_rank : exchange.all_gather(mine.dump())) unpack_units(of_rank, made);
   Manifest manifest{.task = options.task.name,
+                    .storage = options.storage,
                     .seed = options.seed,
                     .max_seq_length = options.max_seq_length,
                     .vocabulary_size = tokenizer.vocabulary().size(),
@@ -191,14 +230,32 @@ Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, 
                     .label_names = plan.label_names,
                     .options = plan.options,
                     .splits = plan.splits};
-  collect_shards(plan, exchange.all_gather(made.dump()), manifest.splits);
-
+  const CorpusSummary summary = collect_shards(plan, made, manifest.splits);
   together(exchange, [&] {
     if (exchange.rank() != 0) return;
     write_vocabulary(options.output, tokenizer);
+    if (options.storage == Storage::kTokens) write_file_atomically(options.output / "summary.json", to_json(summary) + "\n");
     write_manifest(options.output, manifest);
+    journal.finish();
   });
   return manifest;
+}
+
+Manifest make_store(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
+  return carry_out(options, tokenizer, exchange, [] {}, [&] { return plan_token_store(options, tokenizer); });
+}
+
+}  // namespace
+
+Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
+  together(exchange, [&] { check_options(options); });
+  if (options.storage == Storage::kTokens) return make_store(options, tokenizer, exchange);
+  if (options.task.kind != TaskKind::kPretraining) return carry_out(options, tokenizer, exchange, [] {}, [&] { return make_plan(options, tokenizer); });
+  PrepareOptions store = options;
+  store.storage = Storage::kTokens;
+  store.output = options.output / kStoreOfSamples;
+  store.overwrite = false;
+  return carry_out(options, tokenizer, exchange, [&] { make_store(store, tokenizer, exchange); }, [&] { return plan_samples_of_store(options, tokenizer, store.output); });
 }
 
 }  // namespace mpibert

@@ -8,6 +8,7 @@
 
 #include "mpibert/tasks/prepare.h"
 #include "mpibert/tasks/task.h"
+#include "tasks/prepare_journal.h"
 
 namespace mpibert {
 
@@ -18,20 +19,25 @@ struct PreparePlan {
   std::vector<std::string> label_names;  // of a classification
   std::vector<std::pair<std::string, std::string>> options;  // for the manifest
   // Writes the shards of one unit: a function of (input, options, unit).
-  std::function<std::vector<ShardEntry>(size_t split, int64_t unit)> make;
+  std::function<MadeUnit(size_t split, int64_t unit)> make;
 };
 
-PreparePlan plan_pretraining(const PrepareOptions& options, const BertTokenizer& tokenizer);
+PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer);
+// The samples of a token store, those that reading it in epochs 0 .. dupe_factor-1 would give.
+PreparePlan plan_samples_of_store(const PrepareOptions& options, const BertTokenizer& tokenizer, const std::filesystem::path& store);
 PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_tokens(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_squad(const PrepareOptions& options, const BertTokenizer& tokenizer);
+
+// "train-00012-000.h5": of a split, a unit and a part of it.
+std::string shard_name(const std::string& split, int64_t unit, int64_t part);
 
 // The shards of one unit, each of at most shard_samples samples.
 class UnitWriter {
  public:
   UnitWriter(const PrepareOptions& options, const Vocabulary& vocabulary, const SplitEntry& split, int64_t unit);
   void add(const Sample& sample);
-  std::vector<ShardEntry> finish();
+  MadeUnit finish();
 
  private:
   const PrepareOptions& options_;
@@ -41,8 +47,5 @@ class UnitWriter {
   std::vector<ShardEntry> shards_;
   std::optional<ShardWriter> writer_;
 };
-
-// f(i) for i in 0 .. n-1 on all threads. Of several errors the one of the lowest i is thrown.
-void for_each_in_parallel(int64_t n, const std::function<void(int64_t)>& f);
 
 }  // namespace mpibert

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "mpibert/base/error.h"
 #include "tasks/prepare_plan.h"
 #include "tasks/raw_files.h"

@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/parallel.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/base/sha256.h"

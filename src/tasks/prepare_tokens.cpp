@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/parallel.h"
 #include "mpibert/base/error.h"
 #include "mpibert/tasks/token_features.h"
 #include "tasks/prepare_plan.h"

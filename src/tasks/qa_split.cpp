@@ -1,3 +1,4 @@
+#include "base/parallel.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/sha256.h"
 #include "mpibert/tasks/question_answering.h"

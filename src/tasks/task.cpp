@@ -1,7 +1,7 @@
 #include "mpibert/tasks/task.h"
 
 #include "mpibert/base/error.h"
-#include "mpibert/data/corpus.h"
+#include "mpibert/data/sample_plan.h"
 #include "tasks/task_table.h"
 
 namespace mpibert {

@@ -163,7 +163,7 @@ Scores Evaluator::evaluate_pretraining(const DataSplit& split) {
   const Tensor sums = memory.view(DType::kFloat32, {count}), correct = memory.view(DType::kFloat32, {count}, static_cast<size_t>(count) * sizeof(float));
   std::vector<double> totals(static_cast<size_t>(3 * count), 0.0);  // losses, right answers, labels
 
-  Dataset dataset(split.folder, split.name);
+  Dataset dataset(split.folder, split.name, false, options_.samples);
   const auto [begin, end] = evaluation_range(dataset.size(), comm_.rank(), comm_.size());
   EvaluationLoader batches = loader(std::move(dataset), begin, end);
   while (const std::optional<Batch> batch = batches.next()) {

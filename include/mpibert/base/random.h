@@ -35,7 +35,7 @@ enum class RandomPurpose : uint32_t {
   kSentencePairs,
   kStaticMasking,
   kDynamicMasking,
-  kShardOrder,
+  kSentencePairDetails,
 };
 
 // The numbers of one place: draw n is a function of (seed, purpose, place, n). Dropout has its own layout, see ops/ops.h; it uses

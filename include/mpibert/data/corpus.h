@@ -8,9 +8,6 @@
 #include <string_view>
 #include <vector>
 
-#include "mpibert/base/random.h"
-#include "mpibert/data/schema.h"
-#include "mpibert/text/vocabulary.h"
 
 namespace mpibert {
 
@@ -59,30 +56,5 @@ class DocumentReader {
   struct Data;
   std::unique_ptr<Data> data_;
 };
-
-// A tokenized document: sentence i is ids[offsets[i]] .. ids[offsets[i+1]-1]; no sentence is empty.
-struct TokenizedDocument {
-  std::vector<int32_t> ids;
-  std::vector<int64_t> offsets{0};
-  int64_t sentences() const { return static_cast<int64_t>(offsets.size()) - 1; }
-  std::span<const int32_t> sentence(int64_t i) const;
-};
-
-struct SentencePairOptions {
-  int64_t max_seq_length = 128;
-  double short_seq_prob = 0.1;  // share of the documents that aim at a random shorter length
-};
-
-// The next-sentence pairs of one document: [CLS] a [SEP] b [SEP] with label next_sentence_labels, 1 where b comes from another document
-// of the block. Source: google-research/bert, create_pretraining_data.py, create_instances_from_document; the one difference: the random
-// numbers are a function of the document's place, not of what was read before it. As there, a block of one document gives its own text as random.
-void make_sentence_pairs(std::span<const TokenizedDocument> block, int64_t document, const Vocabulary& vocabulary, const SentencePairOptions& options,
-                         RandomStream random, std::vector<Sample>& samples);
-Schema sentence_pair_labels();
-
-// One document as segments for the masked language model alone, in order and without overlap: [CLS] sentences [SEP], whole sentences as long as they fit; a sentence
-// longer than a segment is cut. Segments do not cross documents: "DOC-SENTENCES" of Liu et al. 2019 (RoBERTa), arXiv:1907.11692, section 4.2. No labels.
-// Throws kInvalidArgument unless max_seq_length >= 5.
-void make_segments(const TokenizedDocument& document, const Vocabulary& vocabulary, int64_t max_seq_length, std::vector<Sample>& samples);
 
 }  // namespace mpibert

@@ -29,7 +29,7 @@ struct ShardOptions {
   Layout layout = Layout::kFlat;
 };
 
-// What a manifest says of one shard.
+// What a manifest says of one shard; of a shard of tokens (token_shard.h), documents take the place of samples.
 struct ShardEntry {
   std::string file{};  // name in the folder of the manifest
   int64_t count = 0, tokens = 0;

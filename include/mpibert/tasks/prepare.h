@@ -49,18 +49,21 @@ struct PrepareOptions {
 
   // Pre-training.
   CorpusFormat format = CorpusFormat::kAuto;
-  int64_t block_bytes = int64_t{16} << 20;  // text that is worked on at a time; random next sentences come from the same block
+  int64_t block_bytes = int64_t{128} << 20;  // of input that makes a unit, which one rank works on; of a token store a shard
+  Storage storage = Storage::kSamples;       // kTokens: the documents as tokens, of which readers make samples; kSamples: the samples of dupe_factor epochs as they would be made
   double short_seq_prob = 0.1;
-  int64_t dupe_factor = 1;             // passes over the text with other pairs (and other static masks), at most 255
+  int64_t dupe_factor = 1;             // epochs of samples, at most 255
   bool static_masking = false;         // false: the loader masks, anew in each epoch
   MaskingOptions masking{};            // of static masking
 };
 
 // Raw text into a prepared data set (data/dataset.h). Collective: all ranks call it with equal options and see one file system. The work is cut
-// into units by the input alone, unit u goes to rank u mod R, each is tokenized by all threads of the rank; so the files are the same,
-// byte for byte, for any number of ranks and threads. An error on one rank is thrown on all.
-// Returns the manifest, which rank 0 writes last. Throws kInvalidArgument, kNotFound, kCorrupt, kIo; kBusy if the output holds a data set
-// and overwrite is not set.
+// into units by the input alone, a rank takes the next that no other has taken, each is worked on by all threads of the rank; so the files are the same,
+// byte for byte, for any number of ranks and threads. What was finished when a preparation was killed is kept: the same call goes on from there to the same bytes, and does nothing where
+// nothing is left to do. An error on one rank is thrown on all.
+// Memory: some 16 MiB of text at a time and the tokens of one shard; of labelled tasks their raw files.
+// Returns the manifest, which rank 0 writes last; beside a token store also summary.json (corpus_summary.h). Throws kInvalidArgument, kNotFound, kCorrupt, kIo; kBusy if the output holds
+// another data set and overwrite is not set.
 Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange);
 
 }  // namespace mpibert

@@ -26,6 +26,7 @@ struct DataSplit {
 struct EvaluatorOptions {
   int64_t micro_tokens = 8192;
   std::optional<Masker> masking{};  // of an unmasked pre-training set
+  SampleRecipe samples{};           // of a token store
   QaScoring answers{};              // of question answering
 };
 

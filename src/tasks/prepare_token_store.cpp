@@ -1,0 +1,107 @@
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "base/parallel.h"
+#include "mpibert/base/error.h"
+#include "mpibert/data/token_shard.h"
+#include "tasks/prepare_plan.h"
+
+namespace mpibert {
+
+namespace {
+
+constexpr int64_t kBatchBytes = int64_t{16} << 20;    // text that is tokenized at a time, by all threads
+constexpr int64_t kShardTokens = int64_t{1} << 26;    // of one shard, about: of a unit that cannot be cut, such as one long file that is compressed
+using Units = std::vector<CorpusUnit>;
+
+// One unit of the corpus, a batch of documents at a time.
+class StoreUnit {
+ public:
+  StoreUnit(const PrepareOptions& options, const BertTokenizer& tokenizer, const SplitEntry& split, const CorpusUnit& input, int64_t unit)
+      : options_(options), tokenizer_(tokenizer), split_(split), reader_(input, options.format), unit_(unit) {}
+
+  MadeUnit make() {
+    while (read_batch()) {
+      for_each_in_parallel(static_cast<int64_t>(texts_.size()), [&](int64_t i) { tokenize(static_cast<size_t>(i)); });
+      for (size_t i = 0; i < texts_.size(); ++i) add(i);
+    }
+    commit();
+    return std::move(made_);
+  }
+
+ private:
+  bool read_batch() {
+    size_t count = 0;
+    for (int64_t bytes = 0; bytes < kBatchBytes; ++count) {
+      if (count == texts_.size()) texts_.emplace_back();
+      if (!reader_.next(texts_[count])) break;
+      bytes += bytes_of(texts_[count]);
+    }
+    texts_.resize(count);
+    tokenized_.resize(std::max(count, tokenized_.size()));
+    return count > 0;
+  }
+
+  static int64_t bytes_of(const Document& text) {
+    int64_t bytes = 0;
+    for (const std::string& sentence : text) bytes += static_cast<int64_t>(sentence.size());
+    return bytes;
+  }
+
+  void tokenize(size_t i) {
+    TokenizedDocument& document = tokenized_[i];
+    document.ids.clear();
+    document.offsets.assign(1, 0);
+    for (const std::string& sentence : texts_[i]) {
+      tokenizer_.append_ids(sentence, document.ids);
+      if (const auto end = static_cast<int64_t>(document.ids.size()); end > document.offsets.back()) document.offsets.push_back(end);
+    }
+  }
+
+  void add(size_t i) {
+    if (tokenized_[i].sentences() == 0) return;  // text of nothing but control characters leaves no token
+    if (writer_ && writer_->tokens() + static_cast<int64_t>(tokenized_[i].ids.size()) > kShardTokens) commit();
+    const ShardOptions shard_options{.vocabulary_size = tokenizer_.vocabulary().size(), .vocabulary_sha256 = tokenizer_.vocabulary().sha256()};
+    if (!writer_) writer_.emplace(options_.output / shard_name(split_.name, unit_, static_cast<int64_t>(made_.shards.size())), shard_options);
+    writer_->add(tokenized_[i]);
+    made_.summary.add(tokenized_[i], bytes_of(texts_[i]), tokenizer_.vocabulary().unk_id());
+  }
+
+  void commit() {
+    if (writer_) made_.shards.push_back(writer_->commit());
+    writer_.reset();
+  }
+
+  const PrepareOptions& options_;
+  const BertTokenizer& tokenizer_;
+  const SplitEntry& split_;
+  DocumentReader reader_;
+  int64_t unit_;
+  std::vector<Document> texts_;
+  std::vector<TokenizedDocument> tokenized_;
+  std::optional<TokenShardWriter> writer_;
+  MadeUnit made_;
+};
+
+}  // namespace
+
+PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer) {
+  PreparePlan plan;
+  auto units_of = std::make_shared<std::vector<Units>>();  // by split
+  for (const PrepareInput& input : options.inputs) {
+    const std::string name = input.split.empty() ? "train" : input.split;
+    for (const SplitEntry& split : plan.splits) MPIBERT_CHECK(split.name != name, kInvalidArgument, "split '", name, "' is given twice");
+    const std::vector<std::filesystem::path> files = list_corpus_files(input.paths);
+    units_of->push_back(plan_corpus(files, options.block_bytes));
+    plan.splits.push_back({.name = name, .labels = labels_of(options.task), .dropped = 0, .shards = {}});
+    plan.units.push_back(static_cast<int64_t>(units_of->back().size()));
+  }
+  plan.options = {{"block_bytes", std::to_string(options.block_bytes)}, {"format", std::string(name_of(options.format))}};
+  plan.make = [&options, &tokenizer, units_of, splits = plan.splits](size_t split, int64_t unit) {
+    return StoreUnit(options, tokenizer, splits[split], (*units_of)[split][static_cast<size_t>(unit)], unit).make();
+  };
+  return plan;
+}
+
+}  // namespace mpibert
