@@ -196,9 +196,15 @@ PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer& tokeni
 std::string from_rank_0(Exchange& exchange, const std::string& mine) { return exchange.all_gather(exchange.rank() == 0 ? mine : "")[0]; }
 
 // Makes the units of a plan that are not there yet, on all ranks, and the manifest.
-// make_input: what has to be there before there is a plan; collective.
+// make_input: if not empty, what has to be there before there is a plan; collective.
 Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange, const std::function<void()>& make_input, const std::function<PreparePlan()>& plan_units) {
-  PrepareJournal journal(options.output, identity_of(options, tokenizer));
+  PreparePlan plan;
+  std::string identity;
+  together(exchange, [&] {
+    identity = identity_of(options, tokenizer);
+    if (!make_input) plan = plan_units();
+  });
+  PrepareJournal journal(options.output, identity);
   bool finished = false;
   together(exchange, [&] {
     if (exchange.rank() == 0) finished = journal.begin(options.overwrite);
@@ -207,11 +213,10 @@ Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer
     log_info(options.output.string(), " is prepared already, of the same input and with the same options");
     return read_manifest(options.output);
   }
-  make_input();
-  PreparePlan plan;
+  if (make_input) make_input();
   std::map<int64_t, MadeUnit> made;
   together(exchange, [&] {
-    plan = plan_units();
+    if (make_input) plan = plan_units();
     if (exchange.rank() == 0) made = journal.made();
   });
   unpack_units(from_rank_0(exchange, pack_units(made)), made);
@@ -242,7 +247,7 @@ Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer
 }
 
 Manifest make_store(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
-  return carry_out(options, tokenizer, exchange, [] {}, [&] { return plan_token_store(options, tokenizer); });
+  return carry_out(options, tokenizer, exchange, {}, [&] { return plan_token_store(options, tokenizer); });
 }
 
 }  // namespace
@@ -250,7 +255,7 @@ Manifest make_store(const PrepareOptions& options, const BertTokenizer& tokenize
 Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
   together(exchange, [&] { check_options(options); });
   if (options.storage == Storage::kTokens) return make_store(options, tokenizer, exchange);
-  if (options.task.kind != TaskKind::kPretraining) return carry_out(options, tokenizer, exchange, [] {}, [&] { return make_plan(options, tokenizer); });
+  if (options.task.kind != TaskKind::kPretraining) return carry_out(options, tokenizer, exchange, {}, [&] { return make_plan(options, tokenizer); });
   PrepareOptions store = options;
   store.storage = Storage::kTokens;
   store.output = options.output / kStoreOfSamples;

@@ -73,7 +73,8 @@ std::vector<std::string> prepare_on(int ranks, const PrepareOptions& options, co
 // The digest of every file of a folder, by name.
 std::map<std::string, std::string> digests(const std::filesystem::path& folder) {
   std::map<std::string, std::string> all;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) all[entry.path().filename().string()] = sha256_hex_of_file(entry.path());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (!entry.is_directory()) all[entry.path().filename().string()] = sha256_hex_of_file(entry.path());
   return all;
 }
 
@@ -111,6 +112,11 @@ class PrepareTest : public testing::Test {
   PrepareOptions pretraining(const std::string& output) const {
     return {.inputs = {{.split = "", .paths = {folder_ / "raw"}}, {.split = "dev", .paths = {folder_ / "raw" / "c.txt"}}},
             .output = folder_ / output, .max_seq_length = 32, .shard_samples = 50, .block_bytes = 4000};
+  }
+  PrepareOptions store(const std::string& output) const {
+    PrepareOptions options = pretraining(output);
+    options.storage = Storage::kTokens;
+    return options;
   }
   PrepareOptions sentences(const std::string& output) const {
     return {.task = make_task("mrpc"), .inputs = {{.split = "train", .paths = {folder_ / "mrpc.tsv"}}}, .output = folder_ / output, .max_seq_length = 16, .shard_samples = 2};
@@ -215,13 +221,13 @@ TEST_F(PrepareTest, ReplacesOnlyWhenAllowedAndLeavesNothingStale) {
   write_text(folder_ / "out" / "notes.txt", "mine");
   write_text(folder_ / "out" / "train-00099-000.h5", "stale");
   prepare(options, tokenizer_, alone);
+  options.shard_samples = 10;
   expect_contains(error_of(ErrorKind::kBusy, [&] { prepare(options, tokenizer_, alone); }), {"out", "overwrite"});
   options.overwrite = true;
-  options.shard_samples = 10;
   prepare(options, tokenizer_, alone);
   std::set<std::string> names;
   for (const auto& [name, digest] : digests(folder_ / "out")) names.insert(name);
-  EXPECT_EQ(names, (std::set<std::string>{"manifest.json", "notes.txt", "tokenizer_config.json", "train-00000-000.h5", "vocab.txt"}));
+  EXPECT_EQ(names, (std::set<std::string>{"manifest.json", "notes.txt", "prepare.json", "tokenizer_config.json", "train-00000-000.h5", "vocab.txt"}));
 }
 
 TEST_F(PrepareTest, SaysWhatIsWrongWithItsOptions) {
@@ -243,6 +249,88 @@ TEST_F(PrepareTest, SaysWhatIsWrongWithItsOptions) {
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.max_seq_length = 4; }), {"max_seq_length is 4"});
   expect_contains(refused(ErrorKind::kNotFound, [](PrepareOptions& o) { o.inputs[0].paths[0] += "x"; }), {"mrpc.tsvx"});
   EXPECT_FALSE(std::filesystem::exists(folder_ / "out"));
+}
+
+// Everything that a preparation leaves after a kill: units that are done, claims of a rank that is gone, a shard that was being written.
+TEST_F(PrepareTest, GoesOnWhereItWasStopped) {
+  PrepareOptions options = store("whole");
+  EXPECT_EQ(prepare_on(1, options, tokenizer_), std::vector<std::string>{""});
+  const auto expected = digests(options.output);
+  options.output = folder_ / "stopped";
+  // The last file cannot be read, so that the units before it are done when the preparation ends.
+  std::filesystem::rename(folder_ / "raw" / "c.txt", folder_ / "c.kept");
+  write_text(folder_ / "raw" / "c.txt", "\x1f\x8b\x08 this is no gzip stream");
+  const auto changed = std::filesystem::last_write_time(folder_ / "c.kept");
+  std::filesystem::last_write_time(folder_ / "raw" / "c.txt", changed);
+  std::filesystem::resize_file(folder_ / "raw" / "c.txt", std::filesystem::file_size(folder_ / "c.kept"));
+  std::filesystem::last_write_time(folder_ / "raw" / "c.txt", changed);
+  expect_contains(prepare_on(1, options, tokenizer_)[0], {"c.txt"});
+  EXPECT_FALSE(std::filesystem::exists(options.output / "manifest.json"));
+  std::filesystem::rename(folder_ / "c.kept", folder_ / "raw" / "c.txt");
+  const auto first = options.output / "train-00000-000.h5";
+  const auto written = std::filesystem::last_write_time(first);
+  write_text(options.output / "train-00001-000.h5.tmp", "half a shard");
+  write_text(options.output / "units" / "000001.claim", "");
+  std::filesystem::remove(options.output / "train-00002-000.h5");  // lost: made again
+  EXPECT_EQ(prepare_on(2, options, tokenizer_), std::vector<std::string>(2, ""));
+  EXPECT_EQ(std::filesystem::last_write_time(first), written) << "a unit that was done was made again";
+  EXPECT_EQ(digests(options.output), expected);
+}
+
+TEST_F(PrepareTest, AnotherUnfinishedPreparationIsNotContinued) {
+  PrepareOptions options = store("out");
+  std::filesystem::create_directories(options.output / "units");
+  write_text(options.output / "prepare.json", "of another");
+  write_text(options.output / "units" / "000000", "{\"shards\": [], \"summary\": {}}");
+  EXPECT_EQ(prepare_on(1, options, tokenizer_), std::vector<std::string>{""});
+  EXPECT_FALSE(std::filesystem::exists(options.output / "units"));
+}
+
+TEST_F(PrepareTest, TheSameAgainDoesNothing) {
+  PrepareOptions options = store("out");
+  EXPECT_EQ(prepare_on(2, options, tokenizer_), std::vector<std::string>(2, ""));
+  const auto written = std::filesystem::last_write_time(options.output / "manifest.json");
+  EXPECT_EQ(prepare_on(2, options, tokenizer_), std::vector<std::string>(2, ""));
+  EXPECT_EQ(std::filesystem::last_write_time(options.output / "manifest.json"), written);
+  write_text(folder_ / "raw" / "b.txt", corpus_text(6, 2));
+  expect_contains(prepare_on(1, options, tokenizer_)[0], {"another data set", "--overwrite"});
+}
+
+TEST_F(PrepareTest, StoreDoesNotDependOnRanks) {
+  EXPECT_EQ(prepare_on(1, store("one"), tokenizer_), std::vector<std::string>{""});
+  const auto expected = digests(folder_ / "one");
+  EXPECT_TRUE(expected.contains("summary.json"));
+  for (const int ranks : {2, 3, 5}) {
+    const std::string name = std::to_string(ranks);
+    EXPECT_EQ(prepare_on(ranks, store(name), tokenizer_, 2), std::vector<std::string>(static_cast<size_t>(ranks), ""));
+    EXPECT_EQ(digests(folder_ / name), expected) << ranks << " ranks";
+  }
+}
+
+TEST_F(PrepareTest, StoredSamplesAreThoseOfTheStore) {
+  PrepareOptions tokens = store("tokens"), samples = pretraining("samples");
+  samples.dupe_factor = 2;
+  NoExchange alone;
+  prepare(tokens, tokenizer_, alone);
+  prepare(samples, tokenizer_, alone);
+  EXPECT_FALSE(std::filesystem::exists(samples.output / "tokens"));
+  const Dataset made(tokens.output, "train", true, {.max_seq_length = 0, .seed = tokens.seed}), stored(samples.output, "train", true);
+  ASSERT_EQ(stored.size(), 2 * made.size());
+  for (int64_t id = 0; id < stored.size(); ++id) {
+    Sample expected = made.read(id % made.size(), id / made.size());
+    expected.id = id;
+    EXPECT_EQ(stored.read(id), expected);
+    EXPECT_EQ(made.length(id % made.size(), id / made.size()), static_cast<int64_t>(expected.input_ids.size()));
+  }
+}
+
+TEST_F(PrepareTest, ATokenStoreHasNoFixedEpochsOrMasks) {
+  PrepareOptions options = store("out");
+  options.dupe_factor = 2;
+  expect_contains(prepare_on(1, options, tokenizer_)[0], {"dupe_factor"});
+  options = sentences("out");
+  options.storage = Storage::kTokens;
+  expect_contains(prepare_on(1, options, tokenizer_)[0], {"mrpc"});
 }
 
 TEST_F(PrepareTest, NoTextIsAnError) {
