@@ -88,6 +88,7 @@ bool PrepareJournal::begin(bool overwrite) {
       write_file_atomically(output_ / "prepare.json", identity_);
     }
     fs::create_directories(units());
+    remove_shards(".h5.tmp");
     for (const fs::directory_entry& entry : fs::directory_iterator(units()))
       if (entry.path().extension() != "") fs::remove(entry.path());  // claims of ranks that are gone, and files that were not finished
   });
@@ -98,9 +99,16 @@ void PrepareJournal::remove_leftovers() const {
   fs::remove(output_ / "prepare.json");  // first: what is left afterwards belongs to nothing
   fs::remove_all(units());
   fs::remove_all(output_ / kStoreOfSamples);
+  remove_shards(".h5");
+  remove_shards(".h5.tmp");
+}
+
+void PrepareJournal::remove_shards(std::string_view ending) const {
   static const std::regex shard("[A-Za-z0-9_]+-[0-9]{5,}-[0-9]{3,}\\.h5(\\.tmp)?");
-  for (const fs::directory_entry& entry : fs::directory_iterator(output_))
-    if (std::regex_match(entry.path().filename().string(), shard)) fs::remove(entry.path());
+  for (const fs::directory_entry& entry : fs::directory_iterator(output_)) {
+    const std::string name = entry.path().filename().string();
+    if (std::regex_match(name, shard) && name.ends_with(ending)) fs::remove(entry.path());
+  }
 }
 
 std::map<int64_t, MadeUnit> PrepareJournal::made() const {

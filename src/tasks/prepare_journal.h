@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "mpibert/data/corpus_summary.h"
@@ -45,6 +46,7 @@ class PrepareJournal {
   std::filesystem::path unit_file(int64_t unit) const;
   bool is_same() const;
   void remove_leftovers() const;
+  void remove_shards(std::string_view ending) const;
 
   std::filesystem::path output_;
   std::string identity_;
