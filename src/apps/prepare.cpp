@@ -22,12 +22,31 @@ struct Settings {
   QaFlags qa;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
-  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens";
+  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens", check;
   int64_t seed = 0, block_mib = 128;
 };
 
+// One JSON object about what is in the folder.
+void print_manifest(const Manifest& manifest, const std::string& output, double seconds) {
+  nlohmann::ordered_json result = {{"task", manifest.task}, {"output", output}, {"splits", nlohmann::ordered_json::object()}, {"seconds", seconds}};
+  const char* counted = manifest.storage == Storage::kTokens ? "documents" : "samples";
+  for (const SplitEntry& split : manifest.splits)
+    result["splits"][split.name] = {{counted, split.count()}, {"tokens", split.tokens()}, {"shards", split.shards.size()}, {"dropped", split.dropped}};
+  print_line(result.dump());
+}
+
 int run(Settings& settings, const Options& command_line) {
   const Session session = settings.session.open();
+  RankExchange exchange(*session.comm);
+  const auto start = std::chrono::steady_clock::now();
+  const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
+  if (!settings.check.empty()) {
+    MPIBERT_CHECK(settings.input.empty() && settings.output.empty(), kUsage, "--check reads a data set that is there, expected without --input and --output");
+    const Manifest manifest = check_dataset(settings.check, exchange);
+    if (session.comm->rank() == 0) print_manifest(manifest, settings.check, seconds());
+    return 0;
+  }
+  MPIBERT_CHECK(!settings.input.empty() && !settings.output.empty(), kUsage, "--input and --output are missing: what to prepare, and the folder for it; or --check with a data set");
   const BertTokenizer tokenizer = settings.tokenizer.open();
   PrepareOptions& options = settings.prepare;
   options.task = settings.task.open();
@@ -50,16 +69,8 @@ int run(Settings& settings, const Options& command_line) {
   add_input(folder_of_splits ? "" : "train", settings.input);
   add_input("dev", settings.dev_input);
 
-  const auto start = std::chrono::steady_clock::now();
-  RankExchange exchange(*session.comm);
   const Manifest manifest = prepare(options, tokenizer, exchange);
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  if (session.comm->rank() != 0) return 0;
-  nlohmann::ordered_json result = {{"task", manifest.task}, {"output", settings.output}, {"splits", nlohmann::ordered_json::object()}, {"seconds", seconds}};
-  const char* counted = manifest.storage == Storage::kTokens ? "documents" : "samples";
-  for (const SplitEntry& split : manifest.splits)
-    result["splits"][split.name] = {{counted, split.count()}, {"tokens", split.tokens()}, {"shards", split.shards.size()}, {"dropped", split.dropped}};
-  print_line(result.dump());
+  if (session.comm->rank() == 0) print_manifest(manifest, settings.output, seconds());
   return 0;
 }
 
@@ -71,10 +82,11 @@ std::function<int()> declare_prepare(Options& options) {
   s->task.declare(options, "what the text is for");
   s->task.declare_label_column(options);
   s->task.declare_labels(options);
-  options.add({.name = "input", .target = &s->input, .help = "pre-training: files and folders of text; a task: its folder, or one file to train on", .required = true});
+  options.add({.name = "input", .target = &s->input, .help = "pre-training: files and folders of text; a task: its folder, or one file to train on"});
   options.add({.name = "dev-input", .target = &s->dev_input, .help = "pre-training: files and folders of text to evaluate on; a task: one file"});
   s->tokenizer.declare(options);
-  options.add({.name = "output", .target = &s->output, .help = "folder for the shards", .required = true});
+  options.add({.name = "output", .target = &s->output, .help = "folder for the shards"});
+  options.add({.name = "check", .target = &s->check, .help = "instead of preparing: read every byte of this data set and say whether it is whole"});
   options.add({.name = "max-seq-length", .target = &p.max_seq_length, .help = "tokens of a sequence at most, [CLS] and [SEP] among them; of question answering 384 if not given", .minimum = 5});
   s->qa.declare_features(options);
   options.add({.name = "seed", .target = &s->seed, .help = "of sentence pairs and static masks", .minimum = 0});

@@ -30,9 +30,9 @@ int run(Settings& settings, Options& options) {
   const Task task = make_task(manifest.task);
   MPIBERT_CHECK(task.kind == TaskKind::kPretraining, kInvalidArgument, settings.train.data, " was prepared for task ", task.name,
                 "; pretrain trains pretraining and masked-lm, finetune the others");
-  const auto is_given = [&](const char* name) { return options.find(name)->origin != "default"; };
-  MPIBERT_CHECK(manifest.storage == Storage::kTokens || (!is_given("max-seq-length") && !is_given("short-seq-prob")), kUsage, settings.train.data,
-                " holds samples as they are: --max-seq-length and --short-seq-prob were chosen by prepare; expected with a store of tokens");
+  const int64_t wanted = settings.samples.max_seq_length;
+  MPIBERT_CHECK(manifest.storage == Storage::kTokens || wanted == 0 || wanted == manifest.max_seq_length, kInvalidArgument, settings.train.data, " holds samples of --max-seq-length ",
+                manifest.max_seq_length, ", now it is ", wanted, "; a store of tokens (prepare --storage tokens) gives samples of any length");
   const TrainJob job{.task = task,
                      .data = settings.train.data,
                      .cross_epochs = true,

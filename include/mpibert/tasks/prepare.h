@@ -66,4 +66,7 @@ struct PrepareOptions {
 // another data set and overwrite is not set.
 Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange);
 
+// Reads every byte of a data set and checks all that can be checked of it; the shards are dealt to the ranks. Collective. Throws as Dataset, on all ranks.
+Manifest check_dataset(const std::filesystem::path& folder, Exchange& exchange);
+
 }  // namespace mpibert
