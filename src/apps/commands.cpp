@@ -5,6 +5,7 @@ namespace mpibert::apps {
 const std::vector<Command>& commands() {
   static const std::vector<Command> all = {
       {.name = "prepare", .help = "turns raw text or labelled files into shards", .uses_mpi = true, .declare = declare_prepare},
+      {.name = "vocab", .help = "trains a WordPiece vocabulary on raw text", .uses_mpi = true, .declare = declare_vocab},
       {.name = "pretrain", .help = "trains masked-LM and next-sentence prediction", .uses_mpi = true, .declare = declare_pretrain},
       {.name = "finetune", .help = "trains a model on a labelled task", .uses_mpi = true, .declare = declare_finetune},
       {.name = "evaluate", .help = "scores a model on a task; one JSON object", .uses_mpi = true, .declare = declare_evaluate},

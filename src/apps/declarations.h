@@ -6,6 +6,7 @@ namespace mpibert::apps {
 
 // What declares each command (see Command::declare), one a file.
 std::function<int()> declare_prepare(Options& options);
+std::function<int()> declare_vocab(Options& options);
 std::function<int()> declare_pretrain(Options& options);
 std::function<int()> declare_finetune(Options& options);
 std::function<int()> declare_evaluate(Options& options);

@@ -46,12 +46,15 @@ Session SessionFlags::open() const {
   return session;
 }
 
-std::vector<std::string> RankExchange::all_gather(const std::string& mine) {
-  std::vector<std::string> all;
-  for (const auto& bytes : comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "prepare"))
-    all.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  return all;
+static std::vector<std::string> as_text(const std::vector<std::vector<std::byte>>& all) {
+  std::vector<std::string> texts;
+  for (const auto& bytes : all) texts.emplace_back(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  return texts;
 }
+
+std::vector<std::string> RankExchange::all_gather(const std::string& mine) { return as_text(comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "prepare")); }
+
+std::vector<std::string> RankExchange::gather(const std::string& mine) { return as_text(comm_.gather_bytes(std::as_bytes(std::span(mine)), 0, "prepare")); }
 
 double measured_peak_flops(Backend& backend, Communicator& comm, DType compute) {
   using Clock = std::chrono::steady_clock;

@@ -38,6 +38,7 @@ class RankExchange : public Exchange {
   int rank() const override { return comm_.rank(); }
   int size() const override { return comm_.size(); }
   std::vector<std::string> all_gather(const std::string& mine) override;
+  std::vector<std::string> gather(const std::string& mine) override;
 
  private:
   Communicator& comm_;

@@ -25,4 +25,7 @@ TokenizerOptions read_tokenizer_options(const std::filesystem::path& folder, con
 // tokenizer_config.json of these options; `vocabulary` has the ids of all added tokens.
 std::string tokenizer_config_json(const TokenizerOptions& options, const Vocabulary& vocabulary);
 
+// tokenizer.json as the tokenizers crate reads it and BertTokenizerFast saves it, with [CLS] and [SEP] around texts.
+std::string tokenizer_json(const TokenizerOptions& options, const Vocabulary& vocabulary, const std::string& wordpieces_prefix = "##");
+
 }  // namespace mpibert

@@ -21,6 +21,8 @@ class Exchange {
   virtual int rank() const = 0;
   virtual int size() const = 0;
   virtual std::vector<std::string> all_gather(const std::string& mine) = 0;  // every rank's, in order of rank
+  // The same on rank 0, elsewhere nothing.
+  virtual std::vector<std::string> gather(const std::string& mine) { return rank() == 0 ? all_gather(mine) : (all_gather(mine), std::vector<std::string>()); }
 };
 // A job of one rank.
 class NoExchange : public Exchange {

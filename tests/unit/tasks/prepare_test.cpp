@@ -3,53 +3,19 @@
 #include <omp.h>
 
 #include <algorithm>
-#include <condition_variable>
-#include <mutex>
 #include <set>
 #include <thread>
 
 #include "mpibert/base/log.h"
 #include "mpibert/base/sha256.h"
 #include "tests/unit/data/data_support.h"
+#include "tests/unit/tasks/thread_exchange.h"
 
 namespace mpibert {
 
 using namespace test;
 
 namespace {
-
-// Ranks that are threads of this process.
-class ThreadExchange : public Exchange {
- public:
-  struct Meeting {
-    explicit Meeting(int size) : texts(static_cast<size_t>(size)) {}
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::vector<std::string> texts, complete;
-    int arrived = 0;
-    int64_t round = 0;
-  };
-  ThreadExchange(Meeting& meeting, int rank) : meeting_(meeting), rank_(rank) {}
-  int rank() const override { return rank_; }
-  int size() const override { return static_cast<int>(meeting_.texts.size()); }
-  std::vector<std::string> all_gather(const std::string& mine) override {
-    std::unique_lock lock(meeting_.mutex);
-    meeting_.texts[static_cast<size_t>(rank_)] = mine;
-    const int64_t round = meeting_.round;
-    if (++meeting_.arrived == size()) {
-      meeting_.arrived = 0;
-      meeting_.complete = meeting_.texts;
-      ++meeting_.round;
-      meeting_.changed.notify_all();
-    }
-    meeting_.changed.wait(lock, [&] { return meeting_.round != round; });
-    return meeting_.complete;  // the next round cannot end before this rank joins it
-  }
-
- private:
-  Meeting& meeting_;
-  int rank_;
-};
 
 // prepare() on that many ranks of so many threads; the message of each rank's error, or "".
 std::vector<std::string> prepare_on(int ranks, const PrepareOptions& options, const BertTokenizer& tokenizer, int threads_of_rank = 1) {
