@@ -12,16 +12,19 @@
 
 namespace mpibert::apps {
 
+// A folder of a tokenizer alone is none of a model.
+static bool has_vocabulary(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "vocab.txt") || std::filesystem::exists(folder / "tokenizer.json"); }
+
 void TokenizerFlags::declare(Options& options) {
   options.add({.name = "vocab", .target = &vocab, .help = "vocab.txt: one token a line; its line is its id"});
-  options.add({.name = "model", .target = &model, .help = "model folder or run whose vocabulary and settings to use instead"});
+  options.add({.name = "model", .target = &model, .help = "model folder, run, or folder of mpibert vocab whose vocabulary and settings to use instead"});
   options.add({.name = "cased", .target = &cased, .help = "with --vocab: keep case and accents"});
 }
 
 BertTokenizer TokenizerFlags::open() const {
   MPIBERT_CHECK(vocab.empty() != model.empty(), kUsage, "give either --vocab FILE or --model DIR, to say which tokens there are");
   MPIBERT_CHECK(model.empty() || !cased, kUsage, "--cased goes with --vocab; a model folder says itself whether it is cased");
-  if (!model.empty()) return BertTokenizer::from_model(resolve_model_path(model));
+  if (!model.empty()) return BertTokenizer::from_model(has_vocabulary(model) ? std::filesystem::path(model) : resolve_model_path(model));
   return BertTokenizer(Vocabulary::from_file(vocab), {.do_lower_case = !cased});
 }
 

@@ -15,7 +15,7 @@ struct CorpusWordsOptions {
   std::vector<std::filesystem::path> inputs{};  // files and folders of text, as prepare reads them for pre-training
   CorpusFormat format = CorpusFormat::kAuto;
   TokenizerOptions tokenizer{};  // of which only the ones of normalisation matter
-  int64_t block_bytes = int64_t{8} << 20;  // a thread reads so much of the text at a time; the counts do not depend on it
+  int64_t block_bytes = int64_t{1} << 20;  // a thread reads so much of the text at a time; the counts do not depend on it
 };
 
 // Counts the words of a corpus (see WordCounter). Collective: all ranks call it with equal options and see one file system. Unit u of the text goes to rank u mod R, where the threads
