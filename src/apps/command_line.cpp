@@ -88,7 +88,7 @@ void fill_options(Options& options, const Command& command, const std::vector<st
     const bool many = std::holds_alternative<std::vector<std::string>*>(option.target);
     const bool positional = option.name == command.positional;
     auto* added = app.add_option((positional ? option.name + "," : "") + "--" + option.name, given[option.name]);
-    if (many) added->expected(1, 1 << 20);
+    if (many) added->expected(1, 1 << 20)->allow_extra_args(positional);  // else CLI11 takes the brackets of [MASK] for those of a list
     else added->expected(1)->allow_extra_args(false)->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
   }
   std::vector<std::string> reversed = expanded(options, arguments);

@@ -41,6 +41,11 @@ TEST(Options, AFlagThatIsOnIsTurnedOffByItsNegation) {
 }
 
 // MPIBERT_DATA is the mirror of raw data that datasets/*/prepare.sh read.
+TEST(Options, ListsTakeWordsInBracketsAsTheyStand) {
+  EXPECT_THAT(expect_code(0, {"config", "show", "predict", "--pipeline", "fill-mask", "--model", "m", "--text", "[MASK]", "[a, b]", "--text", "[c]"}).out,
+              testing::HasSubstr(R"(text = ["[MASK]", "[a, b]", "[c]"])"));
+}
+
 TEST(Options, TheMirrorOfRawDataIsNoOptionOfTheProgram) {
   EXPECT_THAT(shown("data", {}, {"MPIBERT_DATA=/mirror"}), testing::Not(testing::HasSubstr("/mirror")));
 }
