@@ -57,10 +57,11 @@ int run(Settings& settings) {
   settings.tokenizer.added_tokens = added_tokens(settings.trainer.special_tokens);
   on_rank_0(*session.comm, "vocab", [&] { make_output(settings.output, settings.overwrite); });
 
+  const CorpusFormat format = corpus_format_from_name(settings.format);
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   RankExchange exchange(*session.comm);
-  const WordCounts words = count_corpus_words({.inputs = {settings.input.begin(), settings.input.end()}, .format = corpus_format_from_name(settings.format), .tokenizer = settings.tokenizer}, exchange);
+  const WordCounts words = count_corpus_words({.inputs = {settings.input.begin(), settings.input.end()}, .format = format, .tokenizer = settings.tokenizer}, exchange);
   const double counted = seconds();
   on_rank_0(*session.comm, "vocab", [&] {
     const Vocabulary vocabulary = train_vocabulary(words, settings.trainer);
@@ -82,7 +83,7 @@ std::function<int()> declare_vocab(Options& options) {
   options.add({.name = "input", .target = &s->input, .help = "files and folders of text", .required = true});
   options.add({.name = "output", .target = &s->output, .help = "folder for vocab.txt, tokenizer.json and tokenizer_config.json", .required = true});
   options.add({.name = "overwrite", .target = &s->overwrite, .help = "replace a vocabulary that is there"});
-  options.add({.name = "format", .target = &s->format, .help = "of the text", .choices = {"auto", "wikiextractor", "lines", "text"}});
+  options.add({.name = "format", .target = &s->format, .help = "of the text, as of prepare"});
   options.add({.name = "vocab-size", .target = &t.vocab_size, .help = "tokens at most", .minimum = 1, .maximum = 1 << 24});
   options.add({.name = "min-frequency", .target = &t.min_frequency, .help = "pairs of pieces that occur less often are not joined", .minimum = 0});
   options.add({.name = "limit-alphabet", .target = &t.limit_alphabet, .help = "characters at most, the most frequent ones", .minimum = 0});
