@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""`mpibert vocab` beside `BertWordPieceTokenizer.train` of Hugging Face's `tokenizers`, as processes, in turn: wall seconds, medians, ratio, as JSON.
+"""`mpibert vocab` beside `BertWordPieceTokenizer.train` of Hugging Face's `tokenizers`, in turn: wall seconds, medians, ratios, as JSON.
 
 usage: vocab_peers.py PROGRAM NAME=TEXT... [--runs N] [--threads N] [--ranks N]     needs: pip install tokenizers
-TEXT is a plain text file, one text a line. Both sides read the file, train 30,522 tokens with the same options and write what they made; the times are of the whole
-processes, for Python without starting it and importing the library. mpibert runs as one rank of --threads threads, or with --ranks as so many ranks of one thread.
+TEXT is a plain text file, one text a line. Both sides read the file, train 30,522 tokens with the same options and write what they made. "training" is that alone, "process" also the
+start of the program and of MPI, or of Python and its imports. mpibert runs as one rank of --threads threads, or with --ranks as so many ranks of one thread.
 """
 import argparse
 import json
+import os
 import pathlib
 import re
 import statistics
@@ -26,18 +27,27 @@ print(json.dumps({"seconds": time.perf_counter() - start, "tokens": trained.get_
 
 
 def run_peer(text, folder, threads):
-    environment = {"RAYON_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"}
-    return json.loads(subprocess.run([sys.executable, "-c", PEER, text, str(folder / "peer.json")], env=environment, stdout=subprocess.PIPE, check=True).stdout)
+    return timed([sys.executable, "-c", PEER, text, str(folder / "peer.json")], {"RAYON_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "true"})
 
 
 def run_ours(program, text, folder, threads, ranks):
     command = [program, "vocab", "--input", text, "--format", "lines", "--output", str(folder / "ours"), "--overwrite"]
     if ranks > 1:
         command = ["mpirun", "-n", str(ranks), "--oversubscribe", *command]
+    return timed(command, {"OMP_NUM_THREADS": str(1 if ranks > 1 else threads)})
+
+
+def timed(command, environment):
     start = time.perf_counter()
-    run = subprocess.run(["env", f"OMP_NUM_THREADS={1 if ranks > 1 else threads}", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
-    seconds = time.perf_counter() - start
-    return {**json.loads(run.stdout), "seconds": seconds}
+    run = subprocess.run(command, env={**os.environ, **environment}, stdout=subprocess.PIPE, check=True)
+    process = time.perf_counter() - start
+    result = json.loads(run.stdout)
+    return {**result, "training": result["seconds"], "process": process}
+
+
+def compared(ours, theirs, what):
+    seconds = {name: [run[what] for run in runs] for name, runs in (("mpibert", ours), ("tokenizers", theirs))}
+    return {**seconds, "ratio": statistics.median(seconds["tokenizers"]) / statistics.median(seconds["mpibert"])}
 
 
 def processor():
@@ -61,10 +71,9 @@ def main():
             for _ in range(arguments.runs):
                 ours.append(run_ours(arguments.program, path, folder, arguments.threads, arguments.ranks))
                 theirs.append(run_peer(path, folder, arguments.threads))
-            medians = [statistics.median(run["seconds"] for run in runs) for runs in (ours, theirs)]
             result["texts"].append({"text": name, "bytes": pathlib.Path(path).stat().st_size, "words": ours[0]["words"], "distinct_words": ours[0]["distinct_words"],
-                                    "tokens": [ours[0]["tokens"], theirs[0]["tokens"]], "tokenizers": theirs[0]["tokenizers"], "mpibert_seconds": [run["seconds"] for run in ours],
-                                    "tokenizers_seconds": [run["seconds"] for run in theirs], "medians": medians, "ratio": medians[1] / medians[0]})
+                                    "tokens": [ours[0]["tokens"], theirs[0]["tokens"]], "tokenizers": theirs[0]["tokenizers"],
+                                    "training": compared(ours, theirs, "training"), "process": compared(ours, theirs, "process")})
     print(json.dumps(result, indent=1))
 
 
