@@ -46,7 +46,8 @@ int run(Settings& settings, const Options& command_line) {
     if (session.comm->rank() == 0) print_manifest(manifest, settings.check, seconds());
     return 0;
   }
-  MPIBERT_CHECK(!settings.input.empty() && !settings.output.empty(), kUsage, "--input and --output are missing: what to prepare, and the folder for it; or --check with a data set");
+  for (const auto& [name, missing] : {std::pair("task", settings.task.task.empty()), {"input", settings.input.empty()}, {"output", settings.output.empty()}})
+    MPIBERT_CHECK(!missing, kUsage, "--", name, " is missing: ", command_line.find(name)->help);
   const BertTokenizer tokenizer = settings.tokenizer.open();
   PrepareOptions& options = settings.prepare;
   options.task = settings.task.open();
@@ -79,7 +80,7 @@ int run(Settings& settings, const Options& command_line) {
 std::function<int()> declare_prepare(Options& options) {
   auto s = std::make_shared<Settings>();
   PrepareOptions& p = s->prepare;
-  s->task.declare(options, "what the text is for");
+  s->task.declare(options, "what the text is for", false);
   s->task.declare_label_column(options);
   s->task.declare_labels(options);
   options.add({.name = "input", .target = &s->input, .help = "pre-training: files and folders of text; a task: its folder, or one file to train on"});
