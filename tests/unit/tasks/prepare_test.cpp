@@ -299,6 +299,19 @@ TEST_F(PrepareTest, ATokenStoreHasNoFixedEpochsOrMasks) {
   expect_contains(prepare_on(1, options, tokenizer_)[0], {"mrpc"});
 }
 
+TEST_F(PrepareTest, CheckFindsAByteThatChanged) {
+  NoExchange alone;
+  for (const PrepareOptions& options : {store("tokens"), pretraining("samples")}) {
+    prepare(options, tokenizer_, alone);
+    EXPECT_EQ(check_dataset(options.output, alone).splits.size(), 2u);
+    const std::filesystem::path shard = options.output / "train-00001-000.h5";
+    std::string bytes = read_text(shard);
+    bytes[bytes.size() / 2] ^= 1;
+    write_text(shard, bytes);
+    expect_contains(error_of(ErrorKind::kCorrupt, [&] { check_dataset(options.output, alone); }), {"train-00001-000.h5", "SHA-256"});
+  }
+}
+
 TEST_F(PrepareTest, NoTextIsAnError) {
   NoExchange alone;
   write_text(folder_ / "blank", "\n\n \n");
