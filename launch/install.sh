@@ -10,7 +10,9 @@ packages=(
   g++ cmake ninja-build pkg-config                      # building
   libopenmpi-dev openmpi-bin                            # ranks and their messages
   libdnnl-dev                                           # matrix products on the CPU
-  libhdf5-dev zlib1g-dev libssl-dev                     # shards, compressed input, SHA-256
+  libhdf5-dev libssl-dev                                # shards, SHA-256
+  zlib1g-dev libbz2-dev libzstd-dev liblzma-dev         # compressed input
+  libexpat1-dev libicu-dev                              # dumps of Wikipedia, sentences by language
   libutf8proc-dev                                       # Unicode tables of the tokenizer
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   libgtest-dev libgmock-dev libbenchmark-dev            # tests and benchmarks

@@ -2,11 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <optional>
 
 #include "data/line_reader.h"
 #include "mpibert/base/error.h"
-#include "mpibert/base/log.h"
 
 namespace mpibert {
 
@@ -14,12 +12,22 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array<std::string_view, 4> kFormatNames = {"auto", "wikiextractor", "lines", "text"};  // by the value of CorpusFormat
-constexpr int64_t kTextDocumentBytes = int64_t{32} << 10;
+constexpr std::array<std::string_view, 6> kFormatNames = {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"};  // by the value of CorpusFormat
 constexpr int64_t kDetectLines = 200;
-constexpr int64_t kExpansion = 3;  // of gzip, about; only to make pieces of like size
+constexpr int64_t kExpansion = 3;  // by decompression, about; only to make pieces of like size
+constexpr int64_t kStreamBytes = int64_t{64} << 20;  // the second bzip2 stream of a dump of several begins sooner
 
-bool is_gzip_name(const fs::path& path) { return path.extension() == ".gz"; }
+// Files that hold no text as it is read here.
+struct Refused {
+  std::string_view first_bytes, name, remedy;
+};
+constexpr std::array<Refused, 5> kRefused = {{
+    {"PAR1", "a Parquet file", "write its column of text as JSON lines, e.g. with pyarrow.parquet and json"},
+    {"ARROW1", "an Arrow file", "write its column of text as JSON lines, e.g. with pyarrow and json"},
+    {"\x89HDF", "an HDF5 file", "give the raw text"},
+    {"PK\x03\x04", "a zip archive", "unpack it"},
+    {"7z\xBC\xAF", "a 7z archive", "unpack it"},
+}};
 
 int64_t bytes_of_file(const fs::path& path) {
   std::error_code code;
@@ -28,15 +36,35 @@ int64_t bytes_of_file(const fs::path& path) {
   return static_cast<int64_t>(bytes);
 }
 
+bool may_be_cut(const fs::path& file, Compression compression) {
+  if (compression == Compression::kNone) return true;
+  return compression == Compression::kBzip2 && find_bzip2_stream(file, 1, kStreamBytes) > 0 && detect_format(file) == CorpusFormat::kMediaWiki;
+}
+
 }  // namespace
 
 CorpusFormat corpus_format_from_name(std::string_view name) {
   const auto found = std::find(kFormatNames.begin(), kFormatNames.end(), name);
-  MPIBERT_CHECK(found != kFormatNames.end(), kUsage, "unknown corpus format '", name, "'; there are auto, wikiextractor, lines and text");
+  MPIBERT_CHECK(found != kFormatNames.end(), kUsage, "unknown corpus format '", name, "'; there are auto, wikiextractor, lines, text, jsonl and mediawiki");
   return static_cast<CorpusFormat>(found - kFormatNames.begin());
 }
 
 std::string_view name_of(CorpusFormat format) { return kFormatNames[static_cast<size_t>(format)]; }
+
+std::vector<std::pair<std::string, std::string>> named_options(const CorpusOptions& options) {
+  const CorpusOptions defaults;
+  std::vector<std::pair<std::string, std::string>> named = {{"format", std::string(name_of(options.format))}};
+  const auto add = [&named](const char* name, const auto& value, const auto& usual) {
+    if (value != usual) named.emplace_back(name, str_cat(value));
+  };
+  add("text_field", options.text_field, defaults.text_field);
+  if (options.sentences == SentenceRules::kIcu) named.emplace_back("sentences", "icu " + options.language);
+  add("strict", options.strict, defaults.strict);
+  add("min_characters", options.filter.min_characters, defaults.filter.min_characters);
+  add("script", options.filter.script, defaults.filter.script);
+  add("min_script_share", options.filter.min_script_share, defaults.filter.min_script_share);
+  return named;
+}
 
 std::vector<fs::path> list_corpus_files(std::span<const fs::path> paths) {
   std::vector<fs::path> files;
@@ -70,12 +98,14 @@ CorpusFormat detect_format(const fs::path& file) {
   for (std::string line; lines < kDetectLines && reader.next(line);) {
     if (is_blank(line)) continue;
     if (lines == 0 && line.starts_with("<doc ")) return CorpusFormat::kWikiExtractor;
-    std::vector<std::string> parts;
+    if (lines == 0 && (line.starts_with("<mediawiki") || line.starts_with("<?xml"))) return CorpusFormat::kMediaWiki;
+    if (lines == 0 && line.starts_with("{")) return CorpusFormat::kJsonLines;
+    Document parts;
     split_sentences(line + " X", parts);  // a line that ends a sentence leaves the X alone
-    const int64_t ends = parts.back() == "X" ? 1 : 0;
+    const int64_t ends = parts.sentence(parts.sentences() - 1) == "X" ? 1 : 0;
     ++lines;
     ending += ends;
-    sentences += static_cast<int64_t>(parts.size()) - ends;
+    sentences += parts.sentences() - ends;
   }
   return 10 * ending >= 7 * lines && 2 * sentences < 3 * lines ? CorpusFormat::kLines : CorpusFormat::kText;
 }
@@ -91,11 +121,15 @@ std::vector<CorpusUnit> plan_corpus(std::span<const fs::path> files, int64_t blo
     group_bytes = 0;
   };
   for (const fs::path& file : files) {
-    const int64_t bytes = bytes_of_file(file) * (is_gzip_name(file) ? kExpansion : 1);
+    const std::string first_bytes = first_bytes_of(file, kCompressionBytes);
+    for (const Refused& refused : kRefused)
+      MPIBERT_CHECK(!first_bytes.starts_with(refused.first_bytes), kInvalidArgument, file.string(), " is ", refused.name, ", which is not read here; ", refused.remedy);
+    const Compression compression = compression_of(first_bytes);
+    const int64_t size = bytes_of_file(file), bytes = size * (compression == Compression::kNone ? 1 : kExpansion);
     if (group_bytes + bytes > block_bytes) finish_group();
-    const int64_t pieces = is_gzip_name(file) ? 1 : (bytes + block_bytes / 2) / block_bytes;
-    if (pieces > 1) {
-      for (int64_t i = 0; i < pieces; ++i) units.push_back({.files = {file}, .begin = bytes * i / pieces, .end = i + 1 == pieces ? -1 : bytes * (i + 1) / pieces});
+    const int64_t pieces = (bytes + block_bytes / 2) / block_bytes;
+    if (pieces > 1 && may_be_cut(file, compression)) {
+      for (int64_t i = 0; i < pieces; ++i) units.push_back({.files = {file}, .begin = size * i / pieces, .end = i + 1 == pieces ? -1 : size * (i + 1) / pieces});
       continue;
     }
     group.files.push_back(file);
@@ -103,124 +137,6 @@ std::vector<CorpusUnit> plan_corpus(std::span<const fs::path> files, int64_t blo
   }
   finish_group();
   return units;
-}
-
-struct DocumentReader::Data {
-  CorpusUnit unit;
-  CorpusFormat asked, format = CorpusFormat::kAuto;  // format: of the open file
-  size_t next_file = 0;
-  int64_t documents = 0;  // of the open file
-  std::optional<LineReader> lines;
-  std::string line;
-  bool line_waits = false;  // `line` was read but not used
-  int64_t last_blank = 0;   // where the last blank line began; the start of the file counts as one
-  bool owned = true;        // a blank line was seen in this piece, so that what follows belongs to it
-
-  bool open_next();
-  bool next_line();
-  bool outside(int64_t offset) const { return unit.end >= 0 && offset >= unit.end; }
-  bool next_wiki(Document& document);
-  bool next_paragraph(std::vector<std::string>& wrapped);
-  bool next_lines(Document& document);
-  bool next_text(Document& document);
-};
-
-DocumentReader::DocumentReader(CorpusUnit unit, CorpusFormat format) : data_(std::make_unique<Data>()) {
-  data_->unit = std::move(unit);
-  data_->asked = format;
-  data_->owned = data_->unit.begin == 0;
-}
-
-DocumentReader::~DocumentReader() = default;
-DocumentReader::DocumentReader(DocumentReader&&) noexcept = default;
-
-bool DocumentReader::Data::open_next() {
-  if (lines && documents == 0 && unit.begin == 0)  // a later piece of a file may well be all inside one document
-    log_warning(lines->path().string(), ": no document in it, read as ", name_of(format));
-  lines.reset();
-  line_waits = false;
-  documents = 0;
-  if (next_file == unit.files.size()) return false;
-  format = asked == CorpusFormat::kAuto ? detect_format(unit.files[next_file]) : asked;
-  lines.emplace(unit.files[next_file], next_file == 0 ? unit.begin : 0);
-  ++next_file;
-  last_blank = 0;
-  return true;
-}
-
-bool DocumentReader::Data::next_line() {
-  if (line_waits) {
-    line_waits = false;
-    return true;
-  }
-  return lines->next(line);
-}
-
-// A document begins with a line "<doc ..." in this piece. Its first line is the title.
-bool DocumentReader::Data::next_wiki(Document& document) {
-  do {
-    if (!next_line()) return false;
-  } while (!line.starts_with("<doc "));
-  if (outside(lines->offset())) return false;
-  bool title = true;
-  while (next_line() && !line.starts_with("</doc>")) {
-    if (line.starts_with("<doc ")) {  // the end of the one before is missing
-      line_waits = true;
-      break;
-    }
-    if (is_blank(line)) continue;
-    if (!title) split_sentences(line, document);
-    title = false;
-  }
-  return true;
-}
-
-// The lines up to the next blank one. A paragraph belongs to the piece in which the blank line before it begins.
-bool DocumentReader::Data::next_paragraph(std::vector<std::string>& wrapped) {
-  while (next_line()) {
-    if (is_blank(line)) {
-      if (!wrapped.empty()) {
-        line_waits = true;
-        return true;
-      }
-      last_blank = lines->offset();
-      owned = true;
-    } else if (owned) {
-      if (outside(last_blank)) return false;
-      wrapped.push_back(line);
-    }
-  }
-  return !wrapped.empty();
-}
-
-bool DocumentReader::Data::next_lines(Document& document) { return next_paragraph(document); }
-
-bool DocumentReader::Data::next_text(Document& document) {
-  int64_t bytes = 0;
-  while (bytes < kTextDocumentBytes) {
-    std::vector<std::string> wrapped;
-    if (!next_paragraph(wrapped)) return !document.empty();
-    std::string paragraph;
-    for (const std::string& part : wrapped) paragraph += part + " ";
-    split_sentences(paragraph, document);
-    bytes += static_cast<int64_t>(paragraph.size());
-  }
-  return true;
-}
-
-bool DocumentReader::next(Document& document) {
-  Data& d = *data_;
-  for (;;) {
-    document.clear();
-    while (d.lines) {
-      const bool found = d.format == CorpusFormat::kWikiExtractor ? d.next_wiki(document) : d.format == CorpusFormat::kLines ? d.next_lines(document) : d.next_text(document);
-      if (!found) break;
-      if (document.empty()) continue;
-      ++d.documents;
-      return true;
-    }
-    if (!d.open_next()) return false;
-  }
 }
 
 }  // namespace mpibert

@@ -63,7 +63,7 @@ class Counters {
 void count_unit(const CorpusUnit& unit, CorpusFormat format, WordCounter& counter, SharedCounts& shared) {
   DocumentReader reader(unit, format);
   for (Document document; reader.next(document);) {
-    for (const std::string& sentence : document) counter.add(sentence);
+    for (int64_t i = 0; i < document.sentences(); ++i) counter.add(document.sentence(i));
     if (counter.waiting() > kMostWaiting) shared.take(counter);
   }
 }

@@ -36,25 +36,19 @@ class StoreUnit {
     for (int64_t bytes = 0; bytes < kBatchBytes; ++count) {
       if (count == texts_.size()) texts_.emplace_back();
       if (!reader_.next(texts_[count])) break;
-      bytes += bytes_of(texts_[count]);
+      bytes += texts_[count].bytes();
     }
     texts_.resize(count);
     tokenized_.resize(std::max(count, tokenized_.size()));
     return count > 0;
   }
 
-  static int64_t bytes_of(const Document& text) {
-    int64_t bytes = 0;
-    for (const std::string& sentence : text) bytes += static_cast<int64_t>(sentence.size());
-    return bytes;
-  }
-
   void tokenize(size_t i) {
     TokenizedDocument& document = tokenized_[i];
     document.ids.clear();
     document.offsets.assign(1, 0);
-    for (const std::string& sentence : texts_[i]) {
-      tokenizer_.append_ids(sentence, document.ids);
+    for (int64_t s = 0; s < texts_[i].sentences(); ++s) {
+      tokenizer_.append_ids(texts_[i].sentence(s), document.ids);
       if (const auto end = static_cast<int64_t>(document.ids.size()); end > document.offsets.back()) document.offsets.push_back(end);
     }
   }
@@ -65,7 +59,7 @@ class StoreUnit {
     const ShardOptions shard_options{.vocabulary_size = tokenizer_.vocabulary().size(), .vocabulary_sha256 = tokenizer_.vocabulary().sha256()};
     if (!writer_) writer_.emplace(options_.output / shard_name(split_.name, unit_, static_cast<int64_t>(made_.shards.size())), shard_options);
     writer_->add(tokenized_[i]);
-    made_.summary.add(tokenized_[i], bytes_of(texts_[i]), tokenizer_.vocabulary().unk_id());
+    made_.summary.add(tokenized_[i], texts_[i].bytes(), tokenizer_.vocabulary().unk_id());
   }
 
   void commit() {
