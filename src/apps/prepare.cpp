@@ -22,7 +22,7 @@ struct Settings {
   QaFlags qa;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
-  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens", check;
+  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens", sentences = "fast", check;
   int64_t seed = 0, block_mib = 128;
 };
 
@@ -55,7 +55,8 @@ int run(Settings& settings, const Options& command_line) {
   options.qa = settings.qa.feature_options();
   choose_max_seq_length(command_line, options.task, options.max_seq_length);
   options.seed = static_cast<uint64_t>(settings.seed);
-  options.format = corpus_format_from_name(settings.format);
+  options.corpus.format = corpus_format_from_name(settings.format);
+  options.corpus.sentences = settings.sentences == "icu" ? SentenceRules::kIcu : SentenceRules::kFast;
   options.block_bytes = settings.block_mib << 20;
   options.static_masking = settings.masking == "static";
   if (options.task.kind == TaskKind::kPretraining && settings.storage == "tokens") {
@@ -94,7 +95,14 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "overwrite", .target = &p.overwrite, .help = "replace a data set that is there"});
   options.add({.name = "shard-samples", .target = &p.shard_samples, .help = "samples of a shard at most", .minimum = 1});
   options.add({.name = "truncation", .target = &s->truncation, .help = "how a pair that is too long is cut: as Hugging Face's fast tokenizers, or as Google's", .choices = {"longest-first", "pop"}});
-  options.add({.name = "format", .target = &s->format, .help = "of pre-training text", .choices = {"auto", "wikiextractor", "lines", "text"}});
+  options.add({.name = "format", .target = &s->format, .help = "of pre-training text", .choices = {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"}});
+  options.add({.name = "text-field", .target = &p.corpus.text_field, .help = "JSON lines: the member that is the text"});
+  options.add({.name = "sentences", .target = &s->sentences, .help = "pre-training: how text is cut into sentences: fast; by ICU's rules for --language, slower", .choices = {"fast", "icu"}});
+  options.add({.name = "language", .target = &p.corpus.language, .help = "--sentences icu: as en, de, zh-Hans"});
+  options.add({.name = "strict", .target = &p.corpus.strict, .help = "a malformed page of a dump is an error; otherwise it is reported and left out"});
+  options.add({.name = "min-characters", .target = &p.corpus.filter.min_characters, .help = "pre-training: shorter documents are left out", .minimum = 0});
+  options.add({.name = "script", .target = &p.corpus.filter.script, .help = "pre-training: documents with few letters of it are left out; a language (en, ja) or a script (Latn)"});
+  options.add({.name = "min-script-share", .target = &p.corpus.filter.min_script_share, .help = "of the letters of a document, with --script", .minimum = 0, .maximum = 1});
   options.add({.name = "storage", .target = &s->storage, .help = "pre-training: tokens, of which pretrain makes samples of any length, other ones in every epoch; or samples as they are made now", .choices = {"tokens", "samples"}});
   options.add({.name = "block-mib", .target = &s->block_mib, .help = "pre-training: input of a unit of work", .minimum = 1});
   options.add({.name = "short-seq-prob", .target = &p.short_seq_prob, .help = "--storage samples: share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});

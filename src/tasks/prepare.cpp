@@ -67,7 +67,7 @@ std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer)
                {"shard_samples", o.shard_samples},
                {"truncation", static_cast<int>(o.truncation)},
                {"qa", {static_cast<int>(o.qa.convention), o.qa.doc_stride, o.qa.max_query_length}},
-               {"format", static_cast<int>(o.format)},
+               {"corpus", named_options(o.corpus)},
                {"block_bytes", o.block_bytes},
                {"short_seq_prob", o.short_seq_prob},
                {"dupe_factor", o.dupe_factor},

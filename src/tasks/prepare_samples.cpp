@@ -11,9 +11,9 @@ namespace {
 std::vector<std::pair<std::string, std::string>> options_for_people(const PrepareOptions& options) {
   std::vector<std::pair<std::string, std::string>> named = {{"block_bytes", std::to_string(options.block_bytes)},
                                                             {"dupe_factor", std::to_string(options.dupe_factor)},
-                                                            {"format", std::string(name_of(options.format))},
                                                             {"masking", options.static_masking ? "static" : "dynamic"},
                                                             {"shard_samples", std::to_string(options.shard_samples)}};
+  for (auto& option : named_options(options.corpus)) named.push_back(std::move(option));
   if (options.task.pair) named.emplace_back("short_seq_prob", str_cat(options.short_seq_prob));
   if (options.static_masking) {
     named.emplace_back("masked_lm_prob", str_cat(options.masking.masked_lm_prob));

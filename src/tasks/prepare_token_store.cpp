@@ -19,7 +19,7 @@ using Units = std::vector<CorpusUnit>;
 class StoreUnit {
  public:
   StoreUnit(const PrepareOptions& options, const BertTokenizer& tokenizer, const SplitEntry& split, const CorpusUnit& input, int64_t unit)
-      : options_(options), tokenizer_(tokenizer), split_(split), reader_(input, options.format), unit_(unit) {}
+      : options_(options), tokenizer_(tokenizer), split_(split), reader_(input, options.corpus), unit_(unit) {}
 
   MadeUnit make() {
     while (read_batch()) {
@@ -91,7 +91,8 @@ PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer&
     plan.splits.push_back({.name = name, .labels = labels_of(options.task), .dropped = 0, .shards = {}});
     plan.units.push_back(static_cast<int64_t>(units_of->back().size()));
   }
-  plan.options = {{"block_bytes", std::to_string(options.block_bytes)}, {"format", std::string(name_of(options.format))}};
+  plan.options = named_options(options.corpus);
+  plan.options.emplace_back("block_bytes", std::to_string(options.block_bytes));
   plan.make = [&options, &tokenizer, units_of, splits = plan.splits](size_t split, int64_t unit) {
     return StoreUnit(options, tokenizer, splits[split], (*units_of)[split][static_cast<size_t>(unit)], unit).make();
   };

@@ -50,7 +50,7 @@ struct PrepareOptions {
   QaOptions qa{};  // of question answering; its max_seq_length is the one above
 
   // Pre-training.
-  CorpusFormat format = CorpusFormat::kAuto;
+  CorpusOptions corpus{};                    // how text is read
   int64_t block_bytes = int64_t{128} << 20;  // of input that makes a unit, which one rank works on; of a token store a shard
   Storage storage = Storage::kSamples;       // kTokens: the documents as tokens, of which readers make samples; kSamples: the samples of dupe_factor epochs as they would be made
   double short_seq_prob = 0.1;
