@@ -1,10 +1,11 @@
-// MB/s of the tokenizer, one thread, line by line. The text is the file named by MPIBERT_BENCHMARK_TEXT, else generated English-like lines; the
+// MB/s of the tokenizer, one thread, line by line; tokenizer_peers.py sets them beside the peer. The text is the file named by
+// MPIBERT_BENCHMARK_TEXT, else generated English-like lines; the
 // vocabulary that of MPIBERT_BENCHMARK_VOCAB (a vocab.txt), else our small own one, which cuts words into more pieces than a real one.
 // MPIBERT_BENCHMARK_CASED in the environment: do_lower_case off.
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
-#include <stdexcept>
+#include <thread>
 
 #include "mpibert/base/file.h"
 #include "mpibert/text/tokenizer.h"
@@ -48,37 +49,42 @@ const Workload& workload() {
   return instance;
 }
 
+// A pass over the text; what it returns is the number of tokens.
+using Pass = int64_t (*)(const BertTokenizer& tokenizer, const std::vector<std::string_view>& lines);
+
+int64_t ids_pass(const BertTokenizer& tokenizer, const std::vector<std::string_view>& lines) {
+  static std::vector<int32_t> ids;
+  ids.clear();
+  for (const std::string_view line : lines) tokenizer.append_ids(line, ids);
+  benchmark::DoNotOptimize(ids.data());
+  return static_cast<int64_t>(ids.size());
+}
+
+int64_t places_pass(const BertTokenizer& tokenizer, const std::vector<std::string_view>& lines) {
+  int64_t tokens = 0;
+  for (const std::string_view line : lines) tokens += static_cast<int64_t>(tokenizer.encode(line).ids.size());
+  return tokens;
+}
+
 }  // namespace
 
-void tokenize_ids(benchmark::State& state) {
+// `first`: each pass is the first of its thread, which remembers no word yet.
+void tokenize(benchmark::State& state, Pass pass, bool first) {
   const Workload& work = workload();
   const std::vector<std::string_view> lines = lines_of(work.text);
-  // Checked before it is timed: a line's ids are those of the full path.
-  for (size_t i = 0; i < lines.size(); i += 1 + lines.size() / 1000)
-    if (work.tokenizer.ids(lines[i]) != work.tokenizer.encode(lines[i]).ids) throw std::logic_error("the fast path differs");
-  std::vector<int32_t> ids;
+  int64_t tokens = pass(work.tokenizer, lines);
   for (auto _ : state) {
-    ids.clear();
-    for (const std::string_view line : lines) work.tokenizer.append_ids(line, ids);
-    benchmark::DoNotOptimize(ids.data());
-  }
-  state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(work.text.size()));
-  state.SetItemsProcessed(state.iterations() * static_cast<int64_t>(ids.size()));
-}
-BENCHMARK(tokenize_ids)->Unit(benchmark::kMillisecond);
-
-void tokenize_with_places(benchmark::State& state) {
-  const Workload& work = workload();
-  const std::vector<std::string_view> lines = lines_of(work.text);
-  int64_t tokens = 0;
-  for (auto _ : state) {
-    tokens = 0;
-    for (const std::string_view line : lines) tokens += static_cast<int64_t>(work.tokenizer.encode(line).ids.size());
+    if (first) std::jthread([&] { tokens = pass(work.tokenizer, lines); });
+    else tokens = pass(work.tokenizer, lines);
   }
   state.SetBytesProcessed(state.iterations() * static_cast<int64_t>(work.text.size()));
   state.SetItemsProcessed(state.iterations() * tokens);
+  state.counters["tokens"] = static_cast<double>(tokens);
 }
-BENCHMARK(tokenize_with_places)->Unit(benchmark::kMillisecond);
+BENCHMARK_CAPTURE(tokenize, ids, ids_pass, false)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(tokenize, ids_first, ids_pass, true)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(tokenize, places, places_pass, false)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
+BENCHMARK_CAPTURE(tokenize, places_first, places_pass, true)->Unit(benchmark::kMillisecond)->MeasureProcessCPUTime();
 
 void load_vocabulary(benchmark::State& state) {
   const Vocabulary vocabulary = workload().tokenizer.vocabulary();
