@@ -33,6 +33,7 @@ AddedTokens::AddedTokens(const std::vector<Numbered>& tokens, const BasicTokeniz
   }
   if (!any_matched) raw_contents_.clear();
   for (const std::string& content : raw_contents_) starts_raw_[static_cast<uint8_t>(content[0])] = true;
+  one_start_ = std::count(starts_raw_.begin(), starts_raw_.end(), true) == 1;
 }
 
 void AddedTokens::Patterns::add(Pattern pattern) {
@@ -43,10 +44,9 @@ void AddedTokens::Patterns::add(Pattern pattern) {
 
 bool AddedTokens::occur_in(std::string_view text) const {
   if (raw_contents_.empty()) return false;
-  const bool one_start = std::count(starts_raw_.begin(), starts_raw_.end(), true) == 1;
   const char* const end = text.data() + text.size();
   for (const char* at = text.data(); at < end; ++at) {
-    if (one_start) {
+    if (one_start_) {
       at = static_cast<const char*>(std::memchr(at, raw_contents_[0][0], static_cast<size_t>(end - at)));
       if (at == nullptr) return false;
     } else if (!starts_raw_[static_cast<uint8_t>(*at)]) {

@@ -52,6 +52,7 @@ class AddedTokens {
   bool match_special_tokens_;
   std::vector<std::string> raw_contents_;
   std::array<bool, 256> starts_raw_{};  // by first byte
+  bool one_start_ = false;               // all begin with the same byte
 };
 
 }  // namespace mpibert

@@ -8,8 +8,6 @@ namespace mpibert {
 
 using unicode::PropertyTable;
 
-constexpr char32_t kDottedI = 0x130;  // the only character whose lower case is two: i and U+0307
-
 void decode_text(std::string_view text, Place place, Characters& out) {
   const char* const end = text.data() + text.size();
   for (const char* at = text.data(); at < end;) {
@@ -126,7 +124,7 @@ void BasicTokenizer::lower(Characters& text) const {
   const PropertyTable& properties = PropertyTable::instance();
   size_t dots = 0;
   for (Character& c : text) {
-    if (c.value == kDottedI) ++dots;
+    if (c.value == unicode::kDottedI) ++dots;
     else c.value = static_cast<char32_t>(static_cast<int64_t>(c.value) + properties[c.value].lower_delta);
   }
   if (dots == 0) return;
@@ -134,8 +132,8 @@ void BasicTokenizer::lower(Characters& text) const {
   text.resize(text.size() + dots);
   for (size_t to = text.size(); from-- > 0;) {
     Character c = text[from];
-    if (c.value == kDottedI) {
-      c.value = 0x307;
+    if (c.value == unicode::kDottedI) {
+      c.value = unicode::kDotAbove;
       text[--to] = c;
       c.value = U'i';
     }

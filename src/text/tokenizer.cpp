@@ -5,10 +5,10 @@
 #include "mpibert/base/error.h"
 #include "text/added_tokens.h"
 #include "text/basic_tokenizer.h"
-#include "text/id_scanner.h"
 #include "text/model_files.h"
-#include "text/unicode.h"
+#include "text/word_encoder.h"
 #include "text/word_piece.h"
+#include "text/word_scanner.h"
 
 namespace mpibert {
 
@@ -45,19 +45,34 @@ void check_length(std::string_view text) {
                 "; cut it at line ends");
 }
 
-void push(Encoding& encoding, int32_t id, int32_t type_id, int32_t word_id, bool is_special, Span characters, Span bytes) {
-  encoding.ids.push_back(id);
-  encoding.type_ids.push_back(type_id);
-  encoding.word_ids.push_back(word_id);
-  encoding.special_tokens_mask.push_back(is_special);
-  encoding.char_offsets.push_back(characters);
-  encoding.byte_offsets.push_back(bytes);
-}
+// Makes room for all tokens of an Encoding, then takes them.
+class EncodingWriter {
+ public:
+  explicit EncodingWriter(size_t size) {
+    const auto resize = [&](auto&... vectors) { (vectors.resize(size), ...); };
+    resize(encoding_.ids, encoding_.type_ids, encoding_.word_ids, encoding_.special_tokens_mask, encoding_.char_offsets, encoding_.byte_offsets);
+  }
+  void add(std::span<const PlacedToken> tokens, int32_t type_id) {
+    for (const PlacedToken& token : tokens) {
+      encoding_.ids[next_] = token.id;
+      encoding_.type_ids[next_] = type_id;
+      encoding_.word_ids[next_] = token.word;
+      encoding_.char_offsets[next_] = token.characters;
+      encoding_.byte_offsets[next_] = token.bytes;
+      ++next_;
+    }
+  }
+  void add_special(int32_t id, int32_t type_id) {
+    encoding_.special_tokens_mask[next_] = 1;
+    const PlacedToken token{id, -1, {}, {}};
+    add({&token, 1}, type_id);
+  }
+  Encoding take() { return std::move(encoding_); }
 
-void push_part(Encoding& encoding, const Encoding& part, size_t length, int32_t type_id) {
-  for (size_t i = 0; i < length; ++i)
-    push(encoding, part.ids[i], type_id, part.word_ids[i], part.special_tokens_mask[i] != 0, part.char_offsets[i], part.byte_offsets[i]);
-}
+ private:
+  Encoding encoding_;
+  size_t next_ = 0;
+};
 
 }  // namespace
 
@@ -70,56 +85,64 @@ struct BertTokenizer::Data {
         added(numbered(vocabulary, options), basic, options.match_special_tokens),
         scanner(basic, word_piece, options) {}
 
-  void encode_raw(const Characters& raw, Run run, Encoding& encoding, int32_t& word_id) const;
-  void encode_words(const Characters& text, Run run, Encoding& encoding, int32_t& word_id) const;
+  std::vector<PlacedToken> tokens_of(std::string_view text) const;
+  void append_normalised(const Characters& raw, Run run, int32_t& word, std::vector<PlacedToken>& tokens) const;
 
   TokenizerOptions options;
   Vocabulary vocabulary;
   BasicTokenizer basic;
   WordPiece word_piece;
   AddedTokens added;
-  IdScanner scanner;
+  WordScanner scanner;
 };
 
 namespace {
 
-// Offsets of characters [begin, end): from the start of the first to the end of the last.
-void push_run(Encoding& encoding, const Characters& text, Run run, int32_t id, int32_t word_id) {
+// From the start of the first character to the end of the last.
+PlacedToken token_of(const Characters& text, Run run, int32_t id, int32_t word) {
   const Character &first = text[run.begin], &last = text[run.end - 1];
-  push(encoding, id, 0, word_id, false, {first.characters.begin, last.characters.end}, {first.bytes.begin, last.bytes.end});
+  return {id, word, {first.characters.begin, last.characters.end}, {first.bytes.begin, last.bytes.end}};
 }
 
 }  // namespace
 
-// Text between raw added tokens: normalises, takes the normalised added tokens out, splits the rest.
-void BertTokenizer::Data::encode_raw(const Characters& raw, Run run, Encoding& encoding, int32_t& word_id) const {
-  Characters text(raw.begin() + static_cast<ptrdiff_t>(run.begin), raw.begin() + static_cast<ptrdiff_t>(run.end));
-  basic.normalise(text);
-  if (!added.any_normalized()) return encode_words(text, {0, text.size()}, encoding, word_id);
-  for (const TextSegment& segment : added.split_normalized(text)) {
-    if (segment.id >= 0) push_run(encoding, text, segment.run, segment.id, word_id++);
-    else encode_words(text, segment.run, encoding, word_id);
+// No special tokens of the template.
+std::vector<PlacedToken> BertTokenizer::Data::tokens_of(std::string_view text) const {
+  check_length(text);
+  std::vector<PlacedToken> tokens;
+  tokens.reserve(text.size() / 4 + 8);
+  int32_t word = 0;
+  const bool has_added = added.occur_in(text);
+  if (!has_added && !added.any_normalized()) {
+    scanner.append_tokens(text, {}, word, tokens);
+    return tokens;
   }
+  Characters raw;
+  raw.reserve(text.size());
+  decode_text(text, {}, raw);
+  const std::vector<TextSegment> segments = has_added ? added.split_raw(raw) : std::vector<TextSegment>{{-1, {0, raw.size()}}};
+  for (const TextSegment& segment : segments) {
+    if (segment.id >= 0) {
+      tokens.push_back(token_of(raw, segment.run, segment.id, word++));
+    } else if (added.any_normalized()) {
+      append_normalised(raw, segment.run, word, tokens);
+    } else {
+      const Span bytes = token_of(raw, segment.run, -1, 0).bytes;
+      const Place place = {bytes.begin, raw[segment.run.begin].characters.begin};
+      scanner.append_tokens(text.substr(static_cast<size_t>(bytes.begin), static_cast<size_t>(bytes.end - bytes.begin)), place, word, tokens);
+    }
+  }
+  return tokens;
 }
 
-void BertTokenizer::Data::encode_words(const Characters& text, Run run, Encoding& encoding, int32_t& word_id) const {
-  std::vector<Run> words;
-  basic.split(text, run, words);
-  std::string word;
-  std::vector<TokenPiece> pieces;
-  for (const Run& place : words) {
-    word.clear();
-    pieces.clear();
-    for (size_t i = place.begin; i < place.end; ++i) unicode::append_utf8(text[i].value, word);
-    word_piece.split(word, pieces);
-    size_t begin = place.begin;
-    for (const TokenPiece& piece : pieces) {  // from bytes of the word back to its characters
-      const auto is_lead = [](char byte) { return (byte & 0xC0) != 0x80; };
-      const size_t end = begin + static_cast<size_t>(std::count_if(word.begin() + piece.begin, word.begin() + piece.end, is_lead));
-      push_run(encoding, text, {begin, end}, piece.id, word_id);
-      begin = end;
-    }
-    ++word_id;
+// Text between raw added tokens: normalises, takes the normalised added tokens out, splits the rest. These are found in normalised text, so nothing can
+// be cut before: the rules one after the other, over all characters.
+void BertTokenizer::Data::append_normalised(const Characters& raw, Run run, int32_t& word, std::vector<PlacedToken>& tokens) const {
+  Characters text(raw.begin() + static_cast<ptrdiff_t>(run.begin), raw.begin() + static_cast<ptrdiff_t>(run.end));
+  basic.normalise(text);
+  for (const TextSegment& segment : added.split_normalized(text)) {
+    if (segment.id >= 0) tokens.push_back(token_of(text, segment.run, segment.id, word++));
+    else append_words(basic, word_piece, text, segment.run, word, tokens);
   }
 }
 
@@ -138,19 +161,8 @@ BertTokenizer BertTokenizer::from_model(const std::filesystem::path& folder) {
 
 void BertTokenizer::append_ids(std::string_view text, std::vector<int32_t>& ids) const {
   check_length(text);
-  if (data_->added.any_normalized()) {  // these are found in normalised text, so nothing can be cut before
-    const Encoding encoding = encode(text);
-    ids.insert(ids.end(), encoding.ids.begin(), encoding.ids.end());
-    return;
-  }
-  if (!data_->added.occur_in(text)) return data_->scanner.append_ids(text, ids);
-  Characters raw;
-  decode_text(text, {}, raw);
-  for (const TextSegment& segment : data_->added.split_raw(raw)) {
-    const auto begin = static_cast<size_t>(raw[segment.run.begin].bytes.begin), end = static_cast<size_t>(raw[segment.run.end - 1].bytes.end);
-    if (segment.id >= 0) ids.push_back(segment.id);
-    else data_->scanner.append_ids(text.substr(begin, end - begin), ids);
-  }
+  if (!data_->added.any_normalized() && !data_->added.occur_in(text)) return data_->scanner.append_ids(text, ids);
+  for (const PlacedToken& token : data_->tokens_of(text)) ids.push_back(token.id);
 }
 
 std::vector<int32_t> BertTokenizer::ids(std::string_view text) const {
@@ -160,39 +172,28 @@ std::vector<int32_t> BertTokenizer::ids(std::string_view text) const {
 }
 
 Encoding BertTokenizer::encode(std::string_view text) const {
-  check_length(text);
-  Characters raw;
-  raw.reserve(text.size());
-  decode_text(text, {}, raw);
-  Encoding encoding;
-  int32_t word_id = 0;
-  if (!data_->added.occur_in(text)) {
-    data_->encode_raw(raw, {0, raw.size()}, encoding, word_id);
-    return encoding;
-  }
-  for (const TextSegment& segment : data_->added.split_raw(raw)) {
-    if (segment.id >= 0) push_run(encoding, raw, segment.run, segment.id, word_id++);
-    else data_->encode_raw(raw, segment.run, encoding, word_id);
-  }
-  return encoding;
+  const std::vector<PlacedToken> tokens = data_->tokens_of(text);
+  EncodingWriter writer(tokens.size());
+  writer.add(tokens, 0);
+  return writer.take();
 }
 
 Encoding BertTokenizer::encode(std::string_view a, std::optional<std::string_view> b, int64_t max_length, Truncation truncation) const {
-  const int64_t budget = max_length - (b ? 3 : 2);
+  const int64_t template_size = b ? 3 : 2, budget = max_length - template_size;
   MPIBERT_CHECK(budget > 0, kInvalidArgument, "max_length ", max_length, " leaves no room for text: ", b ? "[CLS] and two [SEP]" : "[CLS] and [SEP]",
-                " take ", max_length - budget, " tokens");
-  const Encoding first = encode(a), second = b ? encode(*b) : Encoding{};
+                " take ", template_size, " tokens");
+  const std::vector<PlacedToken> first = data_->tokens_of(a), second = b ? data_->tokens_of(*b) : std::vector<PlacedToken>{};
   const PairLengths kept =
-      truncated_lengths(static_cast<int64_t>(first.ids.size()), static_cast<int64_t>(second.ids.size()), budget, truncation);
-  Encoding result;
+      truncated_lengths(static_cast<int64_t>(first.size()), static_cast<int64_t>(second.size()), budget, truncation);
   const Vocabulary& tokens = data_->vocabulary;
-  push(result, tokens.cls_id(), 0, -1, true, {}, {});
-  push_part(result, first, static_cast<size_t>(kept.first), 0);
-  push(result, tokens.sep_id(), 0, -1, true, {}, {});
-  if (!b) return result;
-  push_part(result, second, static_cast<size_t>(kept.second), 1);
-  push(result, tokens.sep_id(), 1, -1, true, {}, {});
-  return result;
+  EncodingWriter writer(static_cast<size_t>(kept.first + kept.second + template_size));
+  writer.add_special(tokens.cls_id(), 0);
+  writer.add(std::span(first).first(static_cast<size_t>(kept.first)), 0);
+  writer.add_special(tokens.sep_id(), 0);
+  if (!b) return writer.take();
+  writer.add(std::span(second).first(static_cast<size_t>(kept.second)), 1);
+  writer.add_special(tokens.sep_id(), 1);
+  return writer.take();
 }
 
 const Vocabulary& BertTokenizer::vocabulary() const { return data_->vocabulary; }

@@ -13,6 +13,7 @@
 namespace mpibert::unicode {
 
 inline constexpr char32_t kReplacement = 0xFFFD;
+inline constexpr char32_t kDottedI = 0x130, kDotAbove = 0x307;  // the only character whose lower case is two: i and the dot
 
 // One character read from bytes. Of an ill-formed sequence it is U+FFFD for each maximal subpart, as the Unicode Standard 3.9 recommends and
 // as Python's bytes.decode(errors="replace") reads it.

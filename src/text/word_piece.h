@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "mpibert/text/vocabulary.h"
+#include "text/byte_trie.h"
 
 namespace mpibert {
 
@@ -16,33 +17,17 @@ struct TokenPiece {
 
 // Longest match first over a vocabulary: the first piece of a word is a token, the others tokens that begin with "##". A word of more than
 // max_input_chars_per_word characters, or one that cannot be covered so, is [UNK] as a whole.
-// The tokens are a trie over bytes, which finds the same pieces as one over characters since words and tokens are well-formed UTF-8. Its edges
-// lie in one hash table: one probe a byte, no pointer to follow, and building is one pass over the vocabulary.
+// The tokens are a trie over bytes, which finds the same pieces as one over characters since words and tokens are well-formed UTF-8. A word with '#' is
+// that character alone, as all punctuation is, so tokens that begin with "##" are never the first piece.
 class WordPiece {
  public:
   WordPiece(const Vocabulary& vocabulary, int64_t max_input_chars_per_word);
 
-  // Both append.
-  void split(std::string_view word, std::vector<TokenPiece>& pieces) const;
-  void append_ids(std::string_view word, std::vector<int32_t>& ids) const;
+  void split(std::string_view word, std::vector<TokenPiece>& pieces) const;  // appends
 
  private:
-  struct Edge {
-    uint32_t key = 0;    // 1 + (node << 8 | byte); 0: empty
-    uint32_t child = 0;  // node
-    int32_t id = -1;     // of the token that ends here
-  };
-  void insert(uint32_t root, std::string_view token, int32_t id);
-  const Edge* find(uint32_t node, char byte) const;
-  Edge& place_of(uint32_t key);
-  void grow();
-  // The longest token at the start of `text`, below `root`: its length in bytes (0: none) and id.
-  size_t longest(uint32_t root, std::string_view text, int32_t& id) const;
-  template <class Sink>
-  bool match(std::string_view word, Sink&& sink) const;
-
-  std::vector<Edge> edges_;
-  uint32_t edge_count_ = 0, node_count_ = 2;
+  ByteTrie trie_;
+  ByteTrie::Root first_pieces_, later_pieces_;
   int32_t unk_id_;
   int64_t max_characters_;
 };
