@@ -75,8 +75,9 @@ class WordCache {
   const Places& places(size_t slot) const { return places_[slot]; }
 
   // At most kMaxTokens tokens.
-  void fill(size_t slot, const Key& key, uint32_t owner, std::span<const PlacedToken> tokens, int32_t characters) {
+  void add(const Key& key, uint32_t owner, std::span<const PlacedToken> tokens, int32_t characters) {
     const auto narrow = [](int32_t value) { return static_cast<uint8_t>(value); };
+    const size_t slot = slot_of(key, owner);
     Entry& entry = entries_[slot];
     Places& places = places_[slot];
     entry.key = key;

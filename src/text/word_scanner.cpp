@@ -214,10 +214,10 @@ void WordScanner::cut(std::string_view text, size_t begin, size_t end, Sink& sin
 }
 
 template <class Sink>
-inline void WordScanner::look_up(std::string_view text, size_t begin, size_t end, Sink& sink) const {
+[[gnu::always_inline]] inline void WordScanner::look_up(std::string_view text, size_t begin, size_t end, Sink& sink) const {
   const std::string_view part(text.data() + begin, end - begin);
+  const ShortParts& cache = sink.caches.short_parts;
   if (part.size() <= ShortParts::kMaxBytes) {
-    const ShortParts& cache = sink.caches.short_parts;
     const auto key = ShortParts::key_of(part, text.size() - begin);
     const size_t slot = ShortParts::slot_of(key, owner_);
     if (cache.holds(slot, key, owner_)) return sink.add_cached(cache, slot, begin);
@@ -231,21 +231,17 @@ template <class Sink>
   const std::string_view part(text.data() + begin, end - begin);
   const size_t readable = text.size() - begin;
   auto& [short_parts, long_parts, computed] = sink.caches;
-  LongParts::Key key{};
-  size_t slot = 0;
-  if (part.size() <= LongParts::kMaxBytes) {
-    key = LongParts::key_of(part, readable);
-    slot = LongParts::slot_of(key, owner_);
+  const bool is_long = part.size() > ShortParts::kMaxBytes || static_cast<uint8_t>(part[0]) >= 0x80;
+  if (is_long && part.size() <= LongParts::kMaxBytes) {
+    const auto key = LongParts::key_of(part, readable);
+    const size_t slot = LongParts::slot_of(key, owner_);
     if (long_parts.holds(slot, key, owner_)) return sink.add_cached(long_parts, slot, begin);
   }
   const int32_t characters = encoder_.encode(part, computed);
   sink.add_computed(computed, begin, part.size(), characters);
-  if (part.size() <= ShortParts::kMaxBytes && computed.size() <= ShortParts::kMaxTokens) {
-    const auto short_key = ShortParts::key_of(part, readable);
-    short_parts.fill(ShortParts::slot_of(short_key, owner_), short_key, owner_, computed, characters);
-  } else if (part.size() <= LongParts::kMaxBytes && computed.size() <= LongParts::kMaxTokens) {
-    long_parts.fill(slot, key, owner_, computed, characters);
-  }
+  const auto fits = [&](const auto& cache) { return part.size() <= cache.kMaxBytes && computed.size() <= cache.kMaxTokens; };
+  if (fits(short_parts)) short_parts.add(ShortParts::key_of(part, readable), owner_, computed, characters);
+  else if (is_long && fits(long_parts)) long_parts.add(LongParts::key_of(part, readable), owner_, computed, characters);
 }
 
 }  // namespace mpibert
