@@ -19,17 +19,11 @@ void decode_text(std::string_view text, Place place, Characters& out) {
   }
 }
 
-BasicTokenizer::BasicTokenizer(const TokenizerOptions& options)
-    : clean_text_(options.clean_text),
-      tokenize_chinese_chars_(options.tokenize_chinese_chars),
-      strip_accents_(options.strip_accents.value_or(options.do_lower_case)),
-      do_lower_case_(options.do_lower_case) {}
-
 void BasicTokenizer::normalise(Characters& text) const {
-  if (clean_text_) clean(text);
-  if (tokenize_chinese_chars_) space_chinese(text);
-  if (strip_accents_) strip_accents(text);
-  if (do_lower_case_) lower(text);
+  if (rules_.clean_text) clean(text);
+  if (rules_.tokenize_chinese_chars) space_chinese(text);
+  if (rules_.strip_accents) strip_accents(text);
+  if (rules_.do_lower_case) lower(text);
 }
 
 void BasicTokenizer::clean(Characters& text) const {

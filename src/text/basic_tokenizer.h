@@ -25,11 +25,22 @@ struct Place {
 };
 void decode_text(std::string_view text, Place place, Characters& out);
 
+// What of it is done.
+struct NormalisationRules {
+  explicit NormalisationRules(const TokenizerOptions& options)
+      : clean_text(options.clean_text),
+        tokenize_chinese_chars(options.tokenize_chinese_chars),
+        strip_accents(options.strip_accents.value_or(options.do_lower_case)),
+        do_lower_case(options.do_lower_case) {}
+  bool clean_text, tokenize_chinese_chars, strip_accents, do_lower_case;
+};
+
 // Normalisation and splitting into words; the rules of BertNormalizer and BertPreTokenizer of the tokenizers crate 0.22.2, in its order:
 // clean, space Chinese characters, NFD and strip marks, lower. Thread-safe.
 class BasicTokenizer {
  public:
-  explicit BasicTokenizer(const TokenizerOptions& options);
+  explicit BasicTokenizer(const TokenizerOptions& options) : rules_(options) {}
+  const NormalisationRules& rules() const { return rules_; }
 
   // In place, of one piece of text between added tokens.
   void normalise(Characters& text) const;
@@ -41,7 +52,7 @@ class BasicTokenizer {
   void space_chinese(Characters& text) const;
   void strip_accents(Characters& text) const;
   void lower(Characters& text) const;
-  bool clean_text_, tokenize_chinese_chars_, strip_accents_, do_lower_case_;
+  NormalisationRules rules_;
 };
 
 }  // namespace mpibert

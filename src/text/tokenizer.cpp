@@ -6,7 +6,7 @@
 #include "text/added_tokens.h"
 #include "text/basic_tokenizer.h"
 #include "text/model_files.h"
-#include "text/word_encoder.h"
+#include "text/word_builder.h"
 #include "text/word_piece.h"
 #include "text/word_scanner.h"
 
@@ -83,7 +83,7 @@ struct BertTokenizer::Data {
         basic(options),
         word_piece(given, options.max_input_chars_per_word),
         added(numbered(vocabulary, options), basic, options.match_special_tokens),
-        scanner(basic, word_piece, options) {}
+        scanner(basic, word_piece) {}
 
   std::vector<PlacedToken> tokens_of(std::string_view text) const;
   void append_normalised(const Characters& raw, Run run, int32_t& word, std::vector<PlacedToken>& tokens) const;

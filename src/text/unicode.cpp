@@ -33,36 +33,6 @@ PropertyTable::Decomposition canonical_decomposition(char32_t c) {
 
 }  // namespace
 
-Decoded decode(const char* at, const char* end) {
-  const auto byte = [&](int i) { return static_cast<uint8_t>(at[i]); };
-  const uint32_t lead = byte(0);
-  if (lead < 0x80) return {lead, 1};
-  // The second byte's range depends on the lead (Unicode Standard, table 3-7): that keeps out overlong forms, surrogates and beyond 10FFFF.
-  uint32_t low = 0x80, high = 0xBF;
-  int length;
-  if (lead >= 0xC2 && lead <= 0xDF) {
-    length = 2;
-  } else if (lead >= 0xE0 && lead <= 0xEF) {
-    length = 3;
-    if (lead == 0xE0) low = 0xA0;
-    if (lead == 0xED) high = 0x9F;
-  } else if (lead >= 0xF0 && lead <= 0xF4) {
-    length = 4;
-    if (lead == 0xF0) low = 0x90;
-    if (lead == 0xF4) high = 0x8F;
-  } else {
-    return {kReplacement, 1};
-  }
-  char32_t value = lead & (0x7Fu >> length);
-  for (int i = 1; i < length; ++i) {
-    if (at + i == end || byte(i) < low || byte(i) > high) return {kReplacement, i};
-    value = (value << 6) | (byte(i) & 0x3Fu);
-    low = 0x80;
-    high = 0xBF;
-  }
-  return {value, length};
-}
-
 bool is_valid_utf8(std::string_view text) {
   const char* const end = text.data() + text.size();
   for (const char* at = text.data(); at < end;) {
@@ -72,25 +42,6 @@ bool is_valid_utf8(std::string_view text) {
     at += decoded.bytes;
   }
   return true;
-}
-
-void append_utf8(char32_t c, std::string& out) {
-  const auto push = [&](char32_t byte) { out.push_back(static_cast<char>(byte)); };
-  if (c < 0x80) {
-    push(c);
-  } else if (c < 0x800) {
-    push(0xC0 | (c >> 6));
-    push(0x80 | (c & 0x3F));
-  } else if (c < 0x10000) {
-    push(0xE0 | (c >> 12));
-    push(0x80 | ((c >> 6) & 0x3F));
-    push(0x80 | (c & 0x3F));
-  } else {
-    push(0xF0 | (c >> 18));
-    push(0x80 | ((c >> 12) & 0x3F));
-    push(0x80 | ((c >> 6) & 0x3F));
-    push(0x80 | (c & 0x3F));
-  }
 }
 
 std::u32string to_utf32(std::string_view text) {

@@ -9,24 +9,21 @@
 
 namespace mpibert {
 
-// The words of normalised characters `run` and their tokens, appended. `word` is the number of the next word.
-void append_words(const BasicTokenizer& basic, const WordPiece& word_piece, const Characters& text, Run run, int32_t& word, std::vector<PlacedToken>& tokens);
-
-// The tokens of a short part of text, as BasicTokenizer and WordPiece make them, but in one pass wherever no character changes its place: a letter, or
-// a decomposition of which but one kind of characters stays, those that canonical ordering never moves.
+// The tokens of a part of text, as BasicTokenizer and WordPiece make them of it, in one pass. Only text in which canonical ordering may move a character that
+// stays takes BasicTokenizer's several: a mark of no class that is stripped, as some scripts have them.
 class WordEncoder {
  public:
-  WordEncoder(const BasicTokenizer& basic, const WordPiece& word_piece, const TokenizerOptions& options);
+  WordEncoder(const BasicTokenizer& basic, const WordPiece& word_piece) : basic_(basic), word_piece_(word_piece) {}
 
   // Replaces `tokens`, with places and words from the start of the part on; returns how many characters it has.
   int32_t encode(std::string_view part, std::vector<PlacedToken>& tokens) const;
 
  private:
-  void encode_plain(std::string_view word, std::vector<PlacedToken>& tokens) const;
+  void encode_ascii_word(std::string_view word, std::vector<PlacedToken>& tokens) const;
+  void encode_in_passes(std::string_view part, std::vector<PlacedToken>& tokens) const;
 
   const BasicTokenizer& basic_;
   const WordPiece& word_piece_;
-  bool clean_text_, tokenize_chinese_chars_, strip_accents_, do_lower_case_;
 };
 
 }  // namespace mpibert

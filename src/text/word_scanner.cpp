@@ -5,7 +5,6 @@
 
 #include "mpibert/base/error.h"
 #include "text/byte_masks.h"
-#include "text/unicode.h"
 #include "text/word_cache.h"
 
 namespace mpibert {
@@ -113,8 +112,8 @@ class TokenSink {
 
 }  // namespace
 
-WordScanner::WordScanner(const BasicTokenizer& basic, const WordPiece& word_piece, const TokenizerOptions& options)
-    : encoder_(basic, word_piece, options), owner_(next_owner()), tokenize_chinese_chars_(options.tokenize_chinese_chars), vertical_spaces_(!options.clean_text) {
+WordScanner::WordScanner(const BasicTokenizer& basic, const WordPiece& word_piece)
+    : rules_(basic.rules()), encoder_(basic, word_piece), owner_(next_owner()) {
   for (char32_t c = 0x80; c < 0x800; ++c)
     if (is_cut(c)) may_cut_[0xC0 | c >> 6] = true;
   std::fill(may_cut_.begin() + 0xE0, may_cut_.end(), true);
@@ -122,8 +121,8 @@ WordScanner::WordScanner(const BasicTokenizer& basic, const WordPiece& word_piec
 
 // Whether the character is a word or a gap by itself, whatever is beside it.
 bool WordScanner::is_cut(char32_t character) const {
-  const unicode::Properties& c = unicode::PropertyTable::instance()[character];
-  if (tokenize_chinese_chars_ && c.is(unicode::kIsChinese)) return true;
+  const unicode::Properties& c = properties_[character];
+  if (rules_.tokenize_chinese_chars && c.is(unicode::kIsChinese)) return true;
   constexpr int kNormalised = unicode::kIsRemoved | unicode::kIsMark | unicode::kIsDecomposed;
   return (c.flags & (unicode::kIsPunctuation | unicode::kIsSpace)) != 0 && (c.flags & kNormalised) == 0 && c.combining_class == 0 && c.lower_delta == 0;
 }
@@ -155,7 +154,7 @@ void WordScanner::scan(std::string_view text, Sink& sink) const {
       std::copy(text.begin() + static_cast<ptrdiff_t>(block), text.end(), last.begin());
       bytes = last.data();
     }
-    const ByteMasks masks = byte_masks_of(bytes, vertical_spaces_);
+    const ByteMasks masks = byte_masks_of(bytes, !rules_.clean_text);
     const uint64_t parts = ~masks.spaces, joining = masks.letters | masks.others;
     const uint64_t joined = joining & (joining << 1 | open_joins);  // to the byte before
     uint64_t starts = parts & ~joined, ends = (parts << 1 | open) & ~joined;

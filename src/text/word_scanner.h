@@ -7,6 +7,7 @@
 
 #include "text/basic_tokenizer.h"
 #include "text/placed_token.h"
+#include "text/unicode.h"
 #include "text/word_encoder.h"
 
 namespace mpibert {
@@ -16,7 +17,7 @@ namespace mpibert {
 // and start a canonical ordering anew. The parts between are looked up by their bytes in a cache of this thread (word_cache.h), else computed.
 class WordScanner {
  public:
-  WordScanner(const BasicTokenizer& basic, const WordPiece& word_piece, const TokenizerOptions& options);
+  WordScanner(const BasicTokenizer& basic, const WordPiece& word_piece);
 
   void append_ids(std::string_view text, std::vector<int32_t>& ids) const;
   // `place` is where the text begins in the whole text, `word` the number of the next word.
@@ -33,9 +34,10 @@ class WordScanner {
   void look_up_long(std::string_view text, size_t begin, size_t end, Sink& sink) const;
   bool is_cut(char32_t character) const;
 
+  NormalisationRules rules_;
+  const unicode::PropertyTable& properties_ = unicode::PropertyTable::instance();
   WordEncoder encoder_;
   uint32_t owner_;
-  bool tokenize_chinese_chars_, vertical_spaces_;
   std::array<bool, 256> may_cut_{};  // lead bytes of characters for which is_cut() may be true
 };
 
