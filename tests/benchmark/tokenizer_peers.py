@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 
+import training_step
+
 LANGUAGES = ("arb", "cmn_hans", "ell_polytonic", "fra", "heb", "hin", "jpn", "kor", "rus", "tam", "tha", "vie")
 CASES = (("English", "english", "bert-base-uncased"), ("English, cased", "english", "bert-base-cased"),
          ("12 languages", "languages", "bert-base-uncased"), ("12 languages, cased", "languages", "bert-base-multilingual-cased"),
@@ -116,7 +118,9 @@ def main():
             path.write_text("\n".join(texts[name]) + "\n")
             results.append(measure(arguments, case, str(path), str(arguments.data / "vocab" / vocabulary / "vocab.txt")))
     if arguments.output:
-        arguments.output.write_text(json.dumps({"repeats": arguments.repeats, "clock": "CPU seconds of one thread", "tokenizer": results}, indent=1) + "\n")
+        commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=pathlib.Path(__file__).parent, stdout=subprocess.PIPE, check=True).stdout.decode().strip()
+        header = {"date": time.strftime("%Y-%m-%d"), "commit": commit, "machine": training_step.machine(), "repeats": arguments.repeats, "clock": "CPU seconds of one thread"}
+        arguments.output.write_text(json.dumps({**header, "tokenizer": results}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

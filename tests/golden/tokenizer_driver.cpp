@@ -1,7 +1,7 @@
 // Tokenizes for tokenizer_oracle.py.
 // usage: tokenizer_driver VOCAB.txt OPTIONS.json   (OPTIONS is a string of JSON with the fields of TokenizerOptions)
 // One JSON object a line comes in, {"a": text, "b": text or null, "max_length": n or null, "truncation": name}, and one goes out. Texts without
-// max_length get no special tokens; the ids of the fast path are compared with those of the full one here.
+// max_length get no special tokens; ids alone, and what is remembered of words, are compared with that here.
 // VOCAB.txt may be a model folder; then OPTIONS is not used.
 #include <filesystem>
 #include <iostream>
@@ -35,6 +35,7 @@ int main(int argc, char** argv) {
         if (request["max_length"].is_null()) {
           if (tokenizer.ids(a) != encoding.ids) answer["fast_path_differs"] = tokenizer.ids(a);
           if (tokenizer.ids(a) != encoding.ids) answer["fast_path_differs"] = "from the cache";
+          if (tokenizer.encode(a) != encoding) answer["fast_path_differs"] = "places from the cache";
         }
       } catch (const mpibert::Error& error) {
         answer = {{"error", error.what()}};

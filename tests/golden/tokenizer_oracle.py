@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Compares tokenizer_driver with Hugging Face's `tokenizers`: ids, type ids, places, word ids. Ends with status 1 at any difference.
 
-usage: tokenizer_oracle.py DRIVER DATA_FOLDER [--strings N] [--seed N]
+usage: tokenizer_oracle.py DRIVER DATA_FOLDER [--strings N] [--seed N] [--all]
+--strings: hostile strings for each of 14 choices of vocabulary and options. --all: every line of every text, not 4000 of each, and every scalar as a text too.
 DATA_FOLDER holds vocab/*/vocab.txt and texts (.txt, .tsv, .conll, .json, .jsonl, also .gz); without it only small own vocabularies are used.
 """
 import argparse
@@ -80,10 +81,10 @@ def files_of(data):
 
 
 def every_scalar():
-    """Alone between letters, and after a mark, so that classes, case, decomposition and combining classes all show."""
+    """Alone, between letters, and after a mark, so that classes, case, decomposition and combining classes all show."""
     scalars = [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-    rows = ["".join(f" a{c}b " for c in scalars[i:i + 64]) for i in range(0, len(scalars), 64)]
-    return rows + ["".join(f" a\u0316{c}\u0301\u1e94b " for c in scalars[i:i + 64]) for i in range(0, len(scalars), 64)]
+    forms = (lambda c: f" {c} ", lambda c: f" a{c}b ", lambda c: f" a\u0316{c}\u0301\u1e94b ")
+    return ["".join(form(c) for c in scalars[i:i + 64]) for form in forms for i in range(0, len(scalars), 64)]
 
 
 def pair_requests(rng, texts, count):
@@ -131,6 +132,7 @@ def main():
     parser.add_argument("data")
     parser.add_argument("--strings", type=int, default=20000)
     parser.add_argument("--seed", type=int, default=20)
+    parser.add_argument("--all", action="store_true")
     arguments = parser.parse_args()
     assert tokenizers.__version__ == "0.22.2", f"the oracle is tokenizers 0.22.2, not {tokenizers.__version__}"
     comparison, rng = Comparison(arguments.driver), random.Random(arguments.seed)
@@ -147,11 +149,12 @@ def main():
     largest = vocabularies.get("bert-base-multilingual-cased", (own, {}))[0]
     for options in switches[:5]:
         comparison.compare(f"every scalar {options}", largest, options, alone(every_scalar()))
+    if arguments.all:
+        comparison.compare("every scalar as a text", largest, {}, alone(chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000))
     texts = peer.hostile_texts(arguments.seed, arguments.strings)
-    for name, (vocab_file, options) in vocabularies.items():
-        comparison.compare(f"hostile, {name}", vocab_file, options, alone(texts))
-    for options in switches[1:]:
-        comparison.compare(f"hostile, {options}", largest, options, alone(texts))
+    choices = [*vocabularies.items(), *((str(options), (largest, options)) for options in switches[1:])]
+    for i, (name, (vocab_file, options)) in enumerate(choices):
+        comparison.compare(f"hostile, {name}", vocab_file, options, alone(peer.hostile_texts(arguments.seed + i, arguments.strings)))
     for options in ({}, {"match_special_tokens": False}, {"do_lower_case": False}):
         comparison.compare(f"added tokens {options}", largest, {**options, "added_tokens": ADDED}, alone(texts[:2000] + added_texts(rng, 5000)))
     comparison.compare("pairs", largest, {}, pair_requests(rng, texts, 4000))
@@ -159,7 +162,7 @@ def main():
         lines = [line for line in read_text(path).split("\n") if line]
         if path.name.endswith((".json", ".json.gz")):
             lines = [chunk for line in lines for chunk in (line[i:i + 2000] for i in range(0, len(line), 2000))]
-        if len(lines) > 4000:
+        if len(lines) > 4000 and not arguments.all:
             lines = rng.sample(lines, 4000)
         for name in vocabularies if "multilingual" in path.parts else [n for n in vocabularies if n.startswith("bert")]:
             comparison.compare(f"{path.relative_to(data)}, {name}", *vocabularies[name], alone(lines))

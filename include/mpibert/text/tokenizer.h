@@ -55,6 +55,7 @@ struct Span {
 struct Encoding {
   std::vector<int32_t> ids, type_ids, word_ids, special_tokens_mask;
   std::vector<Span> char_offsets, byte_offsets;
+  bool operator==(const Encoding&) const = default;
 };
 
 // The WordPiece tokenizer of BERT, exactly as Hugging Face's BertTokenizerFast (tokenizers 0.22.2) computes it: clean, space Chinese characters,
