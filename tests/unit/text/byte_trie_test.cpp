@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <map>
 #include <random>
 #include <string>
@@ -51,7 +52,7 @@ TEST(ByteTrie, AgreesWithLookingEveryPrefixUp) {
       while (length > 0 && !sets[set].contains(text.substr(0, length))) --length;
       int32_t value = -1;
       ASSERT_EQ(trie.longest(roots[set], text, value), length);
-      if (length > 0) ASSERT_EQ(value, sets[set].at(text.substr(0, length)));
+      ASSERT_EQ(value, length > 0 ? sets[set].at(text.substr(0, length)) : -1);
     }
   }
 }
