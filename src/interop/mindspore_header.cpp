@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/tensor_shape.h"
 #include "mpibert/base/error.h"
 

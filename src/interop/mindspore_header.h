@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "interop/input_file.h"
+#include "base/input_file.h"
 #include "mpibert/interop/weights_reader.h"
 
 namespace mpibert {

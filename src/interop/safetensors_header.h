@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "interop/input_file.h"
+#include "base/input_file.h"
 #include "mpibert/interop/weights_reader.h"
 
 namespace mpibert {

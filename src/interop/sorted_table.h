@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "interop/input_file.h"
+#include "base/input_file.h"
 
 namespace mpibert {
 

@@ -4,7 +4,7 @@
 #include <string_view>
 
 #include "base/crc32c.h"
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/sorted_table.h"
 #include "mpibert/base/error.h"
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 
 #include "base/crc32c.h"
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/sorted_table.h"
 #include "mpibert/base/error.h"
 

@@ -5,7 +5,7 @@
 #include <tuple>
 
 #include "base/crc32c.h"
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/sorted_table.h"
 #include "interop/tensor_shape.h"
 #include "mpibert/base/error.h"

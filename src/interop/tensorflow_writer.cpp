@@ -2,7 +2,7 @@
 
 #include "base/crc32c.h"
 #include "interop/named_tensors.h"
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/sorted_table.h"
 #include "interop/tensorflow_header.h"
 #include "mpibert/base/error.h"

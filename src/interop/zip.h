@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "interop/input_file.h"
+#include "base/input_file.h"
 #include "mpibert/interop/named_tensor.h"
 
 namespace mpibert {

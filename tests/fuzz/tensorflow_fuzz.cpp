@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/crc32c.h"
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/sorted_table.h"
 #include "mpibert/base/error.h"
 #include "mpibert/interop/weights_reader.h"

@@ -5,7 +5,7 @@
 
 #include <limits>
 
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/weight_names.h"
 #include "mpibert/base/error.h"
 #include "mpibert/interop/model_folder.h"

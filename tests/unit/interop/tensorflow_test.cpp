@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/crc32c.h"
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 #include "interop/sorted_table.h"
 #include "interop/tensorflow_names.h"
 #include "mpibert/base/error.h"

@@ -1,4 +1,4 @@
-#include "interop/protobuf.h"
+#include "base/protobuf.h"
 
 #include <cstring>
 
