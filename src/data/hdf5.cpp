@@ -1,97 +1,22 @@
 #include "data/hdf5.h"
 
 #include <fcntl.h>
-#include <hdf5.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <mutex>
+
+#include "data/hdf5_library.h"
 
 namespace mpibert::hdf5 {
 
 namespace {
 
-static_assert(sizeof(hid_t) == sizeof(int64_t), "HDF5 1.10 or newer");
-
 // Elements of a chunk: small, because samples are read at random and a checksum covers a whole chunk.
 constexpr hsize_t kChunkElements = 16384;
 constexpr size_t kMaxTextBytes = size_t{1} << 16;
-
-std::recursive_mutex& library_mutex() {
-  static std::recursive_mutex mutex;
-  return mutex;
-}
-
-// Holds the mutex, and keeps the library from printing to stderr and from tearing itself down at exit, when a reading thread may still run.
-class Session {
- public:
-  Session() : lock_(library_mutex()) {
-    static const herr_t once = H5dont_atexit();
-    static_cast<void>(once);
-    H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-  }
-
- private:
-  std::lock_guard<std::recursive_mutex> lock_;
-};
-
-herr_t keep_innermost(unsigned, const H5E_error2_t* entry, void* text) {
-  if (entry->desc != nullptr) *static_cast<std::string*>(text) = entry->desc;
-  return 0;
-}
-
-// The library's own words: the innermost entry of its error stack.
-std::string library_error() {
-  std::string text = "unknown error";
-  H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, keep_innermost, &text);
-  H5Eclear2(H5E_DEFAULT);
-  return text;
-}
-
-// A negative result of the library becomes an error of the given kind.
-template <class Result>
-Result check(Result result, ErrorKind kind, const std::filesystem::path& path, const std::string& what) {
-  if (result < 0) throw Error(kind, str_cat(path.string(), ": cannot ", what, ": ", library_error()));
-  return result;
-}
-
-hid_t stored_type(Type type) {
-  switch (type) {
-    case Type::kUInt8: return H5T_STD_U8LE;
-    case Type::kUInt16: return H5T_STD_U16LE;
-    case Type::kInt32: return H5T_STD_I32LE;
-    case Type::kInt64: return H5T_STD_I64LE;
-    case Type::kFloat32: return H5T_IEEE_F32LE;
-    case Type::kUInt32: return H5T_STD_U32LE;
-  }
-  throw std::logic_error("unknown HDF5 type");
-}
-
-hid_t memory_type(Type type) {
-  switch (type) {
-    case Type::kUInt8: return H5T_NATIVE_UINT8;
-    case Type::kUInt16: return H5T_NATIVE_UINT16;
-    case Type::kInt32: return H5T_NATIVE_INT32;
-    case Type::kInt64: return H5T_NATIVE_INT64;
-    case Type::kFloat32: return H5T_NATIVE_FLOAT;
-    case Type::kUInt32: return H5T_NATIVE_UINT32;
-  }
-  throw std::logic_error("unknown HDF5 type");
-}
-
-int close_file(int64_t id) { return H5Fclose(id); }
-int close_dataset(int64_t id) { return H5Dclose(id); }
-int close_space(int64_t id) { return H5Sclose(id); }
-int close_list(int64_t id) { return H5Pclose(id); }
-int close_type(int64_t id) { return H5Tclose(id); }
-int close_attribute(int64_t id) { return H5Aclose(id); }
-
-Handle make_list(hid_t kind, const std::filesystem::path& path) {
-  return Handle(check(H5Pcreate(kind), ErrorKind::kIo, path, "make a property list"), close_list);
-}
 
 // Format 1.10 exactly: the one whose metadata are checksummed; and no locks, which shared file systems often lack.
 Handle file_access(const std::filesystem::path& path) {
@@ -116,12 +41,12 @@ void check_readable(const std::filesystem::path& path) {
 }  // namespace
 
 const char* name_of(Type type) {
-  constexpr std::array<const char*, 6> kNames = {"uint8", "uint16", "int32", "int64", "float32", "uint32"};
+  constexpr std::array<const char*, 8> kNames = {"uint8", "uint16", "int32", "int64", "float32", "uint32", "int8", "int16"};
   return kNames[static_cast<size_t>(type)];
 }
 
 int64_t bytes_of(Type type) {
-  constexpr std::array<int64_t, 6> kBytes = {1, 2, 4, 8, 4, 4};
+  constexpr std::array<int64_t, 8> kBytes = {1, 2, 4, 8, 4, 4, 1, 2};
   return kBytes[static_cast<size_t>(type)];
 }
 
@@ -281,9 +206,7 @@ struct Opened {
 };
 
 Opened open_checked(hid_t file, const std::filesystem::path& path, const std::string& name) {
-  H5L_info_t link{};
-  check(H5Lget_info(file, name.c_str(), &link, H5P_DEFAULT), ErrorKind::kCorrupt, path, "find dataset " + name);
-  MPIBERT_CHECK(link.type == H5L_TYPE_HARD, kCorrupt, path.string(), ": dataset ", name, " is a link to elsewhere");
+  check_link(file, path, name);
   const Handle access = make_list(H5P_DATASET_ACCESS, path);
   check(H5Pset_chunk_cache(access.id(), 0, 0, 1.0), ErrorKind::kIo, path, "switch off the chunk cache");  // decoded samples are cached above
   Opened opened{.handle = Handle(check(H5Dopen2(file, name.c_str(), access.id()), ErrorKind::kCorrupt, path, "open dataset " + name), close_dataset)};
