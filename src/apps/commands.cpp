@@ -13,6 +13,7 @@ const std::vector<Command>& commands() {
       {.name = "tokenize", .help = "token ids of texts; one JSON object a line", .positional = "input", .declare = declare_tokenize},
       {.name = "checkpoint", .help = "ls, verify, digest or diff of checkpoints", .positional = "arguments", .declare = declare_checkpoint},
       {.name = "convert", .help = "a model folder in another format", .declare = declare_convert},
+      {.name = "shards", .help = "data sets to and from TFRecord, NVIDIA's and MLPerf's HDF5", .uses_mpi = true, .declare = declare_shards},
       {.name = "config", .help = "show or check the settings that a command would run with", .declare = declare_config},
       {.name = "doctor", .help = "what this machine has, and what is wrong with it", .declare = declare_doctor},
       {.name = "plan", .help = "memory and work of a training before it is started", .declare = declare_plan},

@@ -14,6 +14,7 @@ std::function<int()> declare_predict(Options& options);
 std::function<int()> declare_tokenize(Options& options);
 std::function<int()> declare_checkpoint(Options& options);
 std::function<int()> declare_convert(Options& options);
+std::function<int()> declare_shards(Options& options);
 std::function<int()> declare_config(Options& options);
 std::function<int()> declare_doctor(Options& options);
 std::function<int()> declare_plan(Options& options);
