@@ -22,7 +22,7 @@ struct Settings {
   QaFlags qa;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
-  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens", sentences = "fast", check;
+  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens", sentences = "fast", rng = "philox", check;
   int64_t seed = 0, block_mib = 128;
 };
 
@@ -63,6 +63,7 @@ int run(Settings& settings, const Options& command_line) {
     options.storage = Storage::kTokens;
     MPIBERT_CHECK(!options.static_masking && options.dupe_factor == 1, kUsage, "--masking static and --dupe-factor are of stored samples, expected with --storage samples, found with --storage tokens");
   }
+  options.python_random = settings.rng == "python";
   options.truncation = settings.truncation == "longest-first" ? Truncation::kLongestFirst : Truncation::kLongestFirstPop;
   const auto add_input = [&](const char* split, const std::vector<std::string>& paths) {
     if (!paths.empty()) options.inputs.push_back({split, {paths.begin(), paths.end()}});
@@ -108,6 +109,7 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "short-seq-prob", .target = &p.short_seq_prob, .help = "--storage samples: share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});
   options.add({.name = "dupe-factor", .target = &p.dupe_factor, .help = "--storage samples: passes over the text, each with other pairs", .minimum = 1, .maximum = 255});
   options.add({.name = "masking", .target = &s->masking, .help = "--storage samples: dynamic: anew in each epoch, when training; static: now", .choices = {"dynamic", "static"}});
+  options.add({.name = "rng", .target = &s->rng, .help = "--storage samples: python: pairs and masks as Google's create_pretraining_data.py, bit for bit; all text in the memory of one rank", .choices = {"philox", "python"}});
   options.add({.name = "masked-lm-prob", .target = &p.masking.masked_lm_prob, .help = "static masking: share of tokens", .minimum = 0, .maximum = 1});
   options.add({.name = "max-predictions-per-seq", .target = &p.masking.max_predictions_per_seq, .help = "static masking: most masks of a sequence", .minimum = 1});
   options.add({.name = "whole-word-mask", .target = &p.masking.do_whole_word_mask, .help = "static masking: mask all pieces of a word together"});

@@ -60,6 +60,8 @@ Input list_input(const Settings& settings) {
     MPIBERT_CHECK(settings.input.size() == 1 && settings.dev_input.empty(), kUsage, settings.input.front(), " is a data set of mpibert with its splits; give it alone as --input");
     MPIBERT_CHECK(settings.tokenizer.vocab.empty() && settings.tokenizer.model.empty(), kUsage, "a data set of mpibert has its own vocabulary; leave out --vocab and --model");
     const Manifest manifest = read_manifest(settings.input.front());
+    MPIBERT_CHECK(manifest.storage == Storage::kSamples, kInvalidArgument, settings.input.front(),
+                  " holds tokens, of which pretrain makes other samples in every epoch; for samples to give away: mpibert prepare --storage samples --masking static");
     input.manifest = manifest;
     input.manifest.splits.clear();
     for (const SplitEntry& split : manifest.splits) {

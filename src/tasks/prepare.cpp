@@ -39,6 +39,8 @@ void check_options(const PrepareOptions& options) {
   MPIBERT_CHECK(options.storage == Storage::kSamples || options.task.kind == TaskKind::kPretraining, kInvalidArgument, "a store of tokens is for pre-training, not for task ", options.task.name);
   MPIBERT_CHECK(options.storage == Storage::kSamples || (options.dupe_factor == 1 && !options.static_masking), kInvalidArgument,
                 "a store of tokens gives other samples and masks in every epoch: dupe_factor and static masking are for stored samples");
+  MPIBERT_CHECK(!options.python_random || (options.task.kind == TaskKind::kPretraining && options.storage == Storage::kSamples), kInvalidArgument,
+                "random numbers as Python's are for stored samples of pre-training (--task pretraining --storage samples)");
   for (const PrepareInput& input : options.inputs)
     MPIBERT_CHECK(std::regex_match(input.split, name), kInvalidArgument, "split name '", input.split, "'; letters, digits and _ are allowed");
 }
@@ -64,6 +66,7 @@ std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer)
                {"storage", static_cast<int>(o.storage)},
                {"max_seq_length", o.max_seq_length},
                {"seed", o.seed},
+               {"python_random", o.python_random},
                {"shard_samples", o.shard_samples},
                {"truncation", static_cast<int>(o.truncation)},
                {"qa", {static_cast<int>(o.qa.convention), o.qa.doc_stride, o.qa.max_query_length}},
@@ -236,6 +239,7 @@ Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, 
   together(exchange, [&] { check_options(options); });
   if (options.storage == Storage::kTokens) return make_store(options, tokenizer, exchange);
   if (options.task.kind != TaskKind::kPretraining) return carry_out(options, tokenizer, exchange, {}, [&] { return make_plan(options, tokenizer); });
+  if (options.python_random) return carry_out(options, tokenizer, exchange, {}, [&] { return plan_google_instances(options, tokenizer); });
   PrepareOptions store = options;
   store.storage = Storage::kTokens;
   store.output = options.output / kStoreOfSamples;

@@ -25,6 +25,7 @@ struct PreparePlan {
 PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer);
 // The samples of a token store, those that reading it in epochs 0 .. dupe_factor-1 would give.
 PreparePlan plan_samples_of_store(const PrepareOptions& options, const BertTokenizer& tokenizer, const std::filesystem::path& store);
+PreparePlan plan_google_instances(const PrepareOptions& options, const BertTokenizer& tokenizer);  // data/google_instances.h; a split is one unit
 PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_tokens(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_squad(const PrepareOptions& options, const BertTokenizer& tokenizer);

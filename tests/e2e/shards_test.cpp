@@ -30,7 +30,7 @@ class Shards : public testing::Test {
   // Pairs with masks, in shards small enough that there are several.
   Shards() {
     std::vector<std::string> words = prepare_sample(ours_);
-    words.insert(words.end(), {"--masking", "static", "--max-predictions-per-seq", "10", "--shard-samples", "100"});
+    words.insert(words.end(), {"--storage", "samples", "--masking", "static", "--max-predictions-per-seq", "10", "--shard-samples", "100"});
     expect_code(0, words);
   }
   const TemporaryFolder folder_;
@@ -77,7 +77,11 @@ TEST_F(Shards, OfOthersAreTrainedOn) {
 }
 
 TEST_F(Shards, SayWhatIsMissing) {
-  expect_code(0, prepare_sample(folder_ / "dynamic"));
+  expect_code(0, prepare_sample(folder_ / "tokens"));
+  EXPECT_THAT(expect_code(78, shards(folder_ / "tokens", "tfrecord", folder_ / "a")).err, HasSubstr("--storage samples --masking static"));
+  std::vector<std::string> dynamic = prepare_sample(folder_ / "dynamic");
+  dynamic.insert(dynamic.end(), {"--storage", "samples"});
+  expect_code(0, dynamic);
   EXPECT_THAT(expect_code(78, shards(folder_ / "dynamic", "mlperf-varlength", folder_ / "a")).err, HasSubstr("--masking static"));
   EXPECT_THAT(expect_code(2, shards(folder_ / "dynamic", "nvidia", folder_ / "a")).err, HasSubstr("--max-predictions-per-seq"));
   EXPECT_THAT(expect_code(2, shards(ours_, "nvidia", folder_ / "a", {"--vocab", vocabulary_})).err, HasSubstr("its own vocabulary"));

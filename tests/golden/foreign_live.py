@@ -171,7 +171,7 @@ def main():
     program, sample = sys.argv[1], pathlib.Path(sys.argv[2])
     with tempfile.TemporaryDirectory() as name:
         work = pathlib.Path(name)
-        run(program, "prepare", "--task", "pretraining", "--input", sample / "corpus.txt", "--model", sample / "model", "--output", work / "ours", "--masking", "static", "--max-seq-length",
+        run(program, "prepare", "--task", "pretraining", "--input", sample / "corpus.txt", "--model", sample / "model", "--output", work / "ours", "--storage", "samples", "--masking", "static", "--max-seq-length",
             LENGTH, "--max-predictions-per-seq", PREDICTIONS, "--shard-samples", 150)
         expected = list(ours(work / "ours"))
         for format in ("tfrecord", "nvidia", "mlperf", "mlperf-varlength"):

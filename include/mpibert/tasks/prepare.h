@@ -57,6 +57,7 @@ struct PrepareOptions {
   int64_t dupe_factor = 1;             // epochs of samples, at most 255
   bool static_masking = false;         // false: the loader masks, anew in each epoch
   MaskingOptions masking{};            // of static masking
+  bool python_random = false;          // instances of the reference script bit for bit, in memory on one rank: data/google_instances.h
 };
 
 // Raw text into a prepared data set (data/dataset.h). Collective: all ranks call it with equal options and see one file system. The work is cut

@@ -56,8 +56,8 @@ SampleParts parts_of(const Sample& sample) {
   };
   return {.input_ids = sample.input_ids,
           .segment_ids = sample.token_type_ids,
-          .masked_lm_positions = find(kMaskedPositions, "with --masking static"),
-          .masked_lm_ids = find(kMaskedIds, "with --masking static"),
+          .masked_lm_positions = find(kMaskedPositions, "with --storage samples --masking static"),
+          .masked_lm_ids = find(kMaskedIds, "with --storage samples --masking static"),
           .next_sentence_label = find(kNextSentence, "for the task pretraining, with sentence pairs")[0]};
 }
 
