@@ -12,6 +12,7 @@
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
+#include "mpibert/base/sha256.h"
 #include "tasks/prepare_plan.h"
 #include "tasks/together.h"
 
@@ -46,7 +47,7 @@ void check_options(const PrepareOptions& options) {
 }
 
 // What is prepared, for people to read and for a second start to compare: equal text, equal shards.
-std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer) {
+std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer, const PreparePlan& plan) {
   json inputs = json::array();
   for (const PrepareInput& input : o.inputs) {
     for (const fs::path& file : list_corpus_files(input.paths)) {
@@ -61,6 +62,7 @@ std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer)
   return json({{"program", MPIBERT_VERSION},
                {"task", std::move(task)},
                {"inputs", std::move(inputs)},
+               {"cuts_sha256", sha256_hex(plan.cuts)},
                {"vocabulary_sha256", tokenizer.vocabulary().sha256()},
                {"tokenizer", json::parse(tokenizer.config_json())},
                {"storage", static_cast<int>(o.storage)},
@@ -184,8 +186,8 @@ Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer
   PreparePlan plan;
   std::string identity;
   together(exchange, [&] {
-    identity = identity_of(options, tokenizer);
     if (!make_input) plan = plan_units();
+    identity = identity_of(options, tokenizer, plan);
   });
   PrepareJournal journal(options.output, identity);
   bool finished = false;

@@ -16,6 +16,7 @@ namespace mpibert {
 struct PreparePlan {
   std::vector<SplitEntry> splits;  // without shards
   std::vector<int64_t> units;      // of each split
+  std::string cuts;                // of a corpus: where its units begin and end
   std::vector<std::string> label_names;  // of a classification
   std::vector<std::pair<std::string, std::string>> options;  // for the manifest
   // Writes the shards of one unit: a function of (input, options, unit).

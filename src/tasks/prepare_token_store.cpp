@@ -90,6 +90,7 @@ PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer&
     units_of->push_back(plan_corpus(files, options.block_bytes));
     plan.splits.push_back({.name = name, .labels = labels_of(options.task), .dropped = 0, .shards = {}});
     plan.units.push_back(static_cast<int64_t>(units_of->back().size()));
+    for (const CorpusUnit& unit : units_of->back()) plan.cuts += str_cat(unit.files.front().string(), " ", unit.files.size(), " ", unit.begin, " ", unit.end, "\n");
   }
   plan.options = named_options(options.corpus);
   plan.options.emplace_back("block_bytes", std::to_string(options.block_bytes));

@@ -107,7 +107,7 @@ TEST(Manifest, SaysWhatIsWrong) {
     write_text(folder / "manifest.json", text);
     return error_of(ErrorKind::kCorrupt, [&] { read_manifest(folder.path()); });
   };
-  expect_contains(corrupt("\"version\": 1", "\"version\": 2"), {"version 2", "reads version 1"});
+  expect_contains(corrupt("\"version\": 2", "\"version\": 1"), {"version 1", "reads version 2"});
   expect_contains(corrupt("mpibert-dataset", "other"), {"format is 'other'"});
   expect_contains(corrupt("\"seed\"", "\"sead\""), {"'seed'"});
   expect_contains(corrupt("train-0.h5", "../train-0.h5"), {"'../train-0.h5' is not the name of a file"});

@@ -219,20 +219,21 @@ TEST_F(PrepareTest, SaysWhatIsWrongWithItsOptions) {
 
 // Everything that a preparation leaves after a kill: units that are done, claims of a rank that is gone, a shard that was being written.
 TEST_F(PrepareTest, GoesOnWhereItWasStopped) {
+  const std::filesystem::path last = folder_ / "raw" / "e.jsonl";
+  const std::string line = "{\"text\": \"w1 w2 w3 .\\nw4 w5 .\"}";
+  write_text(last, line);
+  const auto changed = std::filesystem::last_write_time(last);
   PrepareOptions options = store("whole");
   EXPECT_EQ(prepare_on(1, options, tokenizer_), std::vector<std::string>{""});
   const auto expected = digests(options.output);
   options.output = folder_ / "stopped";
-  // The last file cannot be read, so that the units before it are done when the preparation ends.
-  std::filesystem::rename(folder_ / "raw" / "c.txt", folder_ / "c.kept");
-  write_text(folder_ / "raw" / "c.txt", "\x1f\x8b\x08 this is no gzip stream");
-  const auto changed = std::filesystem::last_write_time(folder_ / "c.kept");
-  std::filesystem::last_write_time(folder_ / "raw" / "c.txt", changed);
-  std::filesystem::resize_file(folder_ / "raw" / "c.txt", std::filesystem::file_size(folder_ / "c.kept"));
-  std::filesystem::last_write_time(folder_ / "raw" / "c.txt", changed);
-  expect_contains(prepare_on(1, options, tokenizer_)[0], {"c.txt"});
+  // The last file is damaged, so that the units before it are done when the preparation ends.
+  write_text(last, line.substr(0, line.size() - 1) + "x");
+  std::filesystem::last_write_time(last, changed);
+  expect_contains(prepare_on(1, options, tokenizer_)[0], {"e.jsonl"});
   EXPECT_FALSE(std::filesystem::exists(options.output / "manifest.json"));
-  std::filesystem::rename(folder_ / "c.kept", folder_ / "raw" / "c.txt");
+  write_text(last, line);
+  std::filesystem::last_write_time(last, changed);
   const auto first = options.output / "train-00000-000.h5";
   const auto written = std::filesystem::last_write_time(first);
   write_text(options.output / "train-00001-000.h5.tmp", "half a shard");
