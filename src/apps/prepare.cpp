@@ -101,6 +101,7 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "sentences", .target = &s->sentences, .help = "pre-training: how text is cut into sentences: fast; by ICU's rules for --language, slower", .choices = {"fast", "icu"}});
   options.add({.name = "language", .target = &p.corpus.language, .help = "--sentences icu: as en, de, zh-Hans"});
   options.add({.name = "strict", .target = &p.corpus.strict, .help = "a malformed page of a dump is an error; otherwise it is reported and left out"});
+  options.add({.name = "drop-duplicates", .target = &p.drop_duplicates, .help = "pre-training: documents that equal one before them are left out; reads the text twice"});
   options.add({.name = "min-characters", .target = &p.corpus.filter.min_characters, .help = "pre-training: shorter documents are left out", .minimum = 0});
   options.add({.name = "script", .target = &p.corpus.filter.script, .help = "pre-training: documents with few letters of it are left out; a language (en, ja) or a script (Latn)"});
   options.add({.name = "min-script-share", .target = &p.corpus.filter.min_script_share, .help = "of the letters of a document, with --script", .minimum = 0, .maximum = 1});

@@ -45,6 +45,14 @@ CorpusSummary& CorpusSummary::operator+=(const CorpusSummary& other) {
   sentences += other.sentences;
   tokens += other.tokens;
   unknown += other.unknown;
+  read.documents += other.read.documents;
+  read.empty += other.read.empty;
+  read.short_documents += other.read.short_documents;
+  read.other_script += other.read.other_script;
+  read.redirects += other.read.redirects;
+  read.other_namespaces += other.read.other_namespaces;
+  read.malformed += other.read.malformed;
+  duplicates += other.duplicates;
   for (size_t k = 0; k < kBuckets; ++k) {
     sentence_lengths[k] += other.sentence_lengths[k];
     document_lengths[k] += other.document_lengths[k];
@@ -54,7 +62,10 @@ CorpusSummary& CorpusSummary::operator+=(const CorpusSummary& other) {
 
 std::string to_json(const CorpusSummary& s) {
   return ordered_json({{"bytes", s.bytes}, {"documents", s.documents}, {"sentences", s.sentences}, {"tokens", s.tokens}, {"unknown", s.unknown},
-                       {"sentence_lengths", s.sentence_lengths}, {"document_lengths", s.document_lengths}}).dump();
+                       {"sentence_lengths", s.sentence_lengths}, {"document_lengths", s.document_lengths},
+                       {"documents_read", s.read.documents},
+                       {"left_out", {{"duplicates", s.duplicates}, {"empty", s.read.empty}, {"short", s.read.short_documents}, {"other_script", s.read.other_script},
+                                     {"redirects", s.read.redirects}, {"other_namespaces", s.read.other_namespaces}, {"malformed", s.read.malformed}}}}).dump();
 }
 
 CorpusSummary corpus_summary_from_json(const std::string& text, const std::string& where) {
@@ -68,6 +79,10 @@ CorpusSummary corpus_summary_from_json(const std::string& text, const std::strin
     s.unknown = root.at("unknown");
     root.at("sentence_lengths").get_to(s.sentence_lengths);
     root.at("document_lengths").get_to(s.document_lengths);
+    const ordered_json& left_out = root.at("left_out");
+    s.duplicates = left_out.at("duplicates");
+    s.read = {.documents = root.at("documents_read"), .empty = left_out.at("empty"), .short_documents = left_out.at("short"), .other_script = left_out.at("other_script"),
+              .redirects = left_out.at("redirects"), .other_namespaces = left_out.at("other_namespaces"), .malformed = left_out.at("malformed")};
   } catch (const ordered_json::exception& error) {
     throw Error(ErrorKind::kCorrupt, str_cat(where, ": ", error.what()));
   }
@@ -76,7 +91,8 @@ CorpusSummary corpus_summary_from_json(const std::string& text, const std::strin
 
 std::string describe(const CorpusSummary& s) {
   const double unknown = 100.0 * static_cast<double>(s.unknown) / static_cast<double>(std::max<int64_t>(1, s.tokens));
-  return str_cat(s.documents, " documents, ", s.sentences, " sentences, ", s.tokens, " tokens (", unknown, " % unknown), ", s.bytes, " bytes of text", "\ntokens of a sentence",
+  const int64_t left_out = s.duplicates + s.read.empty + s.read.short_documents + s.read.other_script + s.read.malformed;
+  return str_cat(s.documents, " documents (", left_out, " left out), ", s.sentences, " sentences, ", s.tokens, " tokens (", unknown, " % unknown), ", s.bytes, " bytes of text", "\ntokens of a sentence",
                  histogram(s.sentence_lengths, s.sentences), "\ntokens of a document", histogram(s.document_lengths, s.documents));
 }
 

@@ -16,7 +16,6 @@ namespace mpibert {
 
 namespace {
 
-constexpr size_t kFirstTable = size_t{1} << 10;
 
 std::vector<int32_t> scripts_of(const std::string& name) {
   std::array<UScriptCode, 16> codes{};
@@ -64,31 +63,6 @@ DocumentHash hash_of(const Document& document) {
   std::from_chars(digits.data(), digits.data() + 16, hash.high, 16);
   std::from_chars(digits.data() + 16, digits.data() + 32, hash.low, 16);
   return hash;
-}
-
-bool DocumentSet::insert(const DocumentHash& hash) {
-  if (hash == DocumentHash{}) {
-    size_ += has_zero_ ? 0 : 1;
-    return !std::exchange(has_zero_, true);
-  }
-  if (3 * static_cast<size_t>(size_ + 1) > 2 * table_.size()) grow();
-  size_t at = hash.low & (table_.size() - 1);
-  for (; table_[at] != DocumentHash{}; at = (at + 1) & (table_.size() - 1))
-    if (table_[at] == hash) return false;
-  table_[at] = hash;
-  ++size_;
-  return true;
-}
-
-void DocumentSet::grow() {
-  std::vector<DocumentHash> old(std::max(kFirstTable, 2 * table_.size()));
-  old.swap(table_);
-  for (const DocumentHash& hash : old) {
-    if (hash == DocumentHash{}) continue;
-    size_t at = hash.low & (table_.size() - 1);
-    while (table_[at] != DocumentHash{}) at = (at + 1) & (table_.size() - 1);
-    table_[at] = hash;
-  }
 }
 
 }  // namespace mpibert

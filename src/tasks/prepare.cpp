@@ -13,6 +13,7 @@
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
 #include "mpibert/base/sha256.h"
+#include "tasks/duplicates.h"
 #include "tasks/prepare_plan.h"
 #include "tasks/together.h"
 
@@ -69,6 +70,7 @@ std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer,
                {"max_seq_length", o.max_seq_length},
                {"seed", o.seed},
                {"python_random", o.python_random},
+               {"drop_duplicates", o.drop_duplicates},
                {"shard_samples", o.shard_samples},
                {"truncation", static_cast<int>(o.truncation)},
                {"qa", {static_cast<int>(o.qa.convention), o.qa.doc_stride, o.qa.max_query_length}},
@@ -224,7 +226,10 @@ Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer
   together(exchange, [&] {
     if (exchange.rank() != 0) return;
     write_vocabulary(options.output, tokenizer);
-    if (options.storage == Storage::kTokens) write_file_atomically(options.output / "summary.json", to_json(summary) + "\n");
+    if (options.storage == Storage::kTokens) {
+      write_file_atomically(options.output / "summary.json", to_json(summary) + "\n");
+      log_info(describe(summary));
+    }
     write_manifest(options.output, manifest);
     journal.finish();
   });
@@ -232,7 +237,13 @@ Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer
 }
 
 Manifest make_store(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
-  return carry_out(options, tokenizer, exchange, {}, [&] { return plan_token_store(options, tokenizer); });
+  std::vector<std::vector<std::vector<int64_t>>> duplicates;  // by split and unit
+  if (options.drop_duplicates) {
+    std::vector<std::vector<CorpusUnit>> units;
+    together(exchange, [&] { units = units_of_corpus(options); });
+    for (const std::vector<CorpusUnit>& of_split : units) duplicates.push_back(find_duplicates(of_split, options.corpus, exchange));
+  }
+  return carry_out(options, tokenizer, exchange, {}, [&] { return plan_token_store(options, tokenizer, duplicates); });
 }
 
 }  // namespace

@@ -23,7 +23,10 @@ struct PreparePlan {
   std::function<MadeUnit(size_t split, int64_t unit)> make;
 };
 
-PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer);
+// The units of a corpus, by input.
+std::vector<std::vector<CorpusUnit>> units_of_corpus(const PrepareOptions& options);
+// left_out: of each unit of each input the documents, by number and ascending, that are not taken; or nothing.
+PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer, const std::vector<std::vector<std::vector<int64_t>>>& left_out);
 // The samples of a token store, those that reading it in epochs 0 .. dupe_factor-1 would give.
 PreparePlan plan_samples_of_store(const PrepareOptions& options, const BertTokenizer& tokenizer, const std::filesystem::path& store);
 PreparePlan plan_google_instances(const PrepareOptions& options, const BertTokenizer& tokenizer);  // data/google_instances.h; a split is one unit

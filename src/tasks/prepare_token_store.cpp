@@ -13,13 +13,12 @@ namespace {
 
 constexpr int64_t kBatchBytes = int64_t{16} << 20;    // text that is tokenized at a time, by all threads
 constexpr int64_t kShardTokens = int64_t{1} << 26;    // of one shard, about: of a unit that cannot be cut, such as one long file that is compressed
-using Units = std::vector<CorpusUnit>;
 
 // One unit of the corpus, a batch of documents at a time.
 class StoreUnit {
  public:
-  StoreUnit(const PrepareOptions& options, const BertTokenizer& tokenizer, const SplitEntry& split, const CorpusUnit& input, int64_t unit)
-      : options_(options), tokenizer_(tokenizer), split_(split), reader_(input, options.corpus), unit_(unit) {}
+  StoreUnit(const PrepareOptions& options, const BertTokenizer& tokenizer, const SplitEntry& split, const CorpusUnit& input, int64_t unit, std::span<const int64_t> left_out)
+      : options_(options), tokenizer_(tokenizer), split_(split), reader_(input, options.corpus), unit_(unit), left_out_(left_out) {}
 
   MadeUnit make() {
     while (read_batch()) {
@@ -27,16 +26,21 @@ class StoreUnit {
       for (size_t i = 0; i < texts_.size(); ++i) add(i);
     }
     commit();
+    made_.summary.read = reader_.counts();
     return std::move(made_);
   }
 
  private:
   bool read_batch() {
     size_t count = 0;
-    for (int64_t bytes = 0; bytes < kBatchBytes; ++count) {
+    for (int64_t bytes = 0; bytes < kBatchBytes;) {
       if (count == texts_.size()) texts_.emplace_back();
       if (!reader_.next(texts_[count])) break;
-      bytes += texts_[count].bytes();
+      if (std::binary_search(left_out_.begin(), left_out_.end(), documents_read_++)) {
+        ++made_.summary.duplicates;
+        continue;
+      }
+      bytes += texts_[count++].bytes();
     }
     texts_.resize(count);
     tokenized_.resize(std::max(count, tokenized_.size()));
@@ -71,7 +75,8 @@ class StoreUnit {
   const BertTokenizer& tokenizer_;
   const SplitEntry& split_;
   DocumentReader reader_;
-  int64_t unit_;
+  int64_t unit_, documents_read_ = 0;
+  std::span<const int64_t> left_out_;
   std::vector<Document> texts_;
   std::vector<TokenizedDocument> tokenized_;
   std::optional<TokenShardWriter> writer_;
@@ -80,22 +85,30 @@ class StoreUnit {
 
 }  // namespace
 
-PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer) {
+std::vector<std::vector<CorpusUnit>> units_of_corpus(const PrepareOptions& options) {
+  std::vector<std::vector<CorpusUnit>> units;
+  for (const PrepareInput& input : options.inputs) units.push_back(plan_corpus(list_corpus_files(input.paths), options.block_bytes));
+  return units;
+}
+
+PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer, const std::vector<std::vector<std::vector<int64_t>>>& left_out) {
   PreparePlan plan;
-  auto units_of = std::make_shared<std::vector<Units>>();  // by split
-  for (const PrepareInput& input : options.inputs) {
+  auto units_of = std::make_shared<std::vector<std::vector<CorpusUnit>>>(units_of_corpus(options));
+  for (size_t i = 0; i < options.inputs.size(); ++i) {
+    const PrepareInput& input = options.inputs[i];
     const std::string name = input.split.empty() ? "train" : input.split;
     for (const SplitEntry& split : plan.splits) MPIBERT_CHECK(split.name != name, kInvalidArgument, "split '", name, "' is given twice");
-    const std::vector<std::filesystem::path> files = list_corpus_files(input.paths);
-    units_of->push_back(plan_corpus(files, options.block_bytes));
     plan.splits.push_back({.name = name, .labels = labels_of(options.task), .dropped = 0, .shards = {}});
-    plan.units.push_back(static_cast<int64_t>(units_of->back().size()));
-    for (const CorpusUnit& unit : units_of->back()) plan.cuts += str_cat(unit.files.front().string(), " ", unit.files.size(), " ", unit.begin, " ", unit.end, "\n");
+    plan.units.push_back(static_cast<int64_t>((*units_of)[i].size()));
+    for (const CorpusUnit& unit : (*units_of)[i]) plan.cuts += str_cat(unit.files.front().string(), " ", unit.files.size(), " ", unit.begin, " ", unit.end, "\n");
   }
   plan.options = named_options(options.corpus);
   plan.options.emplace_back("block_bytes", std::to_string(options.block_bytes));
-  plan.make = [&options, &tokenizer, units_of, splits = plan.splits](size_t split, int64_t unit) {
-    return StoreUnit(options, tokenizer, splits[split], (*units_of)[split][static_cast<size_t>(unit)], unit).make();
+  if (options.drop_duplicates) plan.options.emplace_back("drop_duplicates", "true");
+  plan.make = [&options, &tokenizer, units_of, left_out, splits = plan.splits](size_t split, int64_t unit) {
+    const auto u = static_cast<size_t>(unit);
+    const std::span<const int64_t> of_unit = left_out.empty() ? std::span<const int64_t>() : std::span<const int64_t>(left_out[split][u]);
+    return StoreUnit(options, tokenizer, splits[split], (*units_of)[split][u], unit, of_unit).make();
   };
   return plan;
 }

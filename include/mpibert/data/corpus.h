@@ -68,6 +68,7 @@ struct CorpusCounts {
   int64_t empty = 0;      // without a sentence
   int64_t short_documents = 0, other_script = 0;               // left out by the filter
   int64_t redirects = 0, other_namespaces = 0, malformed = 0;  // pages of dumps that were left out
+  bool operator==(const CorpusCounts&) const = default;
 };
 
 // The documents of a unit, one after another, in bounded memory. Throws kCorrupt with file and line or byte: a damaged stream (data/decompressor.h), a line of

@@ -34,18 +34,4 @@ struct DocumentHash {
 };
 DocumentHash hash_of(const Document& document);
 
-// Hashes that were seen, 16 bytes each in a table that is filled to two thirds at most: Wikipedia's 7 million articles take 256 MiB. That exactly one of equal documents is kept
-// over all ranks needs one place a hash; where each rank asks for the hashes that fall to it (high mod R), the tables share the memory.
-class DocumentSet {
- public:
-  bool insert(const DocumentHash& hash);  // false if it was there
-  int64_t size() const { return size_; }
-
- private:
-  void grow();
-  std::vector<DocumentHash> table_;  // open addressing; {0, 0} is an empty place
-  int64_t size_ = 0;
-  bool has_zero_ = false;
-};
-
 }  // namespace mpibert

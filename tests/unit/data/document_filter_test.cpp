@@ -41,12 +41,4 @@ TEST(DocumentHash, IsOfTheSentencesAndTheirEnds) {
   EXPECT_EQ(hash_of({"a"}), (DocumentHash{.high = 0x87428fc522803d31, .low = 0x065e7bce3cf03fe4}));
 }
 
-TEST(DocumentSet, HoldsEachHashOnce) {
-  DocumentSet set;
-  for (uint64_t round = 0; round < 2; ++round)
-    for (uint64_t i = 0; i < 20'000; ++i) ASSERT_EQ(set.insert({.high = i % 100, .low = i * 0x9E3779B97F4A7C15}), round == 0);
-  EXPECT_EQ(set.size(), 20'000);
-  EXPECT_FALSE(set.insert({}));
-}
-
 }  // namespace mpibert

@@ -300,6 +300,23 @@ TEST_F(PrepareTest, ATokenStoreHasNoFixedEpochsOrMasks) {
   expect_contains(prepare_on(1, options, tokenizer_)[0], {"mrpc"});
 }
 
+TEST_F(PrepareTest, DuplicatesAreLeftOutOfAnyUnit) {
+  NoExchange alone;
+  std::filesystem::copy(folder_ / "raw" / "b.txt", folder_ / "raw" / "d.txt");
+  std::filesystem::copy(folder_ / "raw" / "c.txt", folder_ / "raw" / "z.txt");
+  PrepareOptions options = store("once");
+  options.inputs.pop_back();
+  options.drop_duplicates = true;
+  for (const int ranks : {1, 3}) {
+    options.output = folder_ / std::to_string(ranks);
+    EXPECT_EQ(prepare_on(ranks, options, tokenizer_, 2), std::vector<std::string>(static_cast<size_t>(ranks), ""));
+  }
+  EXPECT_EQ(digests(folder_ / "1"), digests(folder_ / "3"));
+  const std::string summary = read_text(folder_ / "1" / "summary.json");
+  expect_contains(summary, {"\"documents\":72,", "\"documents_read\":84,", "\"duplicates\":12,"});
+  EXPECT_EQ(read_manifest(folder_ / "1").split("train").count(), 60 + 5 + 7);
+}
+
 TEST_F(PrepareTest, CheckFindsAByteThatChanged) {
   NoExchange alone;
   for (const PrepareOptions& options : {store("tokens"), pretraining("samples")}) {
