@@ -67,7 +67,7 @@ for n in $ranks; do
   milliseconds=$(($(date +%s%3N) - start))
   bytes=$(grep -o '"bytes":[0-9]*' "$store/summary.json" | cut -d: -f2)
   memory=$(sort -n "$store".memory.* | tail -n 1)
-  cores=$((n < $(nproc) ? n : $(nproc)))
+  cores=$((n < $(nproc --all) ? n : $(nproc --all)))
   awk -v n="$n" -v ms="$milliseconds" -v bytes="$bytes" -v kib="$memory" -v cores="$cores" \
     'BEGIN { printf "%d ranks: %.1f s, %.0f MB of text, %.1f MB/s a core, at most %.0f MiB a rank\n", n, ms / 1e3, bytes / 1e6, bytes / ms / cores / 1e3, kib / 1024 }'
   expected=${expected:-$(digests "$store")}
@@ -78,14 +78,14 @@ done
 store=$output/killed finished=0
 rm -rf "$store"
 for ((kill_number = 1; kill_number <= kills; ++kill_number)); do
-  n=$((2 + RANDOM % 3)) delay=$((RANDOM * 20 / 32768 + 1))
+  n=$((2 + RANDOM % 3)) delay=$((RANDOM * milliseconds / 32768 + 300))
   (prepare "$n" "$store") &
   job=$!
-  sleep "$delay"
+  sleep "$((delay / 1000)).$(printf %03d $((delay % 1000)))"
   mapfile -t pids < <(pgrep -f "^$program prepare .*--output $store " || true)
   if ((${#pids[@]} > 0)); then kill -KILL "${pids[RANDOM % ${#pids[@]}]}" || true; fi
   wait "$job" || true
-  echo "kill $kill_number: $n ranks after $delay s, $(find "$store/units" -type f ! -name '*.claim' 2>/dev/null | wc -l) units done"
+  echo "kill $kill_number: $n ranks after $delay ms, $(find "$store/units" -type f ! -name '*.claim' 2>/dev/null | wc -l) units done"
   if ((kill_number == kills)); then (prepare 2 "$store"); fi
   if [[ -e $store/manifest.json ]]; then
     compare "$store" "after kill $kill_number"
