@@ -54,7 +54,7 @@ compare() {
 }
 # ended_with CODE FOLDER NAME: a preparation that had to fail did, with one error that names the cause
 ended_with() {
-  echo "exit code $1: $(grep -m 1 error "$2.err" | cut -c10-)"
+  echo "exit code $1: $(grep -m 1 "error: " "$2.err" | cut -c10-)"
   if [[ -e $2/manifest.json ]] || ! grep -q "error: .*$3" "$2.err"; then fail "no error that names $3"; fi
 }
 
