@@ -2,7 +2,7 @@
 # usage: launch/bundle.sh [--output FILE] [--built DIR] [PRESET]
 # Makes one archive for machines without network: program, tests for a card, benchmarks, samples, and all libraries they need, Open MPI among them. Not
 # in it: the driver, CUDA, cuDNN, NCCL. It runs on x86-64 processors with AVX2; BUNDLE inside says what it was made from. At most 60 MiB.
-#   --output   default: build/mpibert-VERSION-PRESET.tar.gz
+#   --output   default: build/mpibert-VERSION-PRESET.tar.xz
 #   --built    take what stands in this build folder and build nothing
 #   PRESET     bundle (default: with CUDA), or another of CMakePresets.json, such as ci: the CPU alone
 set -euo pipefail
@@ -34,7 +34,7 @@ command -v ompi_info >/dev/null || fail 69 "no ompi_info here; launch/install.sh
 
 version=$(sed -n 's/^project(mpibert VERSION \([0-9.]*\) .*/\1/p' CMakeLists.txt)
 name=mpibert-$version
-output=${output:-build/$name-$preset.tar.gz}
+output=${output:-build/$name-$preset.tar.xz}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 stage=$work/$name
@@ -105,7 +105,7 @@ find "$stage" -name __pycache__ -prune -exec rm -r {} +
 mv "$work/sums" "$stage/SHA256SUMS"
 
 mkdir -p "$(dirname "$output")"
-tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct 2>/dev/null || echo 0)" -cf - "$name" | gzip -9n >"$output.part"
+tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct 2>/dev/null || echo 0)" -cf - "$name" | xz -6 -T1 >"$output.part"
 bytes=$(stat -c %s "$output.part")
 if ((bytes > 60 << 20)); then fail 1 "$bytes bytes are more than 60 MiB; $output is not made"; fi
 mv "$output.part" "$output"

@@ -17,7 +17,7 @@ packages=(
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   libgtest-dev libgmock-dev libbenchmark-dev            # tests and benchmarks
   libboost-context-dev                                  # threads of the emulated CUDA device, for tests
-  curl ca-certificates unzip                            # datasets/*/prepare.sh
+  curl ca-certificates unzip xz-utils                   # bundles, datasets/*/prepare.sh
 )
 
 usage() { sed -n '2,6s/^# \{0,1\}//p' "$0"; }

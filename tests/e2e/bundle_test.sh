@@ -13,9 +13,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 
-"$source/launch/bundle.sh" --built "$build" --output "$work/bundle.tar.gz" "$preset"
+"$source/launch/bundle.sh" --built "$build" --output "$work/bundle.tar.xz" "$preset"
 mkdir -p "$root"/{bin,usr/bin,lib64,proc,sys,dev/shm,tmp}
-tar -C "$root" -xzf "$work/bundle.tar.gz"
+tar -C "$root" -xf "$work/bundle.tar.xz"
 mv "$root"/mpibert-* "$root/bundle"
 (cd "$root/bundle" && sha256sum --quiet -c SHA256SUMS)
 
