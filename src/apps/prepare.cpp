@@ -61,7 +61,8 @@ int run(Settings& settings, const Options& command_line) {
   options.static_masking = settings.masking == "static";
   if (options.task.kind == TaskKind::kPretraining && settings.storage == "tokens") {
     options.storage = Storage::kTokens;
-    MPIBERT_CHECK(!options.static_masking && options.dupe_factor == 1, kUsage, "--masking static and --dupe-factor are of stored samples, expected with --storage samples, found with --storage tokens");
+    for (const char* name : {"masking", "dupe-factor", "short-seq-prob", "shard-samples", "masked-lm-prob", "max-predictions-per-seq", "whole-word-mask", "rng"})
+      MPIBERT_CHECK(command_line.find(name)->origin == "default", kUsage, "--", name, " is of stored samples, expected with --storage samples, found with --storage tokens; of a store, pretrain says how samples are made");
   }
   options.python_random = settings.rng == "python";
   options.truncation = settings.truncation == "longest-first" ? Truncation::kLongestFirst : Truncation::kLongestFirstPop;

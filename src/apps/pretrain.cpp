@@ -33,6 +33,8 @@ int run(Settings& settings, Options& options) {
   const int64_t wanted = settings.samples.max_seq_length;
   MPIBERT_CHECK(manifest.storage == Storage::kTokens || wanted == 0 || wanted == manifest.max_seq_length, kInvalidArgument, settings.train.data, " holds samples of --max-seq-length ",
                 manifest.max_seq_length, ", now it is ", wanted, "; a store of tokens (prepare --storage tokens) gives samples of any length");
+  MPIBERT_CHECK(manifest.storage == Storage::kTokens || options.find("short-seq-prob")->origin == "default", kUsage, settings.train.data,
+                " holds samples whose lengths prepare chose; --short-seq-prob goes with a store of tokens (prepare --storage tokens)");
   const TrainJob job{.task = task,
                      .data = settings.train.data,
                      .cross_epochs = true,

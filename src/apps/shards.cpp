@@ -11,10 +11,10 @@
 #include "apps/session.h"
 #include "comm/rank_0.h"
 #include "mpibert/base/error.h"
-#include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
 #include "mpibert/data/corpus.h"
 #include "mpibert/data/foreign.h"
+#include "tasks/dataset_files.h"
 
 namespace mpibert::apps {
 
@@ -131,14 +131,9 @@ RowWidths find_widths(const Settings& settings, const Input& input, RankExchange
 
 // Names by which the programs that read a format find their files: run_pretraining.py of NVIDIA takes those with "training" in them, that of MLPerf those with "part".
 fs::path part_path(const Settings& settings, const std::string& split, int64_t unit, size_t part) {
-  const auto digits = [](auto number, size_t width) {
-    const std::string text = std::to_string(number);
-    return std::string(width > text.size() ? width - text.size() : 0, '0') + text;
-  };
-  const std::string number = "-" + digits(unit, 5) + "-" + digits(part, 3);
-  if (settings.to_ours()) return fs::path(settings.output) / (split + number + ".h5");
+  if (settings.to_ours()) return fs::path(settings.output) / shard_name(split, unit, static_cast<int64_t>(part));
   const std::string name = settings.to == "nvidia" ? "training" : "part";
-  return fs::path(settings.output) / split / (name + number + (settings.to == "tfrecord" ? ".tfrecord" : ".hdf5"));
+  return fs::path(settings.output) / split / (name + part_number(unit, static_cast<int64_t>(part)) + (settings.to == "tfrecord" ? ".tfrecord" : ".hdf5"));
 }
 
 // One file that is being written.
@@ -193,7 +188,7 @@ void make_output(const Settings& settings, const Input& input) {
   std::vector<fs::path> folders = {settings.output};
   for (const SplitEntry& split : input.manifest.splits)
     if (!settings.to_ours()) folders.push_back(fs::path(settings.output) / split.name);
-  try {
+  change_folder(settings.output, [&] {
     for (const fs::path& folder : folders) {
       fs::create_directories(folder);
       for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
@@ -202,14 +197,8 @@ void make_output(const Settings& settings, const Input& input) {
         fs::remove(entry.path());
       }
     }
-  } catch (const fs::filesystem_error& error) {
-    const bool refused = error.code() == std::errc::permission_denied || error.code() == std::errc::read_only_file_system;
-    throw Error(refused ? ErrorKind::kPermission : ErrorKind::kIo, str_cat("cannot make the output folder ", settings.output, ": ", error.code().message()));
-  }
+  });
 }
-
-json to_json(const ShardEntry& s) { return {s.file, s.count, s.tokens, s.longest, s.bytes, s.sha256}; }
-ShardEntry entry_from_json(const json& j) { return {.file = j.at(0), .count = j.at(1), .tokens = j.at(2), .longest = j.at(3), .bytes = j.at(4), .sha256 = j.at(5)}; }
 
 // Number u of the units of all goes to rank u mod R; what each makes is a function of its file, so the output is the same for any R.
 void convert_all(const Settings& settings, Input& input, RowWidths widths, const ShardOptions& vocabulary, RankExchange& exchange) {
@@ -224,7 +213,7 @@ void convert_all(const Settings& settings, Input& input, RowWidths widths, const
   for (const std::string& of_rank : exchange.all_gather(mine.dump()))
     for (const json& unit : json::parse(of_rank)) by_unit[unit.at(0)] = unit.at(1);
   for (const auto& [i, files] : by_unit)
-    for (const json& file : files) input.manifest.splits[input.units[i].split].shards.push_back(entry_from_json(file));
+    for (const json& file : files) input.manifest.splits[input.units[i].split].shards.push_back(shard_entry_from_json(file));
   for (const SplitEntry& split : input.manifest.splits) MPIBERT_CHECK(split.count() > 0, kInvalidArgument, "the files of split '", split.name, "' have no sample");
 }
 
@@ -240,10 +229,7 @@ void finish_manifest(const Settings& settings, Input& input, RowWidths widths, c
     manifest.options = {{"masking", "static"}, {"shard_samples", std::to_string(settings.shard_samples)}};
     if (widths.max_predictions_per_seq > 0) manifest.options.emplace_back("max_predictions_per_seq", std::to_string(widths.max_predictions_per_seq));
   }
-  std::string words;
-  for (const std::string& token : tokenizer.vocabulary().tokens()) words += token + "\n";
-  write_file_atomically(fs::path(settings.output) / "vocab.txt", words);
-  write_file_atomically(fs::path(settings.output) / "tokenizer_config.json", tokenizer.config_json());
+  write_vocabulary(settings.output, tokenizer);
   write_manifest(settings.output, manifest);
 }
 

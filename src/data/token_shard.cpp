@@ -21,7 +21,7 @@ constexpr const char* kRemedy = "; the file is damaged, prepare the data again";
 
 struct TokenShard::Data {
   explicit Data(std::filesystem::path path) : file(std::move(path)) {}
-  ReadableFile file;
+  InputFile file;
   ShardOptions options;
   int64_t documents = 0, sentences = 0, tokens = 0;
   CheckedRange document_offsets, sentence_offsets, input_ids;
@@ -65,7 +65,7 @@ TokenShard::TokenShard(std::filesystem::path path) : data_(std::make_unique<Data
   const auto blocks = [](const hdf5::Extent& extent) { return (extent.bytes() + kBlockBytes - 1) / kBlockBytes; };
   const hdf5::Extent checksums = d.locate(header, kBlockChecksums, hdf5::Type::kUInt32, blocks(documents) + blocks(sentences) + blocks(ids));
   std::vector<uint32_t> all(static_cast<size_t>(checksums.size));
-  d.file.read(checksums.offset, std::as_writable_bytes(std::span(all)));
+  d.file.read(static_cast<uint64_t>(checksums.offset), std::as_writable_bytes(std::span(all)));
   auto next = all.begin();
   const auto range = [&](const std::string& dataset, const hdf5::Extent& extent) {
     const auto first = next;

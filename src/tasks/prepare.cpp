@@ -1,8 +1,6 @@
 #include "mpibert/tasks/prepare.h"
 
-#include <array>
 #include <chrono>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <numeric>
 #include <optional>
@@ -13,6 +11,7 @@
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
 #include "mpibert/base/sha256.h"
+#include "tasks/dataset_files.h"
 #include "tasks/duplicates.h"
 #include "tasks/prepare_plan.h"
 #include "tasks/together.h"
@@ -21,12 +20,6 @@ namespace mpibert {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-std::string shard_name(const std::string& split, int64_t unit, int64_t part) {
-  std::array<char, 32> numbers{};
-  std::snprintf(numbers.data(), numbers.size(), "-%05lld-%03lld.h5", static_cast<long long>(unit), static_cast<long long>(part));
-  return split + numbers.data();
-}
 
 namespace {
 
@@ -136,13 +129,6 @@ std::string pack_units(const std::map<int64_t, MadeUnit>& units) {
 
 void unpack_units(const std::string& text, std::map<int64_t, MadeUnit>& units) {
   for (const json& unit : json::parse(text)) units.insert_or_assign(unit.at(0).get<int64_t>(), MadeUnit::from_json(unit.at(1).get<std::string>(), "a rank's units"));
-}
-
-void write_vocabulary(const fs::path& folder, const BertTokenizer& tokenizer) {
-  std::string text;
-  for (const std::string& token : tokenizer.vocabulary().tokens()) text += token + "\n";
-  write_file_atomically(folder / "vocab.txt", text);
-  write_file_atomically(folder / "tokenizer_config.json", tokenizer.config_json());
 }
 
 }  // namespace

@@ -14,33 +14,17 @@
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
+#include "tasks/dataset_files.h"
 
 namespace mpibert {
 
 namespace fs = std::filesystem;
 namespace {
 
-nlohmann::json to_json(const ShardEntry& s) { return {s.file, s.count, s.tokens, s.longest, s.bytes, s.sha256}; }
-
-ShardEntry shard_from_json(const nlohmann::json& j) {
-  return {.file = j.at(0), .count = j.at(1), .tokens = j.at(2), .longest = j.at(3), .bytes = j.at(4), .sha256 = j.at(5)};
-}
-
 bool is_there(const fs::path& folder, const ShardEntry& shard) {
   std::error_code code;
   const uintmax_t bytes = fs::file_size(folder / shard.file, code);
   return !code && static_cast<int64_t>(bytes) == shard.bytes;
-}
-
-// A change of the folder; the system's refusal becomes an error.
-template <class F>
-void change(const fs::path& folder, F f) {
-  try {
-    f();
-  } catch (const fs::filesystem_error& error) {
-    const bool refused = error.code() == std::errc::permission_denied || error.code() == std::errc::read_only_file_system;
-    throw Error(refused ? ErrorKind::kPermission : ErrorKind::kIo, str_cat("cannot make the output folder ", folder.string(), ": ", error.code().message()));
-  }
 }
 
 }  // namespace
@@ -55,7 +39,7 @@ MadeUnit MadeUnit::from_json(const std::string& text, const std::string& where) 
   MadeUnit made;
   try {
     const nlohmann::json root = nlohmann::json::parse(text);
-    for (const nlohmann::json& shard : root.at("shards")) made.shards.push_back(shard_from_json(shard));
+    for (const nlohmann::json& shard : root.at("shards")) made.shards.push_back(shard_entry_from_json(shard));
     made.summary = corpus_summary_from_json(root.at("summary").get<std::string>(), where);
   } catch (const nlohmann::json::exception& error) {
     throw Error(ErrorKind::kCorrupt, str_cat(where, ": ", error.what()));
@@ -79,7 +63,7 @@ bool PrepareJournal::begin(bool overwrite) {
     finish();
     return true;
   }
-  change(output_, [&] {
+  change_folder(output_, [&] {
     fs::create_directories(output_);
     if (finished || !is_same()) {
       if (fs::exists(units())) log_info(output_.string(), ": an unfinished preparation of other input or with other options is removed");
@@ -135,7 +119,7 @@ bool PrepareJournal::claim(int64_t unit) {
 void PrepareJournal::record(int64_t unit, const MadeUnit& made) { write_file_atomically(unit_file(unit), made.json()); }
 
 void PrepareJournal::finish() {
-  change(output_, [&] {
+  change_folder(output_, [&] {
     fs::remove_all(units());
     fs::remove_all(output_ / kStoreOfSamples);
   });

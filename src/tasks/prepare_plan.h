@@ -34,9 +34,6 @@ PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& t
 PreparePlan plan_tokens(const PrepareOptions& options, const BertTokenizer& tokenizer);
 PreparePlan plan_squad(const PrepareOptions& options, const BertTokenizer& tokenizer);
 
-// "train-00012-000.h5": of a split, a unit and a part of it.
-std::string shard_name(const std::string& split, int64_t unit, int64_t part);
-
 // The shards of one unit, each of at most shard_samples samples.
 class UnitWriter {
  public:

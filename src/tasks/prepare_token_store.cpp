@@ -5,6 +5,7 @@
 #include "base/parallel.h"
 #include "mpibert/base/error.h"
 #include "mpibert/data/token_shard.h"
+#include "tasks/dataset_files.h"
 #include "tasks/prepare_plan.h"
 
 namespace mpibert {
