@@ -10,6 +10,7 @@
 #include "apps/session.h"
 #include "apps/train.h"
 #include "mpibert/base/error.h"
+#include "mpibert/base/parse_number.h"
 #include "mpibert/base/random.h"
 
 namespace mpibert::apps {
@@ -87,7 +88,9 @@ std::vector<Slot> random_slots(const Settings& settings, const BertConfig& confi
     int64_t tokens = 0, first = slot * settings.batch / settings.slots;
     const int64_t last = (slot + 1) * settings.batch / settings.slots;
     for (int64_t place = first; place < last; ++place) {
-      const int64_t length = std::stoll(settings.lengths[static_cast<size_t>(place) % settings.lengths.size()]);
+      const std::string& text = settings.lengths[static_cast<size_t>(place) % settings.lengths.size()];
+      const int64_t length = parse_number<int64_t>(text).value_or(0);
+      MPIBERT_CHECK(length >= 1 && length <= config.max_position_embeddings, kUsage, "--lengths are from 1 to the model's ", config.max_position_embeddings, " positions, found '", text, "'");
       if (tokens + length > settings.micro_tokens && !lengths.empty()) {
         slots.back().micro_batches.push_back(random_batch(config, settings.head, lengths, first));
         first = place;

@@ -1,9 +1,9 @@
 #include "apps/train_flags.h"
 
-#include <charconv>
 #include <cmath>
 
 #include "mpibert/base/error.h"
+#include "mpibert/base/parse_number.h"
 
 namespace mpibert::apps {
 
@@ -86,11 +86,9 @@ LossScaleOptions TrainFlags::loss_scale_options() const {
     return dynamic;
   }
   MPIBERT_CHECK(!tuned, kUsage, "--initial-loss-scale and --loss-scale-growth-interval go with --loss-scale dynamic, found ", loss_scale, "; leave them out");
-  double fixed = 0;
-  const auto [end, code] = std::from_chars(loss_scale.data(), loss_scale.data() + loss_scale.size(), fixed);
-  MPIBERT_CHECK(code == std::errc{} && end == loss_scale.data() + loss_scale.size() && fixed > 0 && std::isfinite(fixed), kUsage,
-                "--loss-scale is dynamic or a number above 0, not '", loss_scale, "'");
-  return {.initial = fixed};
+  const std::optional<double> fixed = parse_number<double>(loss_scale);
+  MPIBERT_CHECK(fixed && *fixed > 0 && std::isfinite(*fixed), kUsage, "--loss-scale is dynamic or a number above 0, not '", loss_scale, "'");
+  return {.initial = *fixed};
 }
 
 }  // namespace mpibert::apps

@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <numeric>
 
 #include "mpibert/base/error.h"
+#include "mpibert/base/parse_number.h"
 
 namespace mpibert {
 
@@ -29,14 +29,13 @@ std::string quoted(std::string_view text) {
 }
 
 template <class Number>
-Number parse_number(const Option& option, const std::string& text, const char* kind) {
-  Number value{};
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  MPIBERT_CHECK(code == std::errc{} && end == text.data() + text.size(), kUsage, "--", option.name, " expects ", kind, ", not '", text, "'");
-  MPIBERT_CHECK(static_cast<double>(value) >= option.minimum && static_cast<double>(value) <= option.maximum, kUsage, "--", option.name, " is ", text,
+Number number_of(const Option& option, const std::string& text, const char* kind) {
+  const std::optional<Number> value = parse_number<Number>(text);
+  MPIBERT_CHECK(value, kUsage, "--", option.name, " expects ", kind, ", not '", text, "'");
+  MPIBERT_CHECK(static_cast<double>(*value) >= option.minimum && static_cast<double>(*value) <= option.maximum, kUsage, "--", option.name, " is ", text,
                 "; it must be ", option.maximum < std::numeric_limits<double>::infinity() ? str_cat("from ", option.minimum, " to ", option.maximum)
                                                                                           : str_cat("at least ", option.minimum));
-  return value;
+  return *value;
 }
 
 void assign(Option& option, const std::vector<std::string>& values) {
@@ -47,9 +46,9 @@ void assign(Option& option, const std::vector<std::string>& values) {
   MPIBERT_CHECK(values.size() == 1, kUsage, "--", option.name, " takes one value, not ", values.size());
   const std::string& text = values.front();
   if (auto* integer = std::get_if<int64_t*>(&option.target)) {
-    **integer = parse_number<int64_t>(option, text, "a whole number");
+    **integer = number_of<int64_t>(option, text, "a whole number");
   } else if (auto* real = std::get_if<double*>(&option.target)) {
-    **real = parse_number<double>(option, text, "a number");
+    **real = number_of<double>(option, text, "a number");
   } else if (auto* flag = std::get_if<bool*>(&option.target)) {
     MPIBERT_CHECK(text == "true" || text == "false", kUsage, "--", option.name, " expects true or false, not '", text, "'");
     **flag = text == "true";

@@ -5,10 +5,10 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <utility>
 
 #include "mpibert/base/error.h"
+#include "mpibert/base/parse_number.h"
 #include "mpibert/base/sha256.h"
 #include "text/unicode.h"
 
@@ -59,10 +59,8 @@ DocumentFilter::Verdict DocumentFilter::judge(const Document& document) const {
 
 DocumentHash hash_of(const Document& document) {
   const std::string digits = sha256_hex(document.text());
-  DocumentHash hash;
-  std::from_chars(digits.data(), digits.data() + 16, hash.high, 16);
-  std::from_chars(digits.data() + 16, digits.data() + 32, hash.low, 16);
-  return hash;
+  const auto half = [&](size_t first) { return *parse_number<uint64_t>(std::string_view(digits).substr(first, 16), 16); };
+  return {.high = half(0), .low = half(16)};
 }
 
 }  // namespace mpibert

@@ -5,6 +5,7 @@
 #include "data/shard_format.h"
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
+#include "mpibert/base/parse_number.h"
 #include "mpibert/data/dataset.h"
 
 namespace mpibert {
@@ -124,6 +125,13 @@ const SplitEntry& Manifest::split(std::string_view name) const {
 std::optional<std::string> Manifest::option(std::string_view name) const {
   const auto found = std::ranges::find(options, name, &std::pair<std::string, std::string>::first);
   return found == options.end() ? std::nullopt : std::optional(found->second);
+}
+
+int64_t Manifest::whole_number(std::string_view name) const {
+  const std::string value = option(name).value_or("");
+  const std::optional<int64_t> number = parse_number<int64_t>(value);
+  MPIBERT_CHECK(number, kCorrupt, "manifest.json: the option \"", name, "\" is '", value, "', expected a whole number; prepare the data again");
+  return *number;
 }
 
 Manifest read_manifest(const std::filesystem::path& folder) {

@@ -1,9 +1,9 @@
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 
 #include "data/wikitext.h"
+#include "mpibert/base/parse_number.h"
 #include "text/unicode.h"
 
 namespace mpibert::wikitext {
@@ -57,11 +57,8 @@ char32_t character_of(std::string_view name) {
     return found != kEntities.end() && found->name == name ? found->character : 0;
   }
   const bool hexadecimal = name.size() > 1 && (name[1] == 'x' || name[1] == 'X');
-  const std::string_view digits = name.substr(hexadecimal ? 2 : 1);
-  uint32_t value = 0;
-  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value, hexadecimal ? 16 : 10);
-  const bool scalar = value <= 0x10FFFF && (value < 0xD800 || value > 0xDFFF);
-  return error == std::errc() && end == digits.data() + digits.size() && scalar ? value : 0;
+  const uint32_t value = parse_number<uint32_t>(name.substr(hexadecimal ? 2 : 1), hexadecimal ? 16 : 10).value_or(0);
+  return value <= 0x10FFFF && (value < 0xD800 || value > 0xDFFF) ? value : 0;
 }
 
 }  // namespace

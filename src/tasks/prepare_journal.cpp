@@ -14,6 +14,7 @@
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
 #include "mpibert/base/log.h"
+#include "mpibert/base/parse_number.h"
 #include "tasks/dataset_files.h"
 
 namespace mpibert {
@@ -98,10 +99,11 @@ void PrepareJournal::remove_shards(std::string_view ending) const {
 std::map<int64_t, MadeUnit> PrepareJournal::made() const {
   std::map<int64_t, MadeUnit> all;
   for (const fs::directory_entry& entry : fs::directory_iterator(units())) {
-    if (entry.path().extension() != "") continue;
+    const std::optional<int64_t> unit = parse_number<int64_t>(entry.path().filename().string());
+    if (!unit) continue;  // a claim, or not ours
     MadeUnit made = MadeUnit::from_json(read_file(entry.path()), entry.path().string());
     if (std::all_of(made.shards.begin(), made.shards.end(), [&](const ShardEntry& shard) { return is_there(output_, shard); }))
-      all.emplace(std::stoll(entry.path().filename().string()), std::move(made));
+      all.emplace(*unit, std::move(made));
   }
   return all;
 }

@@ -26,8 +26,8 @@ std::vector<std::pair<std::string, std::string>> to_manifest(const QaOptions& op
 QaOptions qa_options_of(const Manifest& manifest) {
   return {.convention = option_of(manifest, "qa_features") == kConventionNames[0] ? QaConvention::kRunQa : QaConvention::kRunSquad,
           .max_seq_length = manifest.max_seq_length,
-          .doc_stride = std::stoll(option_of(manifest, "doc_stride")),
-          .max_query_length = std::stoll(option_of(manifest, "max_query_length"))};
+          .doc_stride = manifest.whole_number("doc_stride"),
+          .max_query_length = manifest.whole_number("max_query_length")};
 }
 
 std::string raw_squad_file(const std::string& split) { return "squad-" + split + ".json"; }

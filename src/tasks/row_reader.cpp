@@ -1,11 +1,11 @@
 #include "tasks/row_reader.h"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/options.h"
+#include "mpibert/base/parse_number.h"
 
 namespace mpibert {
 
@@ -16,10 +16,9 @@ using nlohmann::json;
 bool is_number(std::string_view name) { return !name.empty() && name.find_first_not_of("0123456789") == std::string_view::npos; }
 
 size_t column_number(const std::string& name) {
-  size_t number = 0;
-  const auto [end, code] = std::from_chars(name.data(), name.data() + name.size(), number);
-  MPIBERT_CHECK(code == std::errc{} && number > 0, kInvalidArgument, "column ", name, ": columns are numbered from 1");
-  return number - 1;
+  const std::optional<size_t> number = parse_number<size_t>(name);
+  MPIBERT_CHECK(number && *number > 0, kInvalidArgument, "column ", name, ": columns are numbered from 1");
+  return *number - 1;
 }
 
 std::string quoted_list(const std::vector<std::string>& names) {

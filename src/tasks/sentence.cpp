@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <bit>
-#include <charconv>
 #include <cmath>
 #include <set>
 
 #include "mpibert/base/error.h"
+#include "mpibert/base/parse_number.h"
 #include "mpibert/tasks/task.h"
 #include "tasks/raw_files.h"
 #include "tasks/row_reader.h"
@@ -35,12 +35,11 @@ int32_t class_of(const Task& task, const std::vector<std::string>& known, const 
 }
 
 int32_t number_of(const Task& task, const std::string& label, const std::string& where) {
-  float value = 0;
-  const auto [end, code] = std::from_chars(label.data(), label.data() + label.size(), value);
-  MPIBERT_CHECK(code == std::errc{} && end == label.data() + label.size() && std::isfinite(value), kCorrupt, where, ": label '", label, "' is not a number, which task ", task.name,
+  const std::optional<float> value = parse_number<float>(label);
+  MPIBERT_CHECK(value && std::isfinite(*value), kCorrupt, where, ": label '", label, "' is not a number, which task ", task.name,
                 " learns; classes are for another task");
-  MPIBERT_CHECK(value >= task.minimum && value <= task.maximum, kCorrupt, where, ": label ", label, " is outside ", task.minimum, " to ", task.maximum, ", the range of task ", task.name);
-  return std::bit_cast<int32_t>(value);
+  MPIBERT_CHECK(*value >= task.minimum && *value <= task.maximum, kCorrupt, where, ": label ", label, " is outside ", task.minimum, " to ", task.maximum, ", the range of task ", task.name);
+  return std::bit_cast<int32_t>(*value);
 }
 
 // The fields from `first` on, each behind what all begin with. `known`: how many there are, or 0.
@@ -52,11 +51,7 @@ std::vector<std::string> choices_of(const std::vector<std::optional<std::string>
   return choices;
 }
 
-bool is_whole_number(const std::string& text) {
-  int64_t value = 0;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), value);
-  return code == std::errc{} && end == text.data() + text.size();
-}
+bool is_whole_number(const std::string& text) { return parse_number<int64_t>(text).has_value(); }
 
 }  // namespace
 
@@ -110,7 +105,7 @@ std::vector<std::string> find_labels(const Task& task, const fs::path& path, std
   const std::string where = raw_file_of(task, path, split).string();
   MPIBERT_CHECK(found.size() >= 2, kCorrupt, where, ": ", found.size(), " different labels in column '", task.files.label, "', expected at least 2");
   std::vector<std::string> labels(found.begin(), found.end());
-  if (std::all_of(labels.begin(), labels.end(), is_whole_number)) std::stable_sort(labels.begin(), labels.end(), [](const std::string& a, const std::string& b) { return std::stoll(a) < std::stoll(b); });
+  if (std::all_of(labels.begin(), labels.end(), is_whole_number)) std::stable_sort(labels.begin(), labels.end(), [](const std::string& a, const std::string& b) { return *parse_number<int64_t>(a) < *parse_number<int64_t>(b); });
   return labels;
 }
 

@@ -7,6 +7,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/file.h"
+#include "mpibert/base/parse_number.h"
 
 namespace mpibert {
 
@@ -123,9 +124,9 @@ void read_added_tokens_json(const Object& file, AddedById& added) {
 
 void read_added_tokens_decoder(const Object& decoder, AddedById& added) {
   for (const auto& [key, json] : decoder.json().items()) {
-    const bool is_number = !key.empty() && key.size() < 10 && std::all_of(key.begin(), key.end(), [](char c) { return c >= '0' && c <= '9'; });
-    MPIBERT_CHECK(is_number, kCorrupt, decoder.where(), ": ", key, " is no token id");
-    added[checked_id(std::stoll(key), decoder.where())] = parse_added_token(Object(decoder.where() + ": " + key, json));
+    const std::optional<int64_t> id = parse_number<int64_t>(key);
+    MPIBERT_CHECK(id, kCorrupt, decoder.where(), ": ", key, " is no token id");
+    added[checked_id(*id, decoder.where())] = parse_added_token(Object(decoder.where() + ": " + key, json));
   }
 }
 

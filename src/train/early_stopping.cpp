@@ -1,10 +1,10 @@
 #include "mpibert/train/early_stopping.h"
 
-#include <charconv>
 #include <cmath>
 
 #include "mpibert/base/error.h"
 #include "mpibert/base/options.h"
+#include "mpibert/base/parse_number.h"
 
 namespace mpibert {
 
@@ -17,9 +17,9 @@ template <class Number>
 bool read(const std::map<std::string, std::string>& extra, const char* name, Number& number) {
   const auto found = extra.find(name);
   if (found == extra.end()) return false;
-  const std::string& text = found->second;
-  const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), number);
-  MPIBERT_CHECK(code == std::errc{} && end == text.data() + text.size(), kCorrupt, "state.json: extra.", name, " is '", text, "', expected a number");
+  const std::optional<Number> value = parse_number<Number>(found->second);
+  MPIBERT_CHECK(value, kCorrupt, "state.json: extra.", name, " is '", found->second, "', expected a number");
+  number = *value;
   return true;
 }
 

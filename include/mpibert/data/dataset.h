@@ -49,6 +49,7 @@ struct Manifest {
 
   const SplitEntry& split(std::string_view name) const;  // throws kNotFound naming those there are
   std::optional<std::string> option(std::string_view name) const;
+  int64_t whole_number(std::string_view name) const;  // an option; throws kCorrupt if it is missing or no whole number
 };
 
 // Throws kNotFound without a manifest (naming `mpibert prepare`), kCorrupt if it is not one of this version.

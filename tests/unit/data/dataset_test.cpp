@@ -88,6 +88,9 @@ TEST(Manifest, GivesBackWhatWasWritten) {
   EXPECT_FALSE(read.do_lower_case);
   EXPECT_EQ(read.label_names, manifest.label_names);
   EXPECT_EQ(read.options.at(0), manifest.options[0]);
+  EXPECT_EQ(read.whole_number("x"), 1);
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read.whole_number("y"); }), {"manifest.json", "\"y\"", "whole number"});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read.whole_number("z"); }), {"\"z\"", "whole number"});
   EXPECT_EQ(read.split("train").shards, manifest.splits[0].shards);
   EXPECT_EQ(read.split("train").labels, class_labels());
   EXPECT_EQ(read.split("train").dropped, 3);
