@@ -4,6 +4,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/corpus_flags.h"
 #include "apps/declarations.h"
 #include "apps/model_inputs.h"
 #include "apps/qa_flags.h"
@@ -20,9 +21,10 @@ struct Settings {
   TokenizerFlags tokenizer;
   TaskFlags task;
   QaFlags qa;
+  CorpusFlags corpus;
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
-  std::string output, format = "auto", truncation = "longest-first", masking = "dynamic", storage = "tokens", sentences = "fast", rng = "philox", check;
+  std::string output, truncation = "longest-first", masking = "dynamic", storage = "tokens", rng = "philox", check;
   int64_t seed = 0, block_mib = 128;
 };
 
@@ -55,8 +57,7 @@ int run(Settings& settings, const Options& command_line) {
   options.qa = settings.qa.feature_options();
   choose_max_seq_length(command_line, options.task, options.max_seq_length);
   options.seed = static_cast<uint64_t>(settings.seed);
-  options.corpus.format = corpus_format_from_name(settings.format);
-  options.corpus.sentences = settings.sentences == "icu" ? SentenceRules::kIcu : SentenceRules::kFast;
+  options.corpus = settings.corpus.open();
   options.block_bytes = settings.block_mib << 20;
   options.static_masking = settings.masking == "static";
   if (options.task.kind == TaskKind::kPretraining && settings.storage == "tokens") {
@@ -93,19 +94,13 @@ std::function<int()> declare_prepare(Options& options) {
   options.add({.name = "check", .target = &s->check, .help = "instead of preparing: read every byte of this data set and say whether it is whole"});
   options.add({.name = "max-seq-length", .target = &p.max_seq_length, .help = "tokens of a sequence at most, [CLS] and [SEP] among them; of question answering 384 if not given", .minimum = 5});
   s->qa.declare_features(options);
-  options.add({.name = "seed", .target = &s->seed, .help = "of sentence pairs and static masks", .minimum = 0});
+  options.add({.name = "seed", .target = &s->seed, .help = "of the sentence pairs and static masks of --storage samples; tokens are stored without chance, and pretrain has a seed of its own", .minimum = 0});
   options.add({.name = "overwrite", .target = &p.overwrite, .help = "replace a data set that is there"});
   options.add({.name = "shard-samples", .target = &p.shard_samples, .help = "samples of a shard at most", .minimum = 1});
   options.add({.name = "truncation", .target = &s->truncation, .help = "how a pair that is too long is cut: as Hugging Face's fast tokenizers, or as Google's", .choices = {"longest-first", "pop"}});
-  options.add({.name = "format", .target = &s->format, .help = "of pre-training text", .choices = {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"}});
-  options.add({.name = "text-field", .target = &p.corpus.text_field, .help = "JSON lines: the member that is the text"});
-  options.add({.name = "sentences", .target = &s->sentences, .help = "pre-training: how text is cut into sentences: fast; by ICU's rules for --language, slower", .choices = {"fast", "icu"}});
-  options.add({.name = "language", .target = &p.corpus.language, .help = "--sentences icu: as en, de, zh-Hans"});
-  options.add({.name = "strict", .target = &p.corpus.strict, .help = "a malformed page of a dump is an error; otherwise it is reported and left out"});
+  s->corpus.declare(options);
+  s->corpus.declare_sentences(options);
   options.add({.name = "drop-duplicates", .target = &p.drop_duplicates, .help = "pre-training: documents that equal one before them are left out; reads the text twice"});
-  options.add({.name = "min-characters", .target = &p.corpus.filter.min_characters, .help = "pre-training: shorter documents are left out", .minimum = 0});
-  options.add({.name = "script", .target = &p.corpus.filter.script, .help = "pre-training: documents with few letters of it are left out; a language (en, ja) or a script (Latn)"});
-  options.add({.name = "min-script-share", .target = &p.corpus.filter.min_script_share, .help = "of the letters of a document, with --script", .minimum = 0, .maximum = 1});
   options.add({.name = "storage", .target = &s->storage, .help = "pre-training: tokens, of which pretrain makes samples of any length, other ones in every epoch; or samples as they are made now", .choices = {"tokens", "samples"}});
   options.add({.name = "block-mib", .target = &s->block_mib, .help = "pre-training: input of a unit of work", .minimum = 1});
   options.add({.name = "short-seq-prob", .target = &p.short_seq_prob, .help = "--storage samples: share of documents that aim at shorter sequences", .minimum = 0, .maximum = 1});

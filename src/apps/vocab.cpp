@@ -2,6 +2,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "apps/corpus_flags.h"
 #include "apps/declarations.h"
 #include "apps/session.h"
 #include "comm/rank_0.h"
@@ -21,7 +22,8 @@ namespace fs = std::filesystem;
 struct Settings {
   SessionFlags session;
   std::vector<std::string> input;
-  std::string output, format = "auto", strip_accents = "auto";
+  CorpusFlags corpus;
+  std::string output, strip_accents = "auto";
   bool cased = false, overwrite = false;
   TokenizerOptions tokenizer;
   VocabularyTrainerOptions trainer;
@@ -57,11 +59,10 @@ int run(Settings& settings) {
   settings.tokenizer.added_tokens = added_tokens(settings.trainer.special_tokens);
   on_rank_0(*session.comm, "vocab", [&] { make_output(settings.output, settings.overwrite); });
 
-  const CorpusFormat format = corpus_format_from_name(settings.format);
   const auto start = std::chrono::steady_clock::now();
   const auto seconds = [&] { return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count(); };
   RankExchange exchange(*session.comm);
-  const WordCounts words = count_corpus_words({.inputs = {settings.input.begin(), settings.input.end()}, .format = format, .tokenizer = settings.tokenizer}, exchange);
+  const WordCounts words = count_corpus_words({.inputs = {settings.input.begin(), settings.input.end()}, .corpus = settings.corpus.open(), .tokenizer = settings.tokenizer}, exchange);
   const double counted = seconds();
   on_rank_0(*session.comm, "vocab", [&] {
     const Vocabulary vocabulary = train_vocabulary(words, settings.trainer);
@@ -83,7 +84,7 @@ std::function<int()> declare_vocab(Options& options) {
   options.add({.name = "input", .target = &s->input, .help = "files and folders of text", .required = true});
   options.add({.name = "output", .target = &s->output, .help = "folder for vocab.txt, tokenizer.json and tokenizer_config.json", .required = true});
   options.add({.name = "overwrite", .target = &s->overwrite, .help = "replace a vocabulary that is there"});
-  options.add({.name = "format", .target = &s->format, .help = "of the text, as of prepare"});
+  s->corpus.declare(options);
   options.add({.name = "vocab-size", .target = &t.vocab_size, .help = "tokens at most", .minimum = 1, .maximum = 1 << 24});
   options.add({.name = "min-frequency", .target = &t.min_frequency, .help = "pairs of pieces that occur less often are not joined", .minimum = 0});
   options.add({.name = "limit-alphabet", .target = &t.limit_alphabet, .help = "characters at most, the most frequent ones", .minimum = 0});

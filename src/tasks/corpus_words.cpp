@@ -60,8 +60,8 @@ class Counters {
   std::vector<WordCounter> free_;
 };
 
-void count_unit(const CorpusUnit& unit, CorpusFormat format, WordCounter& counter, SharedCounts& shared) {
-  DocumentReader reader(unit, format);
+void count_unit(const CorpusUnit& unit, const CorpusOptions& options, WordCounter& counter, SharedCounts& shared) {
+  DocumentReader reader(unit, options);
   for (Document document; reader.next(document);) {
     for (int64_t i = 0; i < document.sentences(); ++i) counter.add(document.sentence(i));
     if (counter.waiting() > kMostWaiting) shared.take(counter);
@@ -74,7 +74,7 @@ void count_own_units(const CorpusWordsOptions& options, const Exchange& exchange
   Counters counters(options.tokenizer);
   for_each_in_parallel((all - rank + ranks - 1) / ranks, [&](int64_t i) {
     WordCounter counter = counters.borrow();
-    count_unit(units[static_cast<size_t>(i * ranks + rank)], options.format, counter, shared);
+    count_unit(units[static_cast<size_t>(i * ranks + rank)], options.corpus, counter, shared);
     counters.give_back(std::move(counter));
   });
   for_each_in_parallel(static_cast<int64_t>(counters.all().size()), [&](int64_t i) { shared.take(counters.all()[static_cast<size_t>(i)]); });

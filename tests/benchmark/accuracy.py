@@ -4,6 +4,7 @@
 usage: accuracy.py TASK PROGRAM DATA MODEL OUTPUT [--seeds 42 43 44] [--ranks 2] [--precision bf16] [--device cpu] [-- more options of mpibert finetune]
 
 TASK is one of recipes.py, DATA its folder of raw files. `evaluate` with the saved model must give what `finetune` ended with, and on mrpc and sst2 `predict` must give the same accuracy.
+MODEL may have {seed} in it, as OUTPUT/seed-{seed}/initial of accuracy_trainer.py: then both begin with the same weights.
 With --ranks 1 the two slots of two ranks are kept, so the bits are those of two ranks.
 """
 import argparse
@@ -75,7 +76,7 @@ def main():
     rows = []
     for seed in a.seeds:
         run = a.output / f"seed-{seed}"
-        trained = last_json([*launch, "finetune", *data, "--model", a.model, "--output-dir", run, "--seed", seed, "--num-epochs", recipe["epochs"],
+        trained = last_json([*launch, "finetune", *data, "--model", str(a.model).format(seed=seed), "--output-dir", run, "--seed", seed, "--num-epochs", recipe["epochs"],
                              "--global-batch-size", recipe["batch"], "--learning-rate", recipe["rate"], "--warmup-ratio", recipe["warmup_ratio"], "--max-seq-length",
                              recipe["max_seq_length"], "--slots", 2, "--evaluate-steps", 1000000, "--report-steps", 50, *computing, *more])
         row = last_json([*launch, "evaluate", *scored, "--split", recipe["split"], "--model", run, "--max-seq-length", recipe["max_seq_length"], *computing])

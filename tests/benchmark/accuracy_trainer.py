@@ -4,7 +4,7 @@
 usage: accuracy_trainer.py TASK DATA MODEL OUTPUT [--seeds 42 43 44] [--bf16]     TASK and DATA as accuracy.py
 
 Batches are padded to their longest sequence. Features, labels and scores are those of transformers' example scripts (run_glue.py, run_ner.py, run_qa.py).
-Prints one JSON object a seed.
+Prints one JSON object a seed. OUTPUT/seed-N/initial has the weights that seed N begins with, a new head among them: accuracy.py can begin with the same.
 """
 import argparse
 import csv
@@ -188,7 +188,10 @@ def main():
             output_dir=str(a.output / f"seed-{seed}"), seed=seed, num_train_epochs=recipe["epochs"], per_device_train_batch_size=recipe["batch"], per_device_eval_batch_size=32,
             learning_rate=recipe["rate"], warmup_steps=int(recipe["warmup_ratio"] * steps), bf16=a.bf16, save_strategy="no", report_to=[], logging_steps=100, disable_tqdm=True,
             remove_unused_columns=False, use_cpu=not torch.cuda.is_available(), label_names=["start_positions", "end_positions"] if a.task == "squad" else None)
-        trainer = Trainer(model=task.model(a.model), args=arguments, train_dataset=train, eval_dataset=scored, data_collator=task.collator, compute_metrics=task.scores)
+        model = task.model(a.model)
+        for part in (model, task.tokenizer):
+            part.save_pretrained(a.output / f"seed-{seed}" / "initial")
+        trainer = Trainer(model=model, args=arguments, train_dataset=train, eval_dataset=scored, data_collator=task.collator, compute_metrics=task.scores)
         start = time.time()
         trainer.train()
         scores = trainer.evaluate()

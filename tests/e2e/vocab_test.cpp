@@ -54,6 +54,21 @@ TEST(Vocab, IsReadBackFromEitherFile) {
   }
 }
 
+TEST(Vocab, ReadsWhatPrepareReads) {
+  const TemporaryFolder folder;
+  write_text(folder / "words.txt", "low lower lowest new newer newest .\n");
+  write_text(folder / "words.jsonl", "{\"body\": \"low lower lowest new newer newest .\", \"text\": \"zebra\"}\n{\"body\": \"zoo\"}\n");
+  const auto made_of = [&](const std::string& file, std::vector<std::string> more) {
+    std::vector<std::string> words = {"vocab", "--input", (folder / file).string(), "--output", (folder / (file + ".out")).string(), "--vocab-size", "40"};
+    words.insert(words.end(), more.begin(), more.end());
+    expect_code(0, words);
+    return read_text(folder / (file + ".out") / "vocab.txt");
+  };
+  const std::string plain = made_of("words.txt", {"--format", "lines"});
+  EXPECT_THAT(plain, HasSubstr("##west"));
+  EXPECT_EQ(made_of("words.jsonl", {"--text-field", "body", "--min-characters", "5"}), plain);
+}
+
 TEST(Vocab, SaysWhatIsWrong) {
   const TemporaryFolder folder;
   EXPECT_THAT(expect_code(78, vocab(folder / "small", {"--vocab-size", "20"}), {.ranks = 2}).err, HasSubstr("vocab_size is 20"));

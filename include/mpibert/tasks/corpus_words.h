@@ -13,7 +13,7 @@ namespace mpibert {
 
 struct CorpusWordsOptions {
   std::vector<std::filesystem::path> inputs{};  // files and folders of text, as prepare reads them for pre-training
-  CorpusFormat format = CorpusFormat::kAuto;
+  CorpusOptions corpus{};
   TokenizerOptions tokenizer{};  // of which only the ones of normalisation matter
   int64_t block_bytes = int64_t{1} << 20;  // a thread reads so much of the text at a time; the counts do not depend on it
 };

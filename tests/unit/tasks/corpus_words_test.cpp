@@ -45,7 +45,7 @@ TEST(CorpusWords, AreTheSameForAnyNumberOfRanksAndThreads) {
   const TemporaryFolder folder;
   write_lines(folder / "a.txt", 3000);
   write_lines(folder / "b.txt", 30);
-  const CorpusWordsOptions options{.inputs = {folder.path()}, .format = CorpusFormat::kLines, .block_bytes = 4096};
+  const CorpusWordsOptions options{.inputs = {folder.path()}, .corpus = {.format = CorpusFormat::kLines}, .block_bytes = 4096};
   Words expected = {{"all", 3030}, {"of", 3030}, {".", 3030}};
   for (int i = 0; i < 3000; ++i) expected["w" + std::to_string(i)] = i < 30 ? 2 : 1;
   for (const auto& [ranks, threads] : {std::pair{1, 1}, {1, 3}, {2, 1}, {3, 2}, {5, 1}}) {
