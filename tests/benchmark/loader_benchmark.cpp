@@ -1,5 +1,5 @@
-// Times the preparation of text and the loading of batches, one thread, from a token store and from stored samples.
-// Usage: loader_benchmark <model folder with vocab.txt> <text file or folder> [seconds]
+// Times the preparation of text and the loading of batches, one thread, from a token store and from stored samples; of a data set that is there already, the loading alone.
+// Usage: loader_benchmark <model folder with vocab.txt> <text file or folder, or prepared data set> [seconds]
 // Prints one JSON object a storage: open_seconds is what a run or a resumed run waits for until the store is open and its first batch is there, at a position some epochs on.
 #include <chrono>
 #include <cstdio>
@@ -44,26 +44,36 @@ Rate load(const std::filesystem::path& folder, const std::filesystem::path& mode
   return rate;
 }
 
+const char* name_of(Storage storage) { return storage == Storage::kTokens ? "tokens" : "samples"; }
+
+void print(Storage storage, const Rate& rate) {
+  std::printf("{\"storage\": \"%s\", \"samples\": %lld, \"open_seconds\": %.3f, \"load_sequences_per_second\": %.0f, \"load_tokens_per_second\": %.0f}\n", name_of(storage),
+              static_cast<long long>(rate.samples), rate.open_seconds, static_cast<double>(rate.sequences) / rate.seconds, static_cast<double>(rate.tokens) / rate.seconds);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   if (argc < 3) {
-    std::fprintf(stderr, "usage: loader_benchmark <model folder with vocab.txt> <text file or folder> [seconds]\n");
+    std::fprintf(stderr, "usage: loader_benchmark <model folder with vocab.txt> <text file or folder, or prepared data set> [seconds]\n");
     return 64;
   }
   set_log_level(LogLevel::kWarning);
   const std::filesystem::path model = argv[1], text = argv[2];
+  const double seconds = argc > 3 ? std::atof(argv[3]) : 5.0;
+  if (std::filesystem::exists(text / "manifest.json")) {
+    print(read_manifest(text).storage, load(text, model, seconds));
+    return 0;
+  }
   const test::TemporaryFolder folder;
   const BertTokenizer tokenizer = BertTokenizer::from_model(model);
   NoExchange alone;
   for (const Storage storage : {Storage::kTokens, Storage::kSamples}) {
-    const char* name = storage == Storage::kTokens ? "tokens" : "samples";
+    const std::filesystem::path output = folder / name_of(storage);
     const Clock::time_point begin = Clock::now();
-    prepare({.inputs = {{.split = "train", .paths = {text}}}, .output = folder / name, .storage = storage}, tokenizer, alone);
-    const double prepare_seconds = seconds_since(begin);
-    const Rate rate = load(folder / name, model, argc > 3 ? std::atof(argv[3]) : 5.0);
-    std::printf("{\"storage\": \"%s\", \"prepare_seconds\": %.3f, \"samples\": %lld, \"open_seconds\": %.3f, \"load_sequences_per_second\": %.0f, \"load_tokens_per_second\": %.0f}\n", name,
-                prepare_seconds, static_cast<long long>(rate.samples), rate.open_seconds, static_cast<double>(rate.sequences) / rate.seconds, static_cast<double>(rate.tokens) / rate.seconds);
+    prepare({.inputs = {{.split = "train", .paths = {text}}}, .output = output, .storage = storage}, tokenizer, alone);
+    std::printf("{\"storage\": \"%s\", \"prepare_seconds\": %.3f}\n", name_of(storage), seconds_since(begin));
+    print(storage, load(output, model, seconds));
   }
   return 0;
 }
