@@ -15,7 +15,6 @@ namespace {
 constexpr std::array<std::string_view, 6> kFormatNames = {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"};  // by the value of CorpusFormat
 constexpr int64_t kDetectLines = 200;
 constexpr int64_t kExpansion = 3;  // by decompression, about; only to make pieces of like size
-constexpr int64_t kStreamBytes = int64_t{64} << 20;  // the second bzip2 stream of a dump of several begins sooner
 
 // Files that hold no text as it is read here.
 struct Refused {
@@ -38,7 +37,7 @@ int64_t bytes_of_file(const fs::path& path) {
 
 bool may_be_cut(const fs::path& file, Compression compression) {
   if (compression == Compression::kNone) return true;
-  return compression == Compression::kBzip2 && find_bzip2_stream(file, 1, kStreamBytes) > 0 && detect_format(file) == CorpusFormat::kMediaWiki;
+  return compression == Compression::kBzip2 && detect_format(file) == CorpusFormat::kMediaWiki;
 }
 
 }  // namespace

@@ -7,8 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <limits>
 
+#include "data/bzip2_blocks.h"
 #include "mpibert/base/error.h"
 
 namespace mpibert {
@@ -78,17 +78,19 @@ std::string first_bytes_of(const std::filesystem::path& path, size_t count) {
   return bytes;
 }
 
-Decompressor::Decompressor(std::filesystem::path path, int64_t begin) : path_(std::move(path)), descriptor_(open_file(path_)), buffer_(kBufferBytes) {
+Decompressor::Decompressor(std::filesystem::path path, int64_t begin, bool by_blocks) : path_(std::move(path)), descriptor_(open_file(path_)), buffer_(kBufferBytes) {
   try {
     while (size_ < kCompressionBytes && fill()) {
     }
     compression_ = compression_of({buffer_.data(), size_});
-    if (compression_ != Compression::kNone) codec_ = make_codec(compression_);
-    if (begin == 0) return;
-    MPIBERT_CHECK(compression_ == Compression::kNone || compression_ == Compression::kBzip2, kInvalidArgument, path_.string(), " cannot be read from byte ", begin,
+    MPIBERT_CHECK(begin == 0 || compression_ == Compression::kNone || compression_ == Compression::kBzip2, kInvalidArgument, path_.string(), " cannot be read from byte ", begin,
                   ": it is compressed by ", name_of(compression_));
-    seek(begin);
-    if (compression_ == Compression::kBzip2) find_stream(std::numeric_limits<int64_t>::max() - begin);
+    if (compression_ == Compression::kBzip2 && (by_blocks || begin > 0)) {
+      blocks_ = std::make_unique<Bzip2Blocks>(path_, begin);
+      return;
+    }
+    if (compression_ != Compression::kNone) codec_ = make_codec(compression_);
+    if (begin > 0) seek(begin);
   } catch (...) {
     ::close(descriptor_);
     throw;
@@ -97,9 +99,8 @@ Decompressor::Decompressor(std::filesystem::path path, int64_t begin) : path_(st
 
 Decompressor::~Decompressor() { ::close(descriptor_); }
 
-void Decompressor::fail(std::string_view what) const {
-  throw Error(ErrorKind::kCorrupt, str_cat(path_.string(), ": ", what, ", at byte ", position_ - static_cast<int64_t>(size_ - used_), " of the file, after ", made_,
-                                           " bytes of text; fetch or make the file again"));
+void Decompressor::fail(std::string_view what, int64_t at) const {
+  throw Error(ErrorKind::kCorrupt, str_cat(path_.string(), ": ", what, ", at byte ", at, " of the file, after ", made_, " bytes of text; fetch or make the file again"));
 }
 
 // More bytes of the file behind those that wait.
@@ -121,29 +122,6 @@ void Decompressor::seek(int64_t begin) {
   position_ = begin;
 }
 
-// Goes to the next header of a bzip2 stream, or, if none begins within `limit` bytes, to the end of what was read.
-bool Decompressor::find_stream(int64_t limit) {
-  const int64_t stop = position_ + limit;
-  do {
-    while (size_ - used_ >= kBzip2HeaderBytes) {
-      const size_t places = size_ - used_ - kBzip2HeaderBytes + 1;
-      const auto* found = static_cast<const char*>(std::memchr(buffer_.data() + used_, 'B', places));
-      used_ = found == nullptr ? used_ + places : static_cast<size_t>(found - buffer_.data());
-      if (found == nullptr) break;
-      if (begins_bzip2({found, kBzip2HeaderBytes})) return true;
-      ++used_;
-    }
-  } while (position_ < stop && fill());
-  used_ = size_;
-  return false;
-}
-
-int64_t find_bzip2_stream(const std::filesystem::path& path, int64_t begin, int64_t limit) {
-  Decompressor file(path);
-  file.seek(begin);
-  return file.find_stream(limit) ? file.position_ - static_cast<int64_t>(file.size_ - file.used_) : -1;
-}
-
 // Whether another stream follows.
 bool Decompressor::begin_stream() {
   do {
@@ -151,13 +129,31 @@ bool Decompressor::begin_stream() {
     if (size_ - used_ >= kCompressionBytes) break;
   } while (fill());
   if (used_ == size_) return false;
-  if (compression_of({buffer_.data() + used_, size_ - used_}) != compression_) fail(str_cat("something else follows the ", name_of(compression_), " stream"));
-  stream_begin_ = position_ - static_cast<int64_t>(size_ - used_);
+  if (compression_of({buffer_.data() + used_, size_ - used_}) != compression_) fail(str_cat("something else follows the ", name_of(compression_), " stream"), place());
+  begin_of_last_ = place();
   codec_->restart();
   return in_stream_ = true;
 }
 
+size_t Decompressor::read_blocks(std::span<char> out) {
+  while (block_used_ == block_.size()) {
+    try {
+      if (!blocks_->next(block_)) return 0;
+    } catch (const DamagedStream& error) {
+      fail(error.what(), blocks_->begin());
+    }
+    block_used_ = 0;
+    begin_of_last_ = blocks_->begin();
+  }
+  const size_t count = std::min(out.size(), block_.size() - block_used_);
+  std::memcpy(out.data(), block_.data() + block_used_, count);
+  block_used_ += count;
+  made_ += static_cast<int64_t>(count);
+  return count;
+}
+
 size_t Decompressor::read(std::span<char> out) {
+  if (blocks_) return read_blocks(out);
   if (compression_ == Compression::kNone) {
     const size_t waiting = std::min(size_ - used_, out.size());
     if (waiting == 0) return read_some(descriptor_, out, path_);
@@ -171,11 +167,11 @@ size_t Decompressor::read(std::span<char> out) {
     Codec::Step step;
     try {
       step = codec_->step({buffer_.data() + used_, size_ - used_}, out);
-    } catch (const std::runtime_error& error) {
-      fail(str_cat("the ", name_of(compression_), " stream is damaged: ", error.what()));
+    } catch (const DamagedStream& error) {
+      fail(str_cat("the ", name_of(compression_), " stream is damaged: ", error.what()), place());
     }
-    if (at_end && step.made == 0 && !step.ended) fail(str_cat("the ", name_of(compression_), " stream is cut off"));
-    if (!at_end && step.used == 0 && step.made == 0 && !step.ended) fail(str_cat("the ", name_of(compression_), " stream is damaged"));
+    if (at_end && step.made == 0 && !step.ended) fail(str_cat("the ", name_of(compression_), " stream is cut off"), place());
+    if (!at_end && step.used == 0 && step.made == 0 && !step.ended) fail(str_cat("the ", name_of(compression_), " stream is damaged"), place());
     used_ += step.used;
     made_ += static_cast<int64_t>(step.made);
     in_stream_ = !step.ended;

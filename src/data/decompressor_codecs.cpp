@@ -38,7 +38,7 @@ class GzipCodec : public Codec {
     const unsigned given_in = stream_.avail_in, given_out = stream_.avail_out;
     const int code = inflate(&stream_, Z_NO_FLUSH);
     if (code == Z_MEM_ERROR) out_of_memory("zlib");
-    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) throw std::runtime_error(stream_.msg != nullptr ? stream_.msg : "wrong data");
+    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) throw DamagedStream(stream_.msg != nullptr ? stream_.msg : "wrong data");
     return {.used = given_in - stream_.avail_in, .made = given_out - stream_.avail_out, .ended = code == Z_STREAM_END};
   }
 
@@ -65,7 +65,7 @@ class Bzip2Codec : public Codec {
     const unsigned given_in = stream_.avail_in, given_out = stream_.avail_out;
     const int code = BZ2_bzDecompress(&stream_);
     if (code == BZ_MEM_ERROR) out_of_memory("bzip2");
-    if (code != BZ_OK && code != BZ_STREAM_END) throw std::runtime_error(code == BZ_DATA_ERROR ? "wrong data or checksum" : "no block begins where one should");
+    if (code != BZ_OK && code != BZ_STREAM_END) throw DamagedStream(code == BZ_DATA_ERROR ? "wrong data or checksum" : "no block begins where one should");
     return {.used = given_in - stream_.avail_in, .made = given_out - stream_.avail_out, .ended = code == BZ_STREAM_END};
   }
 
@@ -86,7 +86,7 @@ class ZstdCodec : public Codec {
     ZSTD_inBuffer input{.src = in.data(), .size = in.size(), .pos = 0};
     ZSTD_outBuffer output{.dst = out.data(), .size = out.size(), .pos = 0};
     const size_t code = ZSTD_decompressStream(context_, &output, &input);
-    if (ZSTD_isError(code) != 0) throw std::runtime_error(ZSTD_getErrorName(code));
+    if (ZSTD_isError(code) != 0) throw DamagedStream(ZSTD_getErrorName(code));
     return {.used = input.pos, .made = output.pos, .ended = code == 0};
   }
 
@@ -110,9 +110,9 @@ class XzCodec : public Codec {
     stream_.avail_out = out.size();
     const lzma_ret code = lzma_code(&stream_, LZMA_RUN);
     if (code == LZMA_MEM_ERROR) out_of_memory("xz");
-    if (code == LZMA_MEMLIMIT_ERROR) throw std::runtime_error("it asks for more than 512 MiB of memory; unpack it with xz");
+    if (code == LZMA_MEMLIMIT_ERROR) throw DamagedStream("it asks for more than 512 MiB of memory; unpack it with xz");
     if (code != LZMA_OK && code != LZMA_STREAM_END && code != LZMA_BUF_ERROR)
-      throw std::runtime_error(code == LZMA_UNSUPPORTED_CHECK || code == LZMA_OPTIONS_ERROR ? "it uses a feature that liblzma lacks" : "wrong data or checksum");
+      throw DamagedStream(code == LZMA_UNSUPPORTED_CHECK || code == LZMA_OPTIONS_ERROR ? "it uses a feature that liblzma lacks" : "wrong data or checksum");
     return {.used = in.size() - stream_.avail_in, .made = out.size() - stream_.avail_out, .ended = code == LZMA_STREAM_END};
   }
 

@@ -55,7 +55,7 @@ class ElementReader {
 
 }  // namespace
 
-MediaWikiReader::MediaWikiReader(std::filesystem::path path, int64_t begin, int64_t end) : path_(std::move(path)), bytes_(path_, begin), end_(end) {
+MediaWikiReader::MediaWikiReader(std::filesystem::path path, int64_t begin, int64_t end) : path_(std::move(path)), bytes_(path_, begin, end >= 0), end_(end) {
   if (bytes_.compression() != Compression::kNone) return;
   position_ = begin;
   limit_ = end;
@@ -72,7 +72,7 @@ bool MediaWikiReader::fill() {
   text_.resize(size + kReadBytes);
   const size_t got = bytes_.read(std::span(text_).subspan(size));
   text_.resize(size + got);
-  if (got > 0 && limit_ < 0 && end_ >= 0 && bytes_.stream_begin() >= end_) limit_ = position_ + static_cast<int64_t>(size);
+  if (got > 0 && limit_ < 0 && end_ >= 0 && bytes_.begin_of_last() >= end_) limit_ = position_ + static_cast<int64_t>(size);
   return got > 0;
 }
 

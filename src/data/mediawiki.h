@@ -19,7 +19,7 @@ struct WikiPage {
 // pages, of at most 64 MiB.
 class MediaWikiReader {
  public:
-  // The pages that begin at byte begin .. end-1 of a plain file, or in streams that begin there of a bzip2 file; end < 0: to the end.
+  // The pages that begin at byte begin .. end-1 of a plain file, or in blocks that begin there of a bzip2 file; end < 0: to the end.
   MediaWikiReader(std::filesystem::path path, int64_t begin, int64_t end);
 
   enum class Result : uint8_t { kPage, kMalformed, kEnd };

@@ -54,8 +54,8 @@ CorpusFormat detect_format(const std::filesystem::path& file);
 void split_sentences(std::string_view paragraph, Document& document);  // adds to it
 
 // A piece of the input that one rank reads alone: some whole files, or bytes begin .. end-1 of one (a document belongs to the piece in which
-// it starts). The pieces are a function of the list of files, their contents and block_bytes; not of the ranks. Compressed files are cut only where they are dumps of
-// several bzip2 streams ("multistream").
+// it starts). The pieces are a function of the list of files, their contents and block_bytes; not of the ranks. Of compressed files only dumps packed by
+// bzip2 are cut, at its blocks.
 struct CorpusUnit {
   std::vector<std::filesystem::path> files{};
   int64_t begin = 0, end = -1;  // -1: to the end of the last file

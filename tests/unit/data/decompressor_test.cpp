@@ -1,6 +1,8 @@
 #include "data/decompressor.h"
 
-#include <algorithm>
+#include <array>
+#include <set>
+#include <string>
 
 #include "data/line_reader.h"
 #include "tests/unit/data/data_support.h"
@@ -86,23 +88,90 @@ TEST(Decompressor, PlainTextIsItself) {
   }
 }
 
-// The pieces between any bytes of a file of many streams hold its streams, each once.
-TEST(Decompressor, BeginsWithTheNextStreamOfBzip2) {
+namespace {
+
+// The text of the blocks that begin at bytes begin .. end-1 of a bzip2 file; end < 0: to its end.
+std::string blocks_of(const std::filesystem::path& path, int64_t begin, int64_t end = -1) {
+  Decompressor file(path, begin, true);
+  std::string text;
+  std::array<char, 5000> bytes{};
+  for (size_t got = file.read(bytes); got > 0 && (end < 0 || file.begin_of_last() < end); got = file.read(bytes)) text.append(bytes.data(), got);
+  return text;
+}
+
+// How often the magic number of a block stands in the bits.
+int64_t block_marks(const std::string& bytes) {
+  int64_t marks = 0;
+  uint64_t window = 0;
+  for (const char byte : bytes)
+    for (int bit = 7; bit >= 0; --bit) {
+      window = (window << 1 | (static_cast<uint8_t>(byte) >> bit & 1u)) & 0xFFFFFFFFFFFFu;
+      marks += window == 0x314159265359u;
+    }
+  return marks;
+}
+
+}  // namespace
+
+// The pieces between any bytes of a file of streams hold the blocks of all streams, each once.
+TEST(Decompressor, ReadsBzip2InPiecesOfStreams) {
   TemporaryFolder folder;
   std::string bytes;
-  std::vector<int64_t> begins;
-  for (int i = 0; i < 5; ++i) {
-    begins.push_back(static_cast<int64_t>(bytes.size()));
-    bytes += packed(Compression::kBzip2, std::to_string(i));
-  }
+  for (int i = 0; i < 5; ++i) bytes += packed(Compression::kBzip2, std::to_string(i)) + std::string(static_cast<size_t>(i % 2), '\0');
   write_text(folder / "f", bytes);
-  for (int64_t begin = 1; begin < static_cast<int64_t>(bytes.size()); ++begin) {
-    const auto first = std::lower_bound(begins.begin(), begins.end(), begin);
-    std::string expected;
-    for (auto i = first; i != begins.end(); ++i) expected += std::to_string(i - begins.begin());
-    ASSERT_EQ(read_all(folder / "f", begin), expected) << begin;
-    ASSERT_EQ(find_bzip2_stream(folder / "f", begin, 1 << 20), first == begins.end() ? -1 : *first);
+  for (int64_t cut = 1; cut < static_cast<int64_t>(bytes.size()); ++cut) {
+    ASSERT_EQ(blocks_of(folder / "f", 0, cut) + blocks_of(folder / "f", cut), "01234") << cut;
+    ASSERT_EQ(read_all(folder / "f", cut), blocks_of(folder / "f", cut)) << cut;
   }
+}
+
+TEST(Decompressor, ReadsBzip2InPiecesOfOneStream) {
+  TemporaryFolder folder;
+  const std::string text = sample_text(730'000), bytes = packed(Compression::kBzip2, text);  // blocks of 100 kB
+  write_text(folder / "f", bytes);
+  ASSERT_EQ(block_marks(bytes), 8);
+  EXPECT_TRUE(blocks_of(folder / "f", 0) == text);
+  int64_t begin = 0;
+  std::string joined;
+  std::set<size_t> sizes;
+  for (int64_t end = 1; begin < static_cast<int64_t>(bytes.size()); begin = end, end = begin + 1 + begin / 3) {
+    const std::string piece = blocks_of(folder / "f", begin, end);
+    joined += piece;
+    sizes.insert(piece.size());
+  }
+  EXPECT_TRUE(joined == text);
+  EXPECT_GT(sizes.size(), 3u);
+}
+
+// The table of the bytes that a block has is in the block as it stands, so a text of the right letters holds the magic number a second time.
+TEST(Decompressor, IsNotMisledByMagicNumbersInsideBlocks) {
+  TemporaryFolder folder;
+  const std::string letters = "BCGIOQSTWZ]^acfgiklo";
+  std::string text;
+  for (size_t i = 0; i < 250'000; ++i) text += letters[(i * i + i / 7) % letters.size()];
+  for (const std::string& part : {text, letters + letters}) {
+    const std::string bytes = packed(Compression::kBzip2, part);
+    write_text(folder / "f", bytes);
+    ASSERT_EQ(block_marks(bytes), part.size() > 100 ? 6 : 2) << "of which every second is none";
+    for (int64_t cut = 1; cut < 60; ++cut) ASSERT_TRUE(blocks_of(folder / "f", 0, cut) + blocks_of(folder / "f", cut) == part) << cut;
+    const auto middle = static_cast<int64_t>(bytes.size() / 2);
+    ASSERT_TRUE(blocks_of(folder / "f", 0, middle) + blocks_of(folder / "f", middle) == part);
+  }
+}
+
+TEST(Decompressor, SaysWhichBlockIsDamaged) {
+  TemporaryFolder folder;
+  const std::string bytes = packed(Compression::kBzip2, sample_text(350'000));
+  const auto error_of_bytes = [&](const std::string& damaged, int64_t begin) {
+    write_text(folder / "f", damaged);
+    return error_of(ErrorKind::kCorrupt, [&] { blocks_of(folder / "f", begin); });
+  };
+  std::string flipped = bytes;
+  flipped[bytes.size() / 2] = static_cast<char>(flipped[bytes.size() / 2] ^ 1);
+  expect_contains(error_of_bytes(flipped, 0), {"/f", "block is damaged", "byte"});
+  EXPECT_FALSE(blocks_of(folder / "f", static_cast<int64_t>(bytes.size() * 3 / 4)).empty()) << "a piece behind the damage";
+  expect_contains(error_of_bytes(bytes.substr(0, bytes.size() - 1000), 1), {"/f", "block is damaged"});
+  expect_contains(error_of_bytes(bytes + "rest", 1), {"/f", "something else", "byte " + std::to_string(bytes.size())});
 }
 
 TEST(Decompressor, SaysWhenAStreamAsksForTooMuch) {

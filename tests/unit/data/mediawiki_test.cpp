@@ -79,8 +79,34 @@ TEST(MediaWiki, PiecesGiveTheArticles) {
   }
   const std::vector<std::filesystem::path> files = {folder / "plain", folder / "streams"};
   EXPECT_GT(plan_corpus(files, 400).size(), 6u);
-  write_text(folder / "one", packed(Compression::kBzip2, text));
-  EXPECT_EQ(plan_corpus(std::vector<std::filesystem::path>{folder / "one"}, 100).size(), 1u) << "of one stream";
+}
+
+// A dump of one bzip2 stream is cut at its blocks, in the middle of pages.
+TEST(MediaWiki, PiecesOfOneStreamGiveTheArticles) {
+  TemporaryFolder folder;
+  std::string pages;
+  for (int i = 0; i < 60; ++i) {
+    std::string text = "Number " + std::to_string(i) + " is";
+    for (int j = 0; j < 1500; ++j) text += " " + std::to_string((i * 7919 + j * 104729) % 99991);
+    pages += page("P" + std::to_string(i), text + ".");
+  }
+  const std::string bytes = packed(Compression::kBzip2, dump_of(pages));
+  write_text(folder / "dump.xml.bz2", bytes);
+  const std::vector<Document> whole = read({.files = {folder / "dump.xml.bz2"}}).documents;
+  ASSERT_EQ(whole.size(), 60u);
+  for (const int64_t block_bytes : {20'000, 100'000}) {
+    const std::vector<CorpusUnit> units = plan_corpus(std::vector<std::filesystem::path>{folder / "dump.xml.bz2"}, block_bytes);
+    EXPECT_GT(units.size(), 3u);
+    std::vector<Document> joined;
+    size_t most = 0;
+    for (const CorpusUnit& unit : units) {
+      const std::vector<Document> piece = read(unit).documents;
+      most = std::max(most, piece.size());
+      joined.insert(joined.end(), piece.begin(), piece.end());
+    }
+    EXPECT_EQ(joined, whole);
+    EXPECT_LT(most, 30u);
+  }
 }
 
 TEST(MediaWiki, ParquetIsRefusedWithWhatToDo) {
