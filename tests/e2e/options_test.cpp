@@ -46,6 +46,12 @@ TEST(Options, ListsTakeWordsInBracketsAsTheyStand) {
               testing::HasSubstr(R"(text = ["[MASK]", "[a, b]", "[c]"])"));
 }
 
+TEST(Options, NumbersInListsAreChecked) {
+  for (const char* length : {"0", "513", "long"})
+    EXPECT_THAT(expect_code(2, {"bench", "step", "--model", (source_folder() / "launch/configs/models/base.json").string(), "--lengths", length}).err,
+                testing::AllOf(testing::HasSubstr("--lengths"), testing::HasSubstr("512"), testing::HasSubstr(length)));
+}
+
 TEST(Options, TheMirrorOfRawDataIsNoOptionOfTheProgram) {
   EXPECT_THAT(shown("data", {}, {"MPIBERT_DATA=/mirror"}), testing::Not(testing::HasSubstr("/mirror")));
 }
