@@ -89,6 +89,8 @@ std::optional<Bzip2Blocks::Mark> Bzip2Blocks::find(int64_t from, int64_t until) 
 // The first mark of the stream behind the end of another, which begins with a whole byte; none at the end of the file. Zero bytes in between are passed over.
 std::optional<Bzip2Blocks::Mark> Bzip2Blocks::next_stream(const Mark& end) {
   int64_t at = (end.bit + kMagicBits + kChecksumBits + 7) / 8;
+  block_begin_ = at;
+  if (!holds(at - 1)) throw DamagedStream("the bzip2 stream is cut off");
   while (holds(at) && bytes_[static_cast<size_t>(at - base_)] == '\0') ++at;
   if (!holds(at)) return std::nullopt;
   holds(at + static_cast<int64_t>(kCompressionBytes) - 1);

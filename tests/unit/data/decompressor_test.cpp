@@ -171,6 +171,7 @@ TEST(Decompressor, SaysWhichBlockIsDamaged) {
   expect_contains(error_of_bytes(flipped, 0), {"/f", "block is damaged", "byte"});
   EXPECT_FALSE(blocks_of(folder / "f", static_cast<int64_t>(bytes.size() * 3 / 4)).empty()) << "a piece behind the damage";
   expect_contains(error_of_bytes(bytes.substr(0, bytes.size() - 1000), 1), {"/f", "block is damaged"});
+  expect_contains(error_of_bytes(bytes.substr(0, bytes.size() - 2), 1), {"/f", "cut off"});
   expect_contains(error_of_bytes(bytes + "rest", 1), {"/f", "something else", "byte " + std::to_string(bytes.size())});
 }
 
