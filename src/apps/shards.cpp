@@ -24,7 +24,6 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr int64_t kRowsAtATime = 1024;  // of a shard of ours
-constexpr const char* kMaxPredictions = "max_predictions_per_seq";  // option of a manifest
 constexpr int64_t kAnyVocabulary = std::numeric_limits<int32_t>::max();
 
 struct Settings {
@@ -111,7 +110,7 @@ RowWidths find_widths(const Settings& settings, const Input& input, RankExchange
   RowWidths found;
   if (input.is_ours) {
     found.max_seq_length = input.manifest.max_seq_length;
-    found.max_predictions_per_seq = input.manifest.option(kMaxPredictions) ? input.manifest.whole_number(kMaxPredictions) : 0;
+    found.max_predictions_per_seq = input.manifest.option(kMaxPredictionsOption) ? input.manifest.whole_number(kMaxPredictionsOption) : 0;
   } else {
     for (size_t i = static_cast<size_t>(exchange.rank()); i < input.units.size(); i += static_cast<size_t>(exchange.size())) {
       const RowWidths of_file = open_foreign(input.units[i].path, kAnyVocabulary)->widths();
@@ -228,7 +227,7 @@ void finish_manifest(const Settings& settings, Input& input, RowWidths widths, c
     manifest.max_seq_length = widths.max_seq_length;
     for (const SplitEntry& split : manifest.splits) manifest.max_seq_length = std::max(manifest.max_seq_length, split.longest());
     manifest.options = {{"masking", "static"}, {"shard_samples", std::to_string(settings.shard_samples)}};
-    if (widths.max_predictions_per_seq > 0) manifest.options.emplace_back(kMaxPredictions, std::to_string(widths.max_predictions_per_seq));
+    if (widths.max_predictions_per_seq > 0) manifest.options.emplace_back(kMaxPredictionsOption, std::to_string(widths.max_predictions_per_seq));
   }
   write_vocabulary(settings.output, tokenizer);
   write_manifest(settings.output, manifest);

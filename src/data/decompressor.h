@@ -75,7 +75,7 @@ class Decompressor {
   int64_t position_ = 0;  // in the file, of the end of the buffer
   int64_t begin_of_last_ = 0, made_ = 0;
   bool in_stream_ = false;
-  std::unique_ptr<Bzip2Blocks> blocks_;  // with it, no codec_ and no buffer_
+  std::unique_ptr<Bzip2Blocks> blocks_;  // with it, what follows and not codec_
   std::string block_;
   size_t block_used_ = 0;
 };

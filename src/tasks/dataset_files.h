@@ -12,6 +12,9 @@
 // What is alike in all folders of samples that are made: names, the vocabulary beside them, what ranks tell each other of them.
 namespace mpibert {
 
+// The option of a manifest that says how many masks a sequence has at most, where masks are stored.
+inline constexpr const char* kMaxPredictionsOption = "max_predictions_per_seq";
+
 // "-00012-000": part 0 of what unit 12 gave.
 std::string part_number(int64_t unit, int64_t part);
 // "train-00012-000.h5"

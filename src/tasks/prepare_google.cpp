@@ -2,6 +2,7 @@
 
 #include "mpibert/base/error.h"
 #include "mpibert/data/google_instances.h"
+#include "tasks/dataset_files.h"
 #include "tasks/prepare_plan.h"
 
 namespace mpibert {
@@ -21,7 +22,7 @@ PreparePlan plan_google_instances(const PrepareOptions& options, const BertToken
     plan.units.push_back(1);
   }
   plan.options = {{"rng", "python"}, {"masking", "static"}, {"dupe_factor", std::to_string(options.dupe_factor)}, {"short_seq_prob", str_cat(options.short_seq_prob)},
-                  {"masked_lm_prob", str_cat(options.masking.masked_lm_prob)}, {"max_predictions_per_seq", std::to_string(options.masking.max_predictions_per_seq)},
+                  {"masked_lm_prob", str_cat(options.masking.masked_lm_prob)}, {kMaxPredictionsOption, std::to_string(options.masking.max_predictions_per_seq)},
                   {"do_whole_word_mask", options.masking.do_whole_word_mask ? "true" : "false"}, {"shard_samples", std::to_string(options.shard_samples)}};
   plan.make = [&options, &tokenizer, files_of, splits = plan.splits](size_t split, int64_t unit) {
     const GoogleInstanceOptions as_script{.max_seq_length = options.max_seq_length,

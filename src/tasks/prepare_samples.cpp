@@ -2,6 +2,7 @@
 #include <memory>
 
 #include "mpibert/base/error.h"
+#include "tasks/dataset_files.h"
 #include "tasks/prepare_plan.h"
 
 namespace mpibert {
@@ -17,7 +18,7 @@ std::vector<std::pair<std::string, std::string>> options_for_people(const Prepar
   if (options.task.pair) named.emplace_back("short_seq_prob", str_cat(options.short_seq_prob));
   if (options.static_masking) {
     named.emplace_back("masked_lm_prob", str_cat(options.masking.masked_lm_prob));
-    named.emplace_back("max_predictions_per_seq", std::to_string(options.masking.max_predictions_per_seq));
+    named.emplace_back(kMaxPredictionsOption, std::to_string(options.masking.max_predictions_per_seq));
     named.emplace_back("do_whole_word_mask", options.masking.do_whole_word_mask ? "true" : "false");
   }
   return named;

@@ -2,26 +2,14 @@
 
 #include <cmath>
 
-#include "mpibert/base/error.h"
 #include "mpibert/base/options.h"
-#include "mpibert/base/parse_number.h"
+#include "train/extra_number.h"
 
 namespace mpibert {
 
 namespace {
 
 constexpr const char *kBest = "best_score", *kNoBetter = "evaluations_without_better";
-
-// Leaves the number alone where there is none: a checkpoint before the first evaluation.
-template <class Number>
-bool read(const std::map<std::string, std::string>& extra, const char* name, Number& number) {
-  const auto found = extra.find(name);
-  if (found == extra.end()) return false;
-  const std::optional<Number> value = parse_number<Number>(found->second);
-  MPIBERT_CHECK(value, kCorrupt, "state.json: extra.", name, " is '", found->second, "', expected a number");
-  number = *value;
-  return true;
-}
 
 }  // namespace
 
@@ -38,9 +26,8 @@ void EarlyStopping::save(std::map<std::string, std::string>& extra) const {
 }
 
 void EarlyStopping::restore(const std::map<std::string, std::string>& extra) {
-  double best = 0;
-  if (read(extra, kBest, best)) best_ = best;
-  read(extra, kNoBetter, no_better_);
+  if (const auto best = extra_number<double>(extra, kBest)) best_ = best;  // none in a checkpoint before the first evaluation
+  no_better_ = extra_number<int64_t>(extra, kNoBetter).value_or(no_better_);
 }
 
 }  // namespace mpibert

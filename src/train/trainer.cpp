@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "mpibert/base/error.h"
-#include "mpibert/base/parse_number.h"
+#include "train/extra_number.h"
 #include "train/step_graphs.h"
 
 namespace mpibert {
@@ -354,10 +354,8 @@ void Trainer::save(Snapshot& snapshot) {
 
 void Trainer::restore(const Snapshot& snapshot) {
   const auto counter = [&](const std::string& name) -> int64_t {
-    const auto found = snapshot.state.extra.find(name);
-    MPIBERT_CHECK(found != snapshot.state.extra.end(), kCorrupt, "state.json lacks extra.", name, "; the checkpoint is of another program");
-    const std::optional<int64_t> number = parse_number<int64_t>(found->second);
-    MPIBERT_CHECK(number, kCorrupt, "state.json: extra.", name, " is '", found->second, "', expected a whole number");
+    const std::optional<int64_t> number = extra_number<int64_t>(snapshot.state.extra, name);
+    MPIBERT_CHECK(number, kCorrupt, "state.json lacks extra.", name, "; the checkpoint is of another program");
     return *number;
   };
   set_weights(std::span(snapshot.weights).first(static_cast<size_t>(arena_.size())));
