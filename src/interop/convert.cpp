@@ -9,6 +9,7 @@
 #include "mpibert/base/file.h"
 #include "mpibert/interop/model_folder.h"
 #include "mpibert/interop/weights_reader.h"
+#include "mpibert/ops/host_cast.h"
 
 namespace mpibert {
 
@@ -42,6 +43,17 @@ std::optional<Target> target_of(const ModelTensor& tensor, WeightsFormat format,
   return Target{theirs->name, theirs->is_transposed ? transposed(tensor.tensor, where) : tensor.tensor};
 }
 
+// The tensor's bytes, all of whose numbers are finite.
+std::vector<std::byte> read_finite(const WeightsReader& reader, const TensorInfo& tensor) {
+  std::vector<std::byte> bytes(tensor.bytes());
+  reader.read_bytes(tensor, bytes);
+  if (!is_float(tensor.dtype)) return bytes;
+  std::vector<float> values(static_cast<size_t>(tensor.shape.size()));
+  host_cast(Tensor(bytes.data(), tensor.dtype, tensor.shape), host_tensor(std::span(values), tensor.shape));
+  check_finite(reader, tensor, values);
+  return bytes;
+}
+
 }  // namespace
 
 LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, WeightsFormat format, const std::map<std::string, std::string>& more_texts) {
@@ -71,7 +83,7 @@ LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, We
       continue;
     }
     MPIBERT_CHECK(names.insert(tensor.name).second, kCorrupt, from.string(), ": \"", tensor.tensor.name, "\" is the second name of the tensor \"", tensor.name, "\"");
-    reader.read_bytes(target->tensor, data.emplace_back(target->tensor.bytes()));
+    data.push_back(read_finite(reader, target->tensor));
     tensors.push_back({target->name, target->tensor.dtype, target->tensor.shape, data.back()});
     report.loaded.push_back(tensor.name);
     report.renamed += target->name != tensor.tensor.name;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <set>
 
 #include "interop/weight_names.h"
@@ -75,7 +74,7 @@ class Match {
   void deliver(const TensorSink& sink) const {
     for (const auto& [wanted, tensor] : found_) {
       const std::vector<float> values = reader_.read_floats(*tensor);
-      check_finite(values, *tensor);
+      check_finite(reader_, *tensor, values);
       sink(wanted->name, values);
     }
   }
@@ -118,12 +117,6 @@ class Match {
     } else {
       unknown_.push_back(tensor.name);
     }
-  }
-
-  void check_finite(const std::vector<float>& values, const TensorInfo& tensor) const {
-    const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
-    MPIBERT_CHECK(bad == values.end(), kCorrupt, reader_.files()[tensor.file].string(), ": tensor \"", tensor.name, "\": number ", bad - values.begin(), " of ", values.size(),
-                  " is ", *bad, "; the training that wrote it had diverged, take an earlier checkpoint of it");
   }
 
   void refuse_wrong_names() const {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <functional>
 #include <utility>
 
@@ -111,6 +112,12 @@ void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& ten
   if (original == tensors.end()) return;
   MPIBERT_CHECK(decoder.tensor.shape == original->tensor.shape && reader.read_floats(decoder.tensor) == reader.read_floats(original->tensor), kInvalidArgument, where, ": \"",
                 decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; BERT ties the two, and a model that does not says \"tie_word_embeddings\": false in config.json (Google's for TensorFlow cannot)");
+}
+
+void check_finite(const WeightsReader& reader, const TensorInfo& tensor, std::span<const float> values) {
+  const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
+  MPIBERT_CHECK(bad == values.end(), kCorrupt, reader.files()[tensor.file].string(), ": tensor \"", tensor.name, "\": number ", bad - values.begin(), " of ", values.size(), " is ", *bad,
+                "; the training that wrote it had diverged, take an earlier checkpoint of it");
 }
 
 void refuse_unknown(const std::vector<ModelTensor>& tensors, const std::string& where) {

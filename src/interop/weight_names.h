@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,6 +34,9 @@ inline constexpr std::string_view kDecoderBias = "cls.predictions.decoder.bias",
 bool is_decoder(std::string_view name);
 // Throws kInvalidArgument if the decoder's tensor has other numbers than the one that it repeats; a file that lacks that one passes.
 void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& tensors, const ModelTensor& decoder, const std::string& where);
+
+// Throws kCorrupt for a number of `tensor` that is not finite, with file, tensor and place.
+void check_finite(const WeightsReader& reader, const TensorInfo& tensor, std::span<const float> values);
 
 // All names with a role of kUnknown in one kInvalidArgument, if there are any.
 void refuse_unknown(const std::vector<ModelTensor>& tensors, const std::string& where);

@@ -41,7 +41,7 @@ struct LoadReport {
 // cls.seq_relationship, classifier, qa_outputs, bert.pooler) of which nothing is wanted, or is a position_ids or token_type_ids buffer,
 // or is the tied decoder of cls.predictions with the same numbers. Everything else is refused, all names in one message:
 //   kInvalidArgument  names unknown or missing: the folder is of another model than asked for; shapes that differ, or an untied decoder
-//   kCorrupt          the file does not obey its format; a head that is there in part; two names for one tensor
+//   kCorrupt          the file does not obey its format; a head that is there in part; two names for one tensor; a number that is not finite
 //   kNotFound         no such folder, or no weights in it
 // replace_head: tensors under `head_prefixes` other than the pooler are taken as new whatever the folder holds (another number of labels).
 LoadReport load_weights(const std::filesystem::path& folder, std::span<const WantedTensor> wanted, std::span<const std::string> head_prefixes,
@@ -62,7 +62,7 @@ void save_model_folder(const std::filesystem::path& folder, const std::vector<Na
 // Saves the weights of `from` (a file, an index or a folder, as WeightsReader takes them) with the model's text files, found beside them, as a folder in another
 // format, with `more_texts` added or in their place. Numbers keep their dtype; names become those of BertForPreTraining and its siblings, or those of Google's BERT in
 // TensorFlow; buffers of old versions and the state of a training are left out and reported, nothing else.
-// Throws as WeightsReader; kInvalidArgument for names that the other side lacks; kCorrupt for two names of one tensor; kBusy unless `folder` is absent or empty.
+// Throws as WeightsReader; kInvalidArgument for names that the other side lacks; kCorrupt for two names of one tensor, or a number that is not finite; kBusy unless `folder` is absent or empty.
 LoadReport convert_model_folder(const std::filesystem::path& from, const std::filesystem::path& folder, WeightsFormat format,
                                 const std::map<std::string, std::string>& more_texts = {});
 

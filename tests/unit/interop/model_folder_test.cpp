@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <limits>
 #include <numeric>
 
 #include "interop/strict_json.h"
@@ -210,6 +211,14 @@ TEST_F(ConvertModelFolder, ThereAndBackKeepsNumbersAndTexts) {
 TEST_F(ConvertModelFolder, WritesNowhereBesideOtherWeights) {
   expect_error(ErrorKind::kBusy, {from_.string(), "not empty"}, [&] { convert_model_folder(from_, from_, WeightsFormat::kSafetensors); });
   EXPECT_FALSE(std::filesystem::exists(from_ / "model.safetensors"));
+}
+
+TEST_F(ConvertModelFolder, RefusesNumbersThatAreNone) {
+  const std::vector<float16> values = {float16(1.0f), float16(std::numeric_limits<float>::infinity())};
+  write_safetensors(folder_ / "f", {{"classifier.weight", DType::kFloat16, {2}, std::as_bytes(std::span(values))}});
+  expect_error(ErrorKind::kCorrupt, {(folder_ / "f").string(), "\"classifier.weight\": number 1 of 2 is inf"},
+               [&] { convert_model_folder(folder_ / "f", folder_ / "to", WeightsFormat::kPytorch); });
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "to"));
 }
 
 TEST_F(ConvertModelFolder, RefusesTwoNamesForOneTensor) {
