@@ -3,7 +3,7 @@
 namespace mpibert::apps {
 
 void CorpusFlags::declare(Options& options) {
-  options.add({.name = "format", .target = &format, .help = "of pre-training text", .choices = {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"}});
+  options.add({.name = "format", .target = &format, .help = "of pre-training text", .choices = corpus_format_names()});
   options.add({.name = "text-field", .target = &corpus.text_field, .help = "JSON lines: the member that is the text"});
   options.add({.name = "strict", .target = &corpus.strict, .help = "a malformed page of a dump is an error; otherwise it is reported and left out"});
   options.add({.name = "min-characters", .target = &corpus.filter.min_characters, .help = "pre-training text: shorter documents are left out", .minimum = 0});

@@ -10,8 +10,7 @@ namespace mpibert {
 
 namespace {
 
-constexpr uint64_t kBlock = 0x314159265359, kEnd = 0x177245385090;
-constexpr int kMagicBits = 48, kChecksumBits = 32;
+constexpr int kChecksumBits = 32;
 constexpr int64_t kAnywhere = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMostBlockBits = int64_t{900'000} * 20 + (int64_t{1} << 18);  // the longest codes have 20 bits; before them tables
 constexpr int64_t kSyncBytes = int64_t{1} << 20;  // more than a block has that a packer made: text that cannot be packed grows by a hundredth
@@ -21,7 +20,7 @@ constexpr size_t kReadBytes = size_t{1} << 18, kTextBytes = size_t{1} << 20;
 // A magic number that ends s bits before the end of a byte has these bytes two before that one: by byte the s, as bits. Nearly all bytes are neither's.
 constexpr std::array<uint8_t, 256> kShifts = [] {
   std::array<uint8_t, 256> shifts{};
-  for (const uint64_t magic : {kBlock, kEnd})
+  for (const uint64_t magic : {kBzip2Block, kBzip2End})
     for (int s = 0; s < 8; ++s) shifts[magic << s >> 16 & 0xFF] |= static_cast<uint8_t>(1 << s);
   return shifts;
 }();
@@ -73,14 +72,14 @@ uint64_t Bzip2Blocks::bits(int64_t at, int count) const {
 
 // The first magic number that begins at bit `from` or later, but before `until`. Without an `until`, what is before it is forgotten.
 std::optional<Bzip2Blocks::Mark> Bzip2Blocks::find(int64_t from, int64_t until) {
-  for (int64_t last = (from + kMagicBits + 7) / 8 - 1; 8 * (last + 1) - kMagicBits - 7 < until && holds(last); ++last) {
-    if (until == kAnywhere) forget(last - kMagicBits / 8);
+  for (int64_t last = (from + kBzip2MagicBits + 7) / 8 - 1; 8 * (last + 1) - kBzip2MagicBits - 7 < until && holds(last); ++last) {
+    if (until == kAnywhere) forget(last - kBzip2MagicBits / 8);
     const uint8_t shifts = kShifts[static_cast<uint8_t>(bytes_[static_cast<size_t>(last - 2 - base_)])];
     for (int s = 7; shifts != 0 && s >= 0; --s) {
-      const int64_t at = 8 * (last + 1) - s - kMagicBits;
+      const int64_t at = 8 * (last + 1) - s - kBzip2MagicBits;
       if ((shifts >> s & 1) == 0 || at < from || at >= until) continue;
-      const uint64_t magic = bits(at, kMagicBits);
-      if (magic == kBlock || magic == kEnd) return Mark{at, magic == kEnd};
+      const uint64_t magic = bits(at, kBzip2MagicBits);
+      if (magic == kBzip2Block || magic == kBzip2End) return Mark{at, magic == kBzip2End};
     }
   }
   return std::nullopt;
@@ -88,7 +87,7 @@ std::optional<Bzip2Blocks::Mark> Bzip2Blocks::find(int64_t from, int64_t until) 
 
 // The first mark of the stream behind the end of another, which begins with a whole byte; none at the end of the file. Zero bytes in between are passed over.
 std::optional<Bzip2Blocks::Mark> Bzip2Blocks::next_stream(const Mark& end) {
-  int64_t at = (end.bit + kMagicBits + kChecksumBits + 7) / 8;
+  int64_t at = (end.bit + kBzip2MagicBits + kChecksumBits + 7) / 8;
   block_begin_ = at;
   if (!holds(at - 1)) throw DamagedStream("the bzip2 stream is cut off");
   while (holds(at) && bytes_[static_cast<size_t>(at - base_)] == '\0') ++at;
@@ -111,8 +110,8 @@ bool Bzip2Blocks::unpack(int64_t from, int64_t to, std::string& text) {
   for (int64_t i = from / 8; i < from / 8 + whole; ++i) packed_ += static_cast<char>(shift == 0 ? byte(i) : byte(i) << shift | byte(i + 1) >> (8 - shift));
   BitWriter writer(packed_);
   if (const int rest = static_cast<int>((to - from) % 8); rest > 0) writer.put(bits(to - rest, rest), rest);
-  writer.put(kEnd, kMagicBits);
-  writer.put(bits(from + kMagicBits, kChecksumBits), kChecksumBits);
+  writer.put(kBzip2End, kBzip2MagicBits);
+  writer.put(bits(from + kBzip2MagicBits, kChecksumBits), kChecksumBits);
   writer.finish();
 
   text.clear();
@@ -163,7 +162,7 @@ bool Bzip2Blocks::advance(std::string& text) {
     for (int tries = 0; tries < kTries && !is_whole; ++tries) {
       end = find(end->bit + 1, here.bit + kMostBlockBits);
       if (!end) break;
-      is_whole = end->bit >= here.bit + kMagicBits + kChecksumBits && unpack(here.bit, end->bit, text);
+      is_whole = end->bit >= here.bit + kBzip2MagicBits + kChecksumBits && unpack(here.bit, end->bit, text);
     }
     const bool is_before = here.bit / 8 < begin_;
     block_begin_ = here.bit / 8;

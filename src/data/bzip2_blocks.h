@@ -11,6 +11,10 @@
 
 namespace mpibert {
 
+// What a block and the end of a stream begin with: the decimals of pi and of its root.
+inline constexpr uint64_t kBzip2Block = 0x314159265359, kBzip2End = 0x177245385090;
+inline constexpr int kBzip2MagicBits = 48;
+
 // The blocks of a bzip2 file, from the middle of it on. A block holds up to 900 kB of text and is packed without regard to the others; it begins, at any bit, with a magic number of 48 bits,
 // and a stream ends with another one. Each block is given to the library as a stream of its own, so its checksum is verified; the one of the whole stream is not.
 //

@@ -42,6 +42,8 @@ bool may_be_cut(const fs::path& file, Compression compression) {
 
 }  // namespace
 
+std::vector<std::string> corpus_format_names() { return {kFormatNames.begin(), kFormatNames.end()}; }
+
 CorpusFormat corpus_format_from_name(std::string_view name) {
   const auto found = std::find(kFormatNames.begin(), kFormatNames.end(), name);
   MPIBERT_CHECK(found != kFormatNames.end(), kUsage, "unknown corpus format '", name, "'; there are auto, wikiextractor, lines, text, jsonl and mediawiki");

@@ -16,13 +16,14 @@ namespace mpibert {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 17;
-constexpr std::string_view kBzip2Block = "\x31\x41\x59\x26\x53\x59", kBzip2End = "\x17\x72\x45\x38\x50\x90";
 constexpr std::string_view kXz("\xFD" "7zXZ\0", 6);
-constexpr size_t kBzip2HeaderBytes = 4 + kBzip2Block.size();
+constexpr size_t kBzip2HeaderBytes = 4 + kBzip2MagicBits / 8;
 
 bool begins_bzip2(std::string_view bytes) {
   if (bytes.size() < kBzip2HeaderBytes || !bytes.starts_with("BZh") || bytes[3] < '1' || bytes[3] > '9') return false;
-  return bytes.substr(4).starts_with(kBzip2Block) || bytes.substr(4).starts_with(kBzip2End);
+  uint64_t magic = 0;
+  for (const char byte : bytes.substr(4, kBzip2MagicBits / 8)) magic = magic << 8 | static_cast<uint8_t>(byte);
+  return magic == kBzip2Block || magic == kBzip2End;
 }
 
 int open_file(const std::filesystem::path& path) {

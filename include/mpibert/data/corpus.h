@@ -23,7 +23,8 @@ enum class CorpusFormat : uint8_t {
   kJsonLines,      // an object a line, a member of which is the text of a document, a paragraph a line; as of WikiExtractor's --json
   kMediaWiki,      // a dump of a wiki in XML; documents are its articles: pages of namespace 0 that do not redirect
 };
-CorpusFormat corpus_format_from_name(std::string_view name);  // auto, wikiextractor, lines, text, jsonl, mediawiki; throws kUsage on another
+std::vector<std::string> corpus_format_names();               // auto, wikiextractor, lines, text, jsonl, mediawiki
+CorpusFormat corpus_format_from_name(std::string_view name);  // throws kUsage on another
 std::string_view name_of(CorpusFormat format);
 
 // How paragraphs are cut into sentences: by split_sentences, or by ICU's rules for a language (Unicode Standard Annex 29 with the abbreviations of the language,

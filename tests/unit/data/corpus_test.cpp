@@ -1,5 +1,6 @@
 #include "mpibert/data/corpus.h"
 
+#include <gmock/gmock.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -69,7 +70,8 @@ TEST(SplitSentences, EndsAtWideMarksAnywhere) {
 }
 
 TEST(CorpusFormat, HasNames) {
-  for (const char* name : {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"}) EXPECT_EQ(name_of(corpus_format_from_name(name)), name);
+  EXPECT_THAT(corpus_format_names(), testing::ElementsAre("auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"));
+  for (const std::string& name : corpus_format_names()) EXPECT_EQ(name_of(corpus_format_from_name(name)), name);
   expect_contains(error_of(ErrorKind::kUsage, [] { corpus_format_from_name("xml"); }), {"'xml'", "wikiextractor"});
 }
 
