@@ -116,7 +116,8 @@ TEST(Layers, ForbiddenArrowsAreSeen) {
             (std::vector<std::string>{"nn/linear.h", "ops/check.h"}));
 }
 
-// Two classes of one name break the one-definition rule: the linker keeps one of their std::vector functions, vtables and type_infos for both.
+// Two classes of one name break the one-definition rule: the linker keeps one of their std::vector functions, vtables and type_infos for
+// both.
 TEST(Layers, NoTwoHeadersDefineAClassOfOneName) {
   static const std::regex line(R"re((?:^|\n)(?:namespace ([a-z0-9_:]*) ?\{|(?:class|struct) (\w+)(?: final)?(?: :| \{)))re");
   std::map<std::string, fs::path> found;
@@ -144,7 +145,8 @@ TEST(Layers, TheTableForPeopleSaysTheSame) {
   std::map<std::string, std::set<std::string>> told;
   for (std::sregex_iterator i(readme.begin(), readme.end(), row), end; i != end; ++i) {
     std::string words = (*i)[2];
-    std::replace_if(words.begin(), words.end(), [](char c) { return c == ',' || c == '`'; }, ' ');
+    std::replace_if(
+        words.begin(), words.end(), [](char c) { return c == ',' || c == '`'; }, ' ');
     told[(*i)[1]] = words_of(words == "nothing" ? "" : words);
   }
   std::map<std::string, std::set<std::string>> meant;
@@ -155,15 +157,21 @@ TEST(Layers, TheTableForPeopleSaysTheSame) {
 // Public headers name no library but the standard one. What they include is compiled alone by headers_test.
 TEST(Layers, PublicHeadersIncludeOnlyTheStandardLibrary) {
   const std::set<std::string> standard = words_of(
-      "algorithm any array atomic barrier bit bitset charconv chrono compare complex concepts condition_variable coroutine deque exception execution "
-      "filesystem format forward_list fstream functional future initializer_list iomanip ios iosfwd iostream istream iterator latch limits list locale map "
-      "memory memory_resource mutex new numbers numeric optional ostream queue random ranges ratio regex scoped_allocator semaphore set shared_mutex "
-      "source_location span sstream stack stdexcept stop_token streambuf string string_view syncstream system_error thread tuple type_traits typeindex "
+      "algorithm any array atomic barrier bit bitset charconv chrono compare complex concepts condition_variable coroutine deque exception "
+      "execution "
+      "filesystem format forward_list fstream functional future initializer_list iomanip ios iosfwd iostream istream iterator latch limits "
+      "list locale map "
+      "memory memory_resource mutex new numbers numeric optional ostream queue random ranges ratio regex scoped_allocator semaphore set "
+      "shared_mutex "
+      "source_location span sstream stack stdexcept stop_token streambuf string string_view syncstream system_error thread tuple "
+      "type_traits typeindex "
       "typeinfo unordered_map unordered_set utility valarray variant vector version "
-      "cassert cctype cerrno cfenv cfloat cinttypes climits clocale cmath csetjmp csignal cstdarg cstddef cstdint cstdio cstdlib cstring ctime cuchar cwchar "
+      "cassert cctype cerrno cfenv cfloat cinttypes climits clocale cmath csetjmp csignal cstdarg cstddef cstdint cstdio cstdlib cstring "
+      "ctime cuchar cwchar "
       "cwctype");
   for (const fs::path& file : sources_below(root() / "include"))
-    for (const std::string& name : system_includes(read_text(file))) EXPECT_TRUE(standard.contains(name)) << file << " includes <" << name << ">";
+    for (const std::string& name : system_includes(read_text(file)))
+      EXPECT_TRUE(standard.contains(name)) << file << " includes <" << name << ">";
 }
 
 }  // namespace mpibert::test

@@ -90,7 +90,8 @@ std::vector<Slot> random_slots(const Settings& settings, const BertConfig& confi
     for (int64_t place = first; place < last; ++place) {
       const std::string& text = settings.lengths[static_cast<size_t>(place) % settings.lengths.size()];
       const int64_t length = parse_number<int64_t>(text).value_or(0);
-      MPIBERT_CHECK(length >= 1 && length <= config.max_position_embeddings, kUsage, "--lengths are from 1 to the model's ", config.max_position_embeddings, " positions, found '", text, "'");
+      MPIBERT_CHECK(length >= 1 && length <= config.max_position_embeddings, kUsage, "--lengths are from 1 to the model's ",
+                    config.max_position_embeddings, " positions, found '", text, "'");
       if (tokens + length > settings.micro_tokens && !lengths.empty()) {
         slots.back().micro_batches.push_back(random_batch(config, settings.head, lengths, first));
         first = place;
@@ -114,7 +115,9 @@ int bench_step(const Settings& settings) {
   if (settings.head == "classification") task = Task{.name = "bench", .kind = TaskKind::kClassification, .label_names = {"0", "1"}};
   const std::vector<Slot> slots = random_slots(settings, config, *session.comm);
   const BatchLimits limits = limits_of(std::max(settings.micro_tokens, config.max_position_embeddings), config.max_position_embeddings);
-  choose_matmul_algorithms(settings.matmul, session, "", false, [&] { return products_of_training(session.backend->device().type, config, head_maker(task), compute, limits, slots); });
+  choose_matmul_algorithms(settings.matmul, session, "", false, [&] {
+    return products_of_training(session.backend->device().type, config, head_maker(task), compute, limits, slots);
+  });
   ParameterArena arena;
   Model model(config, arena, head_maker(task));
   Trainer trainer(*session.backend, *session.comm, model, arena, compute,
@@ -139,19 +142,20 @@ int bench_step(const Settings& settings) {
   }
   if (session.comm->rank() != 0) return 0;
   const double step = median(seconds);
-  print_line(nlohmann::ordered_json{{"benchmark", "step"},
-                                    {"ranks", session.comm->size()},
-                                    {"precision", settings.precision},
-                                    {"head", settings.head},
-                                    {"sequences", outcome.samples},
-                                    {"tokens", outcome.tokens},
-                                    {"median_ms", step * 1e3},
-                                    {"sequences_per_s", static_cast<double>(outcome.samples) / step},
-                                    {"gflops", outcome.flops / step / 1e9},
-                                    {"graph_replays", trainer.graph_replays()},
-                                    {"device_bytes", session.backend->allocated_bytes()},
-                                    {"samples_ms", seconds}}
-                 .dump());
+  print_line(nlohmann::ordered_json{
+      {"benchmark", "step"},
+      {"ranks", session.comm->size()},
+      {"precision", settings.precision},
+      {"head", settings.head},
+      {"sequences", outcome.samples},
+      {"tokens", outcome.tokens},
+      {"median_ms", step * 1e3},
+      {"sequences_per_s", static_cast<double>(outcome.samples) / step},
+      {"gflops", outcome.flops / step / 1e9},
+      {"graph_replays", trainer.graph_replays()},
+      {"device_bytes", session.backend->allocated_bytes()},
+      {"samples_ms",
+       seconds}}.dump());
   return 0;
 }
 
@@ -162,10 +166,18 @@ int bench_matmul(const Settings& settings) {
     const char* name;
     int64_t rows, in, out;
   };
-  for (const Case& c : {Case{"base attention", 2048, 768, 768}, {"base intermediate", 2048, 768, 3072}, {"base output", 2048, 3072, 768}, {"small intermediate", 1024, 384, 1536}}) {
-    const auto make = [&](int64_t rows, int64_t columns) { return backend->allocate(static_cast<size_t>(rows * columns) * bytes_of(compute)); };
+  for (const Case& c : {Case{"base attention", 2048, 768, 768},
+                        {"base intermediate", 2048, 768, 3072},
+                        {"base output", 2048, 3072, 768},
+                        {"small intermediate", 1024, 384, 1536}}) {
+    const auto make = [&](int64_t rows, int64_t columns) {
+      return backend->allocate(static_cast<size_t>(rows * columns) * bytes_of(compute));
+    };
     const Buffer x = make(c.rows, c.in), w = make(c.out, c.in), y = make(c.rows, c.out);
-    const Matmul product{.a = x.view(compute, {c.rows, c.in}), .b = w.view(compute, {c.out, c.in}), .transpose_b = true, .c = y.view(compute, {c.rows, c.out})};
+    const Matmul product{.a = x.view(compute, {c.rows, c.in}),
+                         .b = w.view(compute, {c.out, c.in}),
+                         .transpose_b = true,
+                         .c = y.view(compute, {c.rows, c.out})};
     backend->zero(product.a);
     backend->zero(product.b);
     MatmulTuner* tuner = backend->matmul_tuner();
@@ -178,7 +190,11 @@ int bench_matmul(const Settings& settings) {
       if (i >= settings.warmup) seconds.push_back(seconds_since(start));
     }
     const double flops = 2.0 * static_cast<double>(c.rows * c.in) * static_cast<double>(c.out);
-    nlohmann::ordered_json result = {{"benchmark", "matmul"}, {"case", c.name}, {"precision", settings.precision}, {"shape", {c.rows, c.in, c.out}}, {"median_ms", median(seconds) * 1e3},
+    nlohmann::ordered_json result = {{"benchmark", "matmul"},
+                                     {"case", c.name},
+                                     {"precision", settings.precision},
+                                     {"shape", {c.rows, c.in, c.out}},
+                                     {"median_ms", median(seconds) * 1e3},
                                      {"gflops", flops / median(seconds) / 1e9}};
     if (tuner) result["algorithm"] = tuner->algorithm_of(product);
     print_line(result.dump());
@@ -190,17 +206,25 @@ int bench_matmul(const Settings& settings) {
 
 std::function<int()> declare_bench(Options& options) {
   auto s = std::make_shared<Settings>();
-  options.add({.name = "arguments", .target = &s->what, .help = "step: a whole training step on random data; matmul: matrix products of a BERT", .required = true});
+  options.add({.name = "arguments",
+               .target = &s->what,
+               .help = "step: a whole training step on random data; matmul: matrix products of a BERT",
+               .required = true});
   options.add({.name = "model", .target = &s->model, .help = "step: CONFIG.json"});
-  options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
+  options.add(
+      {.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
   options.add({.name = "head", .target = &s->head, .help = "step: what is trained", .choices = {"classification", "pretraining"}});
   options.add({.name = "batch-size", .target = &s->batch, .help = "step: sequences over all ranks", .minimum = 1});
   options.add({.name = "lengths", .target = &s->lengths, .help = "step: tokens of the sequences, in turn"});
   options.add({.name = "steps", .target = &s->steps, .help = "timed repeats", .minimum = 1});
   options.add({.name = "warmup", .target = &s->warmup, .help = "repeats before them", .minimum = 0});
   options.add({.name = "slots", .target = &s->slots, .help = "step: leaves of the slot tree", .minimum = 1});
-  options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "step: most tokens computed at a time by a rank", .minimum = 16});
-  options.add({.name = "optimizer", .target = &s->optimizer, .help = "step: update rule", .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
+  options.add(
+      {.name = "micro-tokens", .target = &s->micro_tokens, .help = "step: most tokens computed at a time by a rank", .minimum = 16});
+  options.add({.name = "optimizer",
+               .target = &s->optimizer,
+               .help = "step: update rule",
+               .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
   options.add({.name = "reduction", .target = &s->reduction, .help = "step: order of sums over ranks", .choices = {"exact", "fast"}});
   TrainFlags::declare_cuda_graphs(options, s->cuda_graphs);
   s->session.declare(options);

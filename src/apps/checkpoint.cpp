@@ -14,8 +14,8 @@ int list(const std::vector<std::string>& paths) {
     const std::vector<CheckpointInfo> found = list_checkpoints(path);
     for (const CheckpointInfo& info : found) {
       const std::string score = info.score ? str_cat(" score ", *info.score) : "";
-      print_line(str_cat(info.path.string(), "  ", info.bytes, " bytes  ", info.created, score, info.latest ? "  LATEST" : "", info.best ? "  BEST" : "",
-                         info.problem.empty() ? "" : str_cat("  DAMAGED: ", info.problem)));
+      print_line(str_cat(info.path.string(), "  ", info.bytes, " bytes  ", info.created, score, info.latest ? "  LATEST" : "",
+                         info.best ? "  BEST" : "", info.problem.empty() ? "" : str_cat("  DAMAGED: ", info.problem)));
     }
     if (found.empty()) print_line(str_cat(path, ": no checkpoints"));
   }
@@ -40,7 +40,8 @@ int diff(const std::vector<std::string>& paths) {
   MPIBERT_CHECK(paths.size() == 2, kUsage, "checkpoint diff compares two paths, not ", paths.size());
   const std::vector<TensorDifference> differences = diff_checkpoints(paths[0], paths[1]);
   for (const TensorDifference& d : differences)
-    print_line(d.what == "values" ? str_cat(d.name, ": ", d.different, " of ", d.elements, " elements differ, by up to ", d.max_abs) : str_cat(d.name, ": ", d.what));
+    print_line(d.what == "values" ? str_cat(d.name, ": ", d.different, " of ", d.elements, " elements differ, by up to ", d.max_abs)
+                                  : str_cat(d.name, ": ", d.what));
   if (differences.empty()) print_line("equal, bit by bit");
   return differences.empty() ? 0 : 1;
 }
@@ -49,7 +50,10 @@ int diff(const std::vector<std::string>& paths) {
 
 std::function<int()> declare_checkpoint(Options& options) {
   auto words = std::make_shared<std::vector<std::string>>();
-  options.add({.name = "arguments", .target = words.get(), .help = "ls RUN... | verify PATH... | digest PATH... | diff PATH PATH", .required = true});
+  options.add({.name = "arguments",
+               .target = words.get(),
+               .help = "ls RUN... | verify PATH... | digest PATH... | diff PATH PATH",
+               .required = true});
   return [words] {
     const std::string verb = words->front();
     const std::vector<std::string> paths(words->begin() + 1, words->end());
@@ -59,7 +63,8 @@ std::function<int()> declare_checkpoint(Options& options) {
     if (verb == "digest") return digest(paths);
     if (verb == "diff") return diff(paths);
     const std::string meant = nearest_name(verb, {"ls", "verify", "digest", "diff"});
-    throw Error(ErrorKind::kUsage, str_cat("checkpoint does ls, verify, digest or diff, not '", verb, "'", meant.empty() ? "" : str_cat("; did you mean ", meant, "?")));
+    throw Error(ErrorKind::kUsage, str_cat("checkpoint does ls, verify, digest or diff, not '", verb, "'",
+                                           meant.empty() ? "" : str_cat("; did you mean ", meant, "?")));
   };
 }
 

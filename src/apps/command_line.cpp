@@ -59,11 +59,13 @@ std::vector<std::string> expanded(const Options& options, const std::vector<std:
       const size_t equals = argument.find('=');
       std::string name = argument.substr(2, equals == std::string::npos ? std::string::npos : equals - 2);
       const Option* option = options.find(name);
-      const bool negated = !option && name.starts_with("no-") && options.find(name.substr(3)) && std::holds_alternative<bool*>(options.find(name.substr(3))->target);
+      const bool negated = !option && name.starts_with("no-") && options.find(name.substr(3)) &&
+                           std::holds_alternative<bool*>(options.find(name.substr(3))->target);
       if (negated) option = options.find(name.substr(3));
       if (!option) {
         const std::string meant = options.nearest(name);
-        throw Error(ErrorKind::kUsage, str_cat("unknown option '--", name, "'", meant.empty() ? "" : str_cat("; did you mean '--", meant, "'?")));
+        throw Error(ErrorKind::kUsage,
+                    str_cat("unknown option '--", name, "'", meant.empty() ? "" : str_cat("; did you mean '--", meant, "'?")));
       }
       out.push_back("--" + option->name);
       if (std::holds_alternative<bool*>(option->target)) {
@@ -107,8 +109,9 @@ void fill_options(Options& options, const Command& command, const std::vector<st
 }
 
 std::string help_text(const Command& command, const Options& options) {
-  std::string out = str_cat("usage: ", command.uses_mpi ? "mpirun -n RANKS " : "", "mpibert ", command.name, command.positional.empty() ? "" : " " + command.positional + "...",
-                            " [--option value]...\n\n", command.help, "\n\noptions, also as keys of the --config file and (but for --data) as MPIBERT_<NAME> in the environment:\n");
+  std::string out = str_cat("usage: ", command.uses_mpi ? "mpirun -n RANKS " : "", "mpibert ", command.name,
+                            command.positional.empty() ? "" : " " + command.positional + "...", " [--option value]...\n\n", command.help,
+                            "\n\noptions, also as keys of the --config file and (but for --data) as MPIBERT_<NAME> in the environment:\n");
   for (const Option& option : options.all()) {
     std::string choices;
     for (const std::string& choice : option.choices) choices += (choices.empty() ? "" : "|") + choice;
@@ -120,7 +123,9 @@ std::string help_text(const Command& command, const Options& options) {
 }
 
 std::string help_text() {
-  std::string out = "mpibert: pre-trains and fine-tunes BERT data-parallel over MPI\n\nusage: mpibert COMMAND [--option value]...; mpibert COMMAND --help explains one\n\n";
+  std::string out =
+      "mpibert: pre-trains and fine-tunes BERT data-parallel over MPI\n\nusage: mpibert COMMAND [--option value]...; mpibert COMMAND "
+      "--help explains one\n\n";
   for (const Command& command : commands()) {
     std::string name = "  " + command.name;
     name.resize(14, ' ');

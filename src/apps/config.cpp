@@ -7,7 +7,8 @@ namespace mpibert::apps {
 // config check COMMAND [options]: says "good", or what is wrong.
 int run_config(const std::vector<std::string>& arguments) {
   const std::string verb = arguments.empty() ? "" : arguments[0];
-  MPIBERT_CHECK(verb == "show" || verb == "check", kUsage, "config does show or check: mpibert config show pretrain --config FILE --max-steps 10");
+  MPIBERT_CHECK(verb == "show" || verb == "check", kUsage,
+                "config does show or check: mpibert config show pretrain --config FILE --max-steps 10");
   MPIBERT_CHECK(arguments.size() > 1, kUsage, "config ", verb, " needs the name of a command, such as pretrain");
   std::vector<std::string> names;
   for (const Command& command : commands()) {
@@ -20,7 +21,8 @@ int run_config(const std::vector<std::string>& arguments) {
     return 0;
   }
   const std::string meant = nearest_name(arguments[1], names);
-  throw Error(ErrorKind::kUsage, str_cat("unknown command '", arguments[1], "'", meant.empty() ? "" : str_cat("; did you mean ", meant, "?")));
+  throw Error(ErrorKind::kUsage,
+              str_cat("unknown command '", arguments[1], "'", meant.empty() ? "" : str_cat("; did you mean ", meant, "?")));
 }
 
 // For the help only: main hands the words of this command to run_config.

@@ -32,7 +32,9 @@ int run(const Settings& settings) {
     texts["tokenizer_config.json"] = tokenizer.config_json();
   }
   if (config_path.filename() != "config.json") texts["config.json"] = config_to_json(config);
-  const WeightsFormat format = settings.to == "pytorch" ? WeightsFormat::kPytorch : settings.to == "tf" ? WeightsFormat::kTensorflow : WeightsFormat::kSafetensors;
+  const WeightsFormat format = settings.to == "pytorch" ? WeightsFormat::kPytorch
+                               : settings.to == "tf"    ? WeightsFormat::kTensorflow
+                                                        : WeightsFormat::kSafetensors;
   const LoadReport report = convert_model_folder(from, settings.output, format, texts);
   log_info("weights of ", from.string(), ": ", report.text());
   print_line(find_weights(settings.output)->string());
@@ -43,8 +45,15 @@ int run(const Settings& settings) {
 
 std::function<int()> declare_convert(Options& options) {
   auto settings = std::make_shared<Settings>();
-  options.add({.name = "from", .target = &settings->from, .help = "model folder, run (its newest checkpoint), or a file of weights beside its config.json", .required = true});
-  options.add({.name = "to", .target = &settings->to, .help = "format to write: model.safetensors, pytorch_model.bin or Google's bert_model.ckpt", .choices = {"safetensors", "pytorch", "tf"}, .required = true});
+  options.add({.name = "from",
+               .target = &settings->from,
+               .help = "model folder, run (its newest checkpoint), or a file of weights beside its config.json",
+               .required = true});
+  options.add({.name = "to",
+               .target = &settings->to,
+               .help = "format to write: model.safetensors, pytorch_model.bin or Google's bert_model.ckpt",
+               .choices = {"safetensors", "pytorch", "tf"},
+               .required = true});
   options.add({.name = "output", .target = &settings->output, .help = "folder to write, new or empty", .required = true});
   return [settings] { return run(*settings); };
 }

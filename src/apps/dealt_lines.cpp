@@ -74,7 +74,8 @@ void deal_lines(Communicator& comm, const DealtLines& work) {
     const std::vector<std::string> lines = unframed(from_rank_0(comm, "lines", window));
     if (lines.empty()) return;
     const auto [begin, end] = part_of(lines, rank, ranks);
-    std::vector<std::string> results = work.compute({lines.begin() + static_cast<ptrdiff_t>(begin), lines.begin() + static_cast<ptrdiff_t>(end)}, first + static_cast<int64_t>(begin));
+    std::vector<std::string> results = work.compute(
+        {lines.begin() + static_cast<ptrdiff_t>(begin), lines.begin() + static_cast<ptrdiff_t>(end)}, first + static_cast<int64_t>(begin));
     // One rank after the other, so that rank 0 holds the results of one at a time.
     for (size_t owner = 0; owner < ranks; ++owner) {
       if (owner > 0) {

@@ -9,7 +9,8 @@
 
 namespace mpibert::apps {
 
-// Lines that rank 0 reads, a window at a time, so that files of any length pass through little memory; each rank computes a contiguous part of the window.
+// Lines that rank 0 reads, a window at a time, so that files of any length pass through little memory; each rank computes a contiguous part
+// of the window.
 struct DealtLines {
   using Next = std::function<std::optional<std::string>()>;  // the next line, or none
   std::function<Next()> open{};                              // rank 0, once

@@ -51,7 +51,8 @@ std::string vector_instructions() {
 
 Finding processor() {
   const std::string found = vector_instructions();
-  Finding finding{.what = "processor", .value = str_cat(proc_value("/proc/cpuinfo", "model name"), ", ", usable_cores(), " usable cores, ", found)};
+  Finding finding{.what = "processor",
+                  .value = str_cat(proc_value("/proc/cpuinfo", "model name"), ", ", usable_cores(), " usable cores, ", found)};
   const bool intel = proc_value("/proc/cpuinfo", "vendor_id") == "GenuineIntel";
   if (found.find(intel ? "amx_bf16" : "bf16") == std::string::npos) {
     finding.problem = "no fast bf16 instructions: --precision bf16 is right but not faster than fp32";
@@ -75,7 +76,9 @@ Finding devices() {
   Finding finding{.what = "devices", .value = cards == 0 ? "cpu" : str_cat("cpu, ", cards, cards == 1 ? " CUDA device" : " CUDA devices")};
   if (cards == 0 && cuda_version() != "not built in") {
     finding.problem = "this build has the CUDA backend, but finds no card";
-    finding.remedy = "see that nvidia-smi lists one, that its driver is not older than this build's CUDA, and what CUDA_VISIBLE_DEVICES says; or use --device cpu";
+    finding.remedy =
+        "see that nvidia-smi lists one, that its driver is not older than this build's CUDA, and what CUDA_VISIBLE_DEVICES says; or use "
+        "--device cpu";
   }
   return finding;
 }
@@ -95,8 +98,8 @@ std::vector<Finding> cards() {
   for (const CardDescription& card : describe_cards()) {
     Finding finding{.what = str_cat("cuda:", findings.size()), .value = card.name};
     if (card.memory_bytes > 0)
-      finding.value += str_cat(", compute capability ", card.capability_major, ".", card.capability_minor, ", ", card.multiprocessors, " multiprocessors, ", gib(card.free_bytes), " of ",
-                               gib(card.memory_bytes), " GiB free");
+      finding.value += str_cat(", compute capability ", card.capability_major, ".", card.capability_minor, ", ", card.multiprocessors,
+                               " multiprocessors, ", gib(card.free_bytes), " of ", gib(card.memory_bytes), " GiB free");
     finding.problem = card.problem;
     if (!card.problem.empty()) finding.remedy = "hide it with CUDA_VISIBLE_DEVICES, or see nvidia-smi for what holds it";
     findings.push_back(finding);
@@ -110,11 +113,15 @@ std::vector<Finding> cards() {
   return findings;
 }
 
-Finding memory() { return {.what = "memory", .value = str_cat(proc_value("/proc/meminfo", "MemTotal"), " in all, ", proc_value("/proc/meminfo", "MemAvailable"), " free")}; }
+Finding memory() {
+  return {.what = "memory",
+          .value = str_cat(proc_value("/proc/meminfo", "MemTotal"), " in all, ", proc_value("/proc/meminfo", "MemAvailable"), " free")};
+}
 
 Finding disk() {
   struct statvfs status {};
-  if (statvfs(".", &status) != 0) return {.what = "disk", .value = "unknown", .problem = "cannot examine the current folder", .remedy = "change to a folder that exists"};
+  if (statvfs(".", &status) != 0)
+    return {.what = "disk", .value = "unknown", .problem = "cannot examine the current folder", .remedy = "change to a folder that exists"};
   const double free_gib = static_cast<double>(status.f_bavail) * static_cast<double>(status.f_frsize) / (1 << 30);
   Finding finding{.what = "disk", .value = str_cat(static_cast<int64_t>(free_gib), " GiB free here")};
   if (free_gib < 5) {

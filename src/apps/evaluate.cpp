@@ -33,13 +33,16 @@ bool is_masked(const Dataset& dataset) {
 // Scores a file of answers, whoever made it, as the official scripts do. Needs no model.
 int score_predictions(const Settings& settings) {
   const Task task = settings.task.open();
-  MPIBERT_CHECK(task.kind == TaskKind::kQuestionAnswering, kUsage, "--predictions are answers to questions, expected with --task squad, squad2 or question-answering, found ", task.name);
+  MPIBERT_CHECK(task.kind == TaskKind::kQuestionAnswering, kUsage,
+                "--predictions are answers to questions, expected with --task squad, squad2 or question-answering, found ", task.name);
   MPIBERT_CHECK(settings.model.empty(), kUsage, "--predictions are scored without a model; leave --model out");
-  MPIBERT_CHECK(settings.null_odds.empty() || task.may_be_impossible, kUsage, "--null-odds go with --task squad2; questions of task ", task.name, " all have an answer");
+  MPIBERT_CHECK(settings.null_odds.empty() || task.may_be_impossible, kUsage, "--null-odds go with --task squad2; questions of task ",
+                task.name, " all have an answer");
   const SquadData data = read_squad(task, settings.data, settings.split);
   const SquadPredictions predictions = read_squad_predictions(settings.predictions);
   const std::optional<NullOdds> odds = settings.null_odds.empty() ? std::nullopt : std::optional(read_null_odds(settings.null_odds));
-  const Scores scores = task.may_be_impossible ? score_squad2(data, predictions, odds ? &*odds : nullptr, settings.na_prob_thresh) : score_squad1(data, predictions);
+  const Scores scores = task.may_be_impossible ? score_squad2(data, predictions, odds ? &*odds : nullptr, settings.na_prob_thresh)
+                                               : score_squad1(data, predictions);
   nlohmann::ordered_json object = {{"task", task.name}, {"predictions", settings.predictions}, {"count", data.questions.size()}};
   for (const auto& [name, value] : scores) object[name] = value;
   print_line(object.dump());
@@ -57,12 +60,17 @@ int run(Settings& settings, const Options& options) {
   take_labels(task, source.config);
   const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
   const WorkFolder work(*session.comm);
-  const std::filesystem::path data =
-      task.kind == TaskKind::kPretraining
-          ? std::filesystem::path(settings.data)
-          : open_task_data({.task = task, .data = settings.data, .split = settings.split, .max_seq_length = settings.max_seq_length, .qa = settings.qa.feature_options(), .work = work.path() / "data"}, tokenizer, *session.comm);
+  const std::filesystem::path data = task.kind == TaskKind::kPretraining ? std::filesystem::path(settings.data)
+                                                                         : open_task_data({.task = task,
+                                                                                           .data = settings.data,
+                                                                                           .split = settings.split,
+                                                                                           .max_seq_length = settings.max_seq_length,
+                                                                                           .qa = settings.qa.feature_options(),
+                                                                                           .work = work.path() / "data"},
+                                                                                          tokenizer, *session.comm);
   const Dataset dataset(data, settings.split);
-  if (task.kind == TaskKind::kMultipleChoice) task.label_names = dataset.manifest().label_names;  // how many choices there are is no matter of the model
+  if (task.kind == TaskKind::kMultipleChoice)
+    task.label_names = dataset.manifest().label_names;  // how many choices there are is no matter of the model
 
   ParameterArena arena;
   Model model(source.config, arena, head_maker(task));
@@ -89,17 +97,33 @@ std::function<int()> declare_evaluate(Options& options) {
   auto s = std::make_shared<Settings>();
   s->task.declare(options, "what to score");
   s->task.declare_label_column(options);
-  options.add({.name = "data", .target = &s->data, .help = "folder of shards, or of raw files of the task, or one raw file", .required = true});
+  options.add(
+      {.name = "data", .target = &s->data, .help = "folder of shards, or of raw files of the task, or one raw file", .required = true});
   options.add({.name = "model", .target = &s->model, .help = "model folder or run (its newest checkpoint)"});
-  options.add({.name = "split", .target = &s->split, .help = "which part of the data", .choices = {"train", "dev", "dev_mismatched", "test"}});
-  options.add({.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
-  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "raw data: tokens of a sequence at most; of question answering 384 if not given", .minimum = 5});
+  options.add(
+      {.name = "split", .target = &s->split, .help = "which part of the data", .choices = {"train", "dev", "dev_mismatched", "test"}});
+  options.add(
+      {.name = "precision", .target = &s->precision, .help = "of computing; fp16 with --device cuda", .choices = {"fp32", "bf16", "fp16"}});
+  options.add({.name = "max-seq-length",
+               .target = &s->max_seq_length,
+               .help = "raw data: tokens of a sequence at most; of question answering 384 if not given",
+               .minimum = 5});
   s->qa.declare_features(options);
   s->qa.declare_scoring(options);
-  options.add({.name = "predictions", .target = &s->predictions, .help = "squad, squad2: instead of a model, the answers to score: a JSON object, question's id -> text"});
-  options.add({.name = "null-odds", .target = &s->null_odds, .help = "squad2: with --predictions, a JSON object, question's id -> how likely there is no answer"});
-  options.add({.name = "na-prob-thresh", .target = &s->na_prob_thresh, .help = "squad2: with --null-odds, above which no answer is taken for the prediction"});
-  options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time by a rank", .minimum = 16, .maximum = 1048576});
+  options.add({.name = "predictions",
+               .target = &s->predictions,
+               .help = "squad, squad2: instead of a model, the answers to score: a JSON object, question's id -> text"});
+  options.add({.name = "null-odds",
+               .target = &s->null_odds,
+               .help = "squad2: with --predictions, a JSON object, question's id -> how likely there is no answer"});
+  options.add({.name = "na-prob-thresh",
+               .target = &s->na_prob_thresh,
+               .help = "squad2: with --null-odds, above which no answer is taken for the prediction"});
+  options.add({.name = "micro-tokens",
+               .target = &s->micro_tokens,
+               .help = "most tokens computed at a time by a rank",
+               .minimum = 16,
+               .maximum = 1048576});
   s->session.declare(options);
   return [s, &options] { return run(*s, options); };
 }

@@ -18,20 +18,30 @@ Model::MakeHead head_maker(const Task& task) {
     return [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<MultipleChoiceHead>(config, arena); };
   const int64_t labels = task.outputs();
   if (task.kind == TaskKind::kTokenClassification)
-    return {[labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, labels); }, false};
-  return [labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, labels); };
+    return {[labels](const BertConfig& config, ParameterArena& arena) {
+              return std::make_unique<TokenClassificationHead>(config, arena, labels);
+            },
+            false};
+  return [labels](const BertConfig& config, ParameterArena& arena) {
+    return std::make_unique<SequenceClassificationHead>(config, arena, labels);
+  };
 }
 
 namespace {
 
 const char* architecture_of(const Task& task) {
   switch (task.kind) {
-    case TaskKind::kPretraining: return task.pair ? "BertForPreTraining" : "BertForMaskedLM";
-    case TaskKind::kTokenClassification: return "BertForTokenClassification";
-    case TaskKind::kQuestionAnswering: return "BertForQuestionAnswering";
-    case TaskKind::kMultipleChoice: return "BertForMultipleChoice";
+    case TaskKind::kPretraining:
+      return task.pair ? "BertForPreTraining" : "BertForMaskedLM";
+    case TaskKind::kTokenClassification:
+      return "BertForTokenClassification";
+    case TaskKind::kQuestionAnswering:
+      return "BertForQuestionAnswering";
+    case TaskKind::kMultipleChoice:
+      return "BertForMultipleChoice";
     case TaskKind::kClassification:
-    case TaskKind::kRegression: return "BertForSequenceClassification";
+    case TaskKind::kRegression:
+      return "BertForSequenceClassification";
   }
   throw std::logic_error("unknown kind of task");
 }

@@ -22,7 +22,8 @@ const Command& find_command(const std::string& name) {
     names.push_back(command.name);
   }
   const std::string meant = nearest_name(name, names);
-  throw Error(ErrorKind::kUsage, str_cat("unknown command '", name, "'", meant.empty() ? "" : str_cat("; did you mean '", meant, "'?"), "; see mpibert --help"));
+  throw Error(ErrorKind::kUsage, str_cat("unknown command '", name, "'", meant.empty() ? "" : str_cat("; did you mean '", meant, "'?"),
+                                         "; see mpibert --help"));
 }
 
 int run(const Command& command, const std::vector<std::string>& arguments) {
@@ -45,7 +46,8 @@ int guarded(int rank, const std::function<int()>& body) {
   } catch (const Error& error) {
     return report(error.what(), exit_code(error.kind()));
   } catch (const std::bad_alloc&) {
-    return report("out of memory; use fewer ranks on this host, a smaller --micro-tokens or a smaller model", exit_code(ErrorKind::kOutOfMemory));
+    return report("out of memory; use fewer ranks on this host, a smaller --micro-tokens or a smaller model",
+                  exit_code(ErrorKind::kOutOfMemory));
   } catch (const std::logic_error& error) {
     return report(str_cat("internal error: ", error.what()), 70);
   } catch (const std::exception& error) {

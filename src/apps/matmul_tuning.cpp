@@ -67,8 +67,8 @@ void tune(const MatmulTuningFlags& flags, MatmulTuner& tuner, const std::functio
       write_file_atomically(file, tuner.table());
     });
   }
-  log_info("matrix products: ", measured, measured == 1 ? " kind" : " kinds", " measured in ", number_text(std::round(seconds * 100) / 100), " s",
-           folder.empty() ? "" : str_cat("; algorithms are kept in ", file.string()));
+  log_info("matrix products: ", measured, measured == 1 ? " kind" : " kinds", " measured in ", number_text(std::round(seconds * 100) / 100),
+           " s", folder.empty() ? "" : str_cat("; algorithms are kept in ", file.string()));
 }
 
 // Whether the run's own table is used from here on.
@@ -78,13 +78,15 @@ bool go_on_with(const fs::path& file, MatmulTuner& tuner) {
     log_info("matrix products: algorithms of this run, ", file.string());
     return true;
   } catch (const Error& error) {
-    log_info("matrix products: ", file.string(), " cannot be used: ", error.what(), "; from here on products may differ in their last bits");
+    log_info("matrix products: ", file.string(), " cannot be used: ", error.what(),
+             "; from here on products may differ in their last bits");
     return false;
   }
 }
 
 // On rank 0: the table that all ranks use; empty: the library's first choices.
-std::string chosen_table(const MatmulTuningFlags& flags, MatmulTuner& tuner, const fs::path& run, bool resumed, const std::function<std::vector<Matmul>()>& products) {
+std::string chosen_table(const MatmulTuningFlags& flags, MatmulTuner& tuner, const fs::path& run, bool resumed,
+                         const std::function<std::vector<Matmul>()>& products) {
   const fs::path file = table_of_run(run);
   const bool off = flags.mode == "off", has_table = !run.empty() && is_there(file);
   if (resumed && !has_table) {
@@ -92,7 +94,10 @@ std::string chosen_table(const MatmulTuningFlags& flags, MatmulTuner& tuner, con
     return "";
   }
   if (off) {
-    if (resumed) log_info("matrix products: by the library's first choice, where this run had measured algorithms; from here on products may differ in their last bits");
+    if (resumed)
+      log_info(
+          "matrix products: by the library's first choice, where this run had measured algorithms; from here on products may differ in "
+          "their last bits");
     if (has_table && !resumed) remove_file(file);  // of a start that came to no checkpoint
     return "";
   }
@@ -113,19 +118,23 @@ bool is_one_platform(Communicator& comm, const std::string& mine) {
 void MatmulTuningFlags::declare(Options& options) {
   options.add({.name = "matmul-tuning",
                .target = &mode,
-               .help = "cuda: auto: the fastest of cuBLASLt's algorithms for every kind of matrix product, measured once and kept; off: its first choice",
+               .help = "cuda: auto: the fastest of cuBLASLt's algorithms for every kind of matrix product, measured once and kept; off: "
+                       "its first choice",
                .choices = {"auto", "off"}});
-  options.add({.name = "matmul-cache", .target = &cache, .help = "folder where measured algorithms are kept; empty: $XDG_CACHE_HOME/mpibert or ~/.cache/mpibert"});
+  options.add({.name = "matmul-cache",
+               .target = &cache,
+               .help = "folder where measured algorithms are kept; empty: $XDG_CACHE_HOME/mpibert or ~/.cache/mpibert"});
 }
 
-std::vector<Matmul> products_of_training(DeviceType device, const BertConfig& config, const Model::MakeHead& head, DType compute, const BatchLimits& limits,
-                                         std::span<const Slot> slots) {
+std::vector<Matmul> products_of_training(DeviceType device, const BertConfig& config, const Model::MakeHead& head, DType compute,
+                                         const BatchLimits& limits, std::span<const Slot> slots) {
   std::vector<Matmul> products;
   const std::unique_ptr<Backend> backend = make_planning_backend(device, [&](const Matmul& product) { products.push_back(product); });
   ParameterArena arena;
   Model model(config, arena, head);
   arena.allocate(*backend, compute, arena.size());
-  const Buffer gradients = backend->allocate(static_cast<size_t>(arena.padded_size()) * sizeof(float)), state = backend->allocate(kStepStateBytes);
+  const Buffer gradients = backend->allocate(static_cast<size_t>(arena.padded_size()) * sizeof(float)),
+               state = backend->allocate(kStepStateBytes);
   arena.use_gradients(gradients.view(DType::kFloat32, {arena.padded_size()}));
   const auto terms = static_cast<int64_t>(model.head().terms().size());
   const Buffer sums = backend->allocate(2 * static_cast<size_t>(terms) * sizeof(float));
@@ -155,7 +164,8 @@ void choose_matmul_algorithms(const MatmulTuningFlags& flags, const Session& ses
     log_info("matrix products: by the library's first choice, as ranks have different cards or libraries");
     return;
   }
-  const std::string table = from_rank_0(*session.comm, "algorithms of matrix products", [&] { return chosen_table(flags, *tuner, run, resumed, products); });
+  const std::string table =
+      from_rank_0(*session.comm, "algorithms of matrix products", [&] { return chosen_table(flags, *tuner, run, resumed, products); });
   if (!table.empty() && session.comm->rank() != 0) tuner->use(table);
 }
 

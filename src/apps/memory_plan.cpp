@@ -58,7 +58,11 @@ struct MemoryPlan::Planned {
         comm(static_cast<int>(given.ranks)),
         model(given.config, arena, given.make_head),
         trainer(*backend, comm, model, arena, given.compute,
-                {.schedule = {.kind = "constant"}, .optimizer = given.optimizer, .reduction = given.reduction, .slots = given.slots, .bucket_mib = given.bucket_mib}),
+                {.schedule = {.kind = "constant"},
+                 .optimizer = given.optimizer,
+                 .reduction = given.reduction,
+                 .slots = given.slots,
+                 .bucket_mib = given.bucket_mib}),
         trainer_bytes(static_cast<int64_t>(backend->allocated_bytes())) {}
 
   int64_t activation_bytes(int64_t micro_tokens) {
@@ -108,8 +112,9 @@ std::vector<std::string> MemoryPlan::lines(int64_t budget) const {
                           inputs.device == DeviceType::kCuda ? str_cat(", and about ", gib(kCardReserveBytes), " of CUDA's own") : ""));
   if (budget <= 0) return lines;
   const int64_t largest = largest_micro_tokens(budget);
-  lines.push_back(largest > 0 ? str_cat("largest --micro-tokens that fits: ", largest)
-                              : str_cat("not even one sequence of ", inputs.max_seq_length, " tokens fits; use more ranks or a smaller model"));
+  lines.push_back(largest > 0
+                      ? str_cat("largest --micro-tokens that fits: ", largest)
+                      : str_cat("not even one sequence of ", inputs.max_seq_length, " tokens fits; use more ranks or a smaller model"));
   return lines;
 }
 

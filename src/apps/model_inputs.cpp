@@ -13,11 +13,15 @@
 namespace mpibert::apps {
 
 // A folder of a tokenizer alone is none of a model.
-static bool has_vocabulary(const std::filesystem::path& folder) { return std::filesystem::exists(folder / "vocab.txt") || std::filesystem::exists(folder / "tokenizer.json"); }
+static bool has_vocabulary(const std::filesystem::path& folder) {
+  return std::filesystem::exists(folder / "vocab.txt") || std::filesystem::exists(folder / "tokenizer.json");
+}
 
 void TokenizerFlags::declare(Options& options) {
   options.add({.name = "vocab", .target = &vocab, .help = "vocab.txt: one token a line; its line is its id"});
-  options.add({.name = "model", .target = &model, .help = "model folder, run, or folder of mpibert vocab whose vocabulary and settings to use instead"});
+  options.add({.name = "model",
+               .target = &model,
+               .help = "model folder, run, or folder of mpibert vocab whose vocabulary and settings to use instead"});
   options.add({.name = "cased", .target = &cased, .help = "with --vocab: keep case and accents"});
 }
 
@@ -53,13 +57,15 @@ namespace {
 void check_sinusoids(const std::string& name, std::span<const float> values, const float* formula, const std::filesystem::path& folder) {
   constexpr float kTolerance = 1e-5f;
   for (size_t i = 0; i < values.size(); ++i)
-    MPIBERT_CHECK(std::abs(values[i] - formula[i]) <= kTolerance, kInvalidArgument, folder.string(), ": \"", name, "\": number ", i, " is ", values[i],
-                  " where the sinusoid is ", formula[i], "; config.json says position_embedding_type sinusoidal, of a trained table it is absolute");
+    MPIBERT_CHECK(std::abs(values[i] - formula[i]) <= kTolerance, kInvalidArgument, folder.string(), ": \"", name, "\": number ", i, " is ",
+                  values[i], " where the sinusoid is ", formula[i],
+                  "; config.json says position_embedding_type sinusoidal, of a trained table it is absolute");
 }
 
 }  // namespace
 
-std::vector<float> load_masters(const ModelSource& source, const ParameterArena& arena, const std::vector<std::string>& head_prefixes, uint64_t seed) {
+std::vector<float> load_masters(const ModelSource& source, const ParameterArena& arena, const std::vector<std::string>& head_prefixes,
+                                uint64_t seed) {
   std::vector<float> masters = new_masters(source.config, arena, seed);
   std::vector<WantedTensor> wanted;
   for (const Parameter& parameter : arena.parameters()) wanted.push_back({parameter.name, parameter.shape});

@@ -23,8 +23,8 @@ struct Settings {
 
 constexpr double kGib = 1 << 30;
 
-// Cards that can be planned for without being there. Source: NVIDIA's data sheets of A100 (2021), H100 and H200 (2024), SXM: dense products with 16-bit
-// operands and in fp32; memory as the driver reports it, rounded down.
+// Cards that can be planned for without being there. Source: NVIDIA's data sheets of A100 (2021), H100 and H200 (2024), SXM: dense products
+// with 16-bit operands and in fp32; memory as the driver reports it, rounded down.
 struct KnownCard {
   const char* name;
   double memory_gib, tflops_16, tflops_32;
@@ -39,8 +39,10 @@ const KnownCard* known_card(const std::string& name) {
 
 MemoryPlanInputs inputs_of(const Settings& s) {
   const DType compute = precision_from_name(s.precision);
-  MPIBERT_CHECK(s.device != "cpu" || compute != DType::kFloat16, kUsage, "--precision fp16 is for cards; plan for one (--device h200), or with --precision bf16");
-  const Task task = s.head == "classification" ? Task{.name = "plan", .kind = TaskKind::kClassification, .label_names = {"0", "1"}} : make_task(s.head);
+  MPIBERT_CHECK(s.device != "cpu" || compute != DType::kFloat16, kUsage,
+                "--precision fp16 is for cards; plan for one (--device h200), or with --precision bf16");
+  const Task task =
+      s.head == "classification" ? Task{.name = "plan", .kind = TaskKind::kClassification, .label_names = {"0", "1"}} : make_task(s.head);
   return {.config = open_model_source(s.model).config,
           .make_head = head_maker(task),
           .device = s.device == "cpu" ? DeviceType::kCpu : DeviceType::kCuda,
@@ -88,8 +90,11 @@ int run(const Settings& settings) {
   if (settings.json) {
     nlohmann::ordered_json bytes;
     for (const auto& [name, part] : plan.parts(inputs.micro_tokens)) bytes[name] = part;
-    nlohmann::ordered_json object = {
-        {"parameters", plan.parameters()}, {"micro_tokens", inputs.micro_tokens}, {"flops_per_step", flops}, {"bytes", bytes}, {"total_bytes", plan.bytes(inputs.micro_tokens)}};
+    nlohmann::ordered_json object = {{"parameters", plan.parameters()},
+                                     {"micro_tokens", inputs.micro_tokens},
+                                     {"flops_per_step", flops},
+                                     {"bytes", bytes},
+                                     {"total_bytes", plan.bytes(inputs.micro_tokens)}};
     if (inputs.device == DeviceType::kCuda) object["reserve_bytes"] = kCardReserveBytes;
     if (budget > 0) object["largest_micro_tokens"] = plan.largest_micro_tokens(budget);
     if (peak > 0) object["expected_step_s"] = seconds;
@@ -97,9 +102,11 @@ int run(const Settings& settings) {
     return 0;
   }
   print_line(str_cat("parameters: ", plan.parameters()));
-  print_line(str_cat("a step of ", settings.global_batch_size, " x ", settings.max_seq_length, " tokens: ", number_text(std::round(flops / 1e9) / 1e3), " TFLOP over all ranks"));
+  print_line(str_cat("a step of ", settings.global_batch_size, " x ", settings.max_seq_length,
+                     " tokens: ", number_text(std::round(flops / 1e9) / 1e3), " TFLOP over all ranks"));
   if (peak > 0)
-    print_line(str_cat("expected time of a step: ", number_text(std::round(seconds * 1e5) / 1e2), " ms, if each rank does ", number_text(settings.utilization * 100), " % of ", number_text(peak),
+    print_line(str_cat("expected time of a step: ", number_text(std::round(seconds * 1e5) / 1e2), " ms, if each rank does ",
+                       number_text(settings.utilization * 100), " % of ", number_text(peak),
                        " TFLOP/s (--utilization, --peak-tflops: not measured)"));
   for (const std::string& line : plan.lines(budget)) print_line(line);
   return 0;
@@ -109,21 +116,48 @@ int run(const Settings& settings) {
 
 std::function<int()> declare_plan(Options& options) {
   auto s = std::make_shared<Settings>();
-  options.add({.name = "model", .target = &s->model, .help = "model folder, run, or CONFIG.json, such as launch/configs/models/large.json", .required = true});
-  options.add({.name = "device", .target = &s->device, .help = "where to compute; cuda: on the first card here", .choices = {"cpu", "cuda", "a100-40", "a100-80", "h100", "h200"}});
+  options.add({.name = "model",
+               .target = &s->model,
+               .help = "model folder, run, or CONFIG.json, such as launch/configs/models/large.json",
+               .required = true});
+  options.add({.name = "device",
+               .target = &s->device,
+               .help = "where to compute; cuda: on the first card here",
+               .choices = {"cpu", "cuda", "a100-40", "a100-80", "h100", "h200"}});
   options.add({.name = "precision", .target = &s->precision, .help = "of computing", .choices = {"fp32", "bf16", "fp16"}});
-  options.add({.name = "head", .target = &s->head, .help = "what is trained", .choices = {"pretraining", "masked-lm", "classification", "question-answering"}});
-  options.add({.name = "optimizer", .target = &s->optimizer, .help = "update rule", .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
+  options.add({.name = "head",
+               .target = &s->head,
+               .help = "what is trained",
+               .choices = {"pretraining", "masked-lm", "classification", "question-answering"}});
+  options.add(
+      {.name = "optimizer", .target = &s->optimizer, .help = "update rule", .choices = {"adamw", "adamw-hf", "adam", "lamb", "nvlamb"}});
   options.add({.name = "reduction", .target = &s->reduction, .help = "order of sums over ranks", .choices = {"exact", "fast"}});
   options.add({.name = "ranks", .target = &s->ranks, .help = "ranks of the job", .minimum = 1});
   options.add({.name = "slots", .target = &s->slots, .help = "parts of a global batch; 0: one a rank", .minimum = 0});
-  options.add({.name = "micro-tokens", .target = &s->micro_tokens, .help = "most tokens computed at a time by a rank", .minimum = 16, .maximum = static_cast<double>(kMostMicroTokens)});
+  options.add({.name = "micro-tokens",
+               .target = &s->micro_tokens,
+               .help = "most tokens computed at a time by a rank",
+               .minimum = 16,
+               .maximum = static_cast<double>(kMostMicroTokens)});
   options.add({.name = "global-batch-size", .target = &s->global_batch_size, .help = "sequences of a step, over all ranks", .minimum = 1});
   options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "tokens of the longest sequence", .minimum = 5});
-  options.add({.name = "bucket-mib", .target = &s->bucket_mib, .help = "size of the gradient ranges that are summed while backward goes on", .minimum = 1});
-  options.add({.name = "memory-gib", .target = &s->memory_gib, .help = "memory of a rank, for the largest --micro-tokens; 0: the card's", .minimum = 0});
-  options.add({.name = "peak-tflops", .target = &s->peak_tflops, .help = "what a rank's device can do at most, for the expected time; 0: what is known of the card", .minimum = 0});
-  options.add({.name = "utilization", .target = &s->utilization, .help = "share of the peak that a step is expected to reach", .minimum = 0.01, .maximum = 1});
+  options.add({.name = "bucket-mib",
+               .target = &s->bucket_mib,
+               .help = "size of the gradient ranges that are summed while backward goes on",
+               .minimum = 1});
+  options.add({.name = "memory-gib",
+               .target = &s->memory_gib,
+               .help = "memory of a rank, for the largest --micro-tokens; 0: the card's",
+               .minimum = 0});
+  options.add({.name = "peak-tflops",
+               .target = &s->peak_tflops,
+               .help = "what a rank's device can do at most, for the expected time; 0: what is known of the card",
+               .minimum = 0});
+  options.add({.name = "utilization",
+               .target = &s->utilization,
+               .help = "share of the peak that a step is expected to reach",
+               .minimum = 0.01,
+               .maximum = 1});
   options.add({.name = "json", .target = &s->json, .help = "one JSON object"});
   return [s] { return run(*s); };
 }

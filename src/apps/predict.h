@@ -29,7 +29,8 @@ struct PredictFlags {
 class LoadedModel {
  public:
   // Throws kInvalidArgument naming `head_name` where the folder has no such head.
-  LoadedModel(const PredictFlags& flags, Session& session, const ModelSource& source, const Model::MakeHead& head, const std::string& head_name);
+  LoadedModel(const PredictFlags& flags, Session& session, const ModelSource& source, const Model::MakeHead& head,
+              const std::string& head_name);
   std::vector<std::string> run(std::span<const PipelineCall> calls) { return PipelineRunner(backend_, model_).run(calls); }
 
  private:

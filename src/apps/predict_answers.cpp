@@ -34,7 +34,8 @@ ordered_json answer_of(const std::string& id, const std::vector<QaAnswer>& answe
 ordered_json entry_of(const std::string& id, const QaPrediction& prediction, size_t features) {
   ordered_json n_best = ordered_json::array();
   for (const QaCandidate& each : prediction.candidates)
-    n_best.push_back({{"text", each.text}, {"probability", each.probability}, {"start_logit", each.start_logit}, {"end_logit", each.end_logit}});
+    n_best.push_back(
+        {{"text", each.text}, {"probability", each.probability}, {"start_logit", each.start_logit}, {"end_logit", each.end_logit}});
   return {{"id", id}, {"text", prediction.text}, {"null_odds", prediction.null_odds}, {"n_best", n_best}, {"features", features}};
 }
 
@@ -57,7 +58,11 @@ class AnswerFiles {
     write_file_atomically(folder / "predictions.json", texts_.dump(4) + "\n");
     write_file_atomically(folder / "nbest_predictions.json", n_best_.dump(4) + "\n");
     if (task.may_be_impossible) write_file_atomically(folder / "null_odds.json", odds_.dump(4) + "\n");
-    print_line(json_line({{"task", task.name}, {"split", flags.split}, {"count", texts_.size()}, {"features", features_}, {"predictions", (folder / "predictions.json").string()}}));
+    print_line(json_line({{"task", task.name},
+                          {"split", flags.split},
+                          {"count", texts_.size()},
+                          {"features", features_},
+                          {"predictions", (folder / "predictions.json").string()}}));
   }
 
  private:
@@ -85,15 +90,21 @@ int predict_answers(const PredictFlags& flags) {
   LoadedModel model(flags, session, source, head_maker(task), "a head for questions (BertForQuestionAnswering)");
 
   const PipelineOptions& p = flags.pipeline_options;
-  const QaPipelineOptions printed{.top_k = p.top_k.value_or(1), .max_answer_len = p.max_answer_len, .handle_impossible_answer = p.handle_impossible_answer, .align_to_words = p.align_to_words};
+  const QaPipelineOptions printed{.top_k = p.top_k.value_or(1),
+                                  .max_answer_len = p.max_answer_len,
+                                  .handle_impossible_answer = p.handle_impossible_answer,
+                                  .align_to_words = p.align_to_words};
   const bool writes = !flags.predictions.empty();
   const auto compute = [&](const std::vector<std::string>& questions, int64_t /*first*/) {
     std::vector<PipelineCall> calls;
     for (const std::string& each : questions) {
       const std::vector<std::string> texts = unframed(each);
-      const auto result = [&, id = texts[0]](const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits) {
+      const auto result = [&, id = texts[0]](const QaContext& context, std::span<const QaFeature> features,
+                                             std::span<const Prediction> logits) {
         if (!writes) return json_line(answer_of(id, pipeline_answers(tokenizer, context, features, logits, printed)));
-        return json_line(entry_of(id, predict_answer(tokenizer, context, features, logits, windows.convention, flags.qa.scoring, task.may_be_impossible), features.size()));
+        return json_line(
+            entry_of(id, predict_answer(tokenizer, context, features, logits, windows.convention, flags.qa.scoring, task.may_be_impossible),
+                     features.size()));
       };
       calls.push_back(question_call(tokenizer, texts[1], texts[2], windows, str_cat(flags.data, ": question ", texts[0]), result));
     }
@@ -104,7 +115,8 @@ int predict_answers(const PredictFlags& flags) {
     if (writes) files.add(line);
     else print_line(line);
   };
-  deal_lines(*session.comm, {.open = [&] { return questions_of(flags, task); }, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
+  deal_lines(*session.comm,
+             {.open = [&] { return questions_of(flags, task); }, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
   if (writes && session.comm->rank() == 0) files.write(flags, task);
   return 0;
 }

@@ -3,7 +3,8 @@
 
 namespace mpibert::apps {
 
-LoadedModel::LoadedModel(const PredictFlags& flags, Session& session, const ModelSource& source, const Model::MakeHead& head, const std::string& head_name)
+LoadedModel::LoadedModel(const PredictFlags& flags, Session& session, const ModelSource& source, const Model::MakeHead& head,
+                         const std::string& head_name)
     : backend_(*session.backend), model_(source.config, arena_, head) {
   arena_.allocate(backend_, precision_on(backend_.device(), flags.precision), arena_.size());
   std::vector<float> masters;

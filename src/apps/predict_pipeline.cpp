@@ -25,11 +25,14 @@ int predict_pipeline(const PredictFlags& flags) {
   const auto compute = [&](const std::vector<std::string>& lines, int64_t first) {
     std::vector<PipelineCall> calls;
     for (const std::string& line : lines)
-      calls.push_back(pipeline.call({.text = line.substr(1), .json = line.front() == kJson, .where = InputTexts::where(flags, first + static_cast<int64_t>(calls.size()))}));
+      calls.push_back(pipeline.call({.text = line.substr(1),
+                                     .json = line.front() == kJson,
+                                     .where = InputTexts::where(flags, first + static_cast<int64_t>(calls.size()))}));
     return model.run(calls);
   };
   // A token of text is some four bytes: a window is a batch, or a few.
-  deal_lines(*session.comm, {.open = open, .compute = compute, .use = print_line, .window_bytes = (pipeline.large_results ? 4 : 16) * flags.micro_tokens});
+  deal_lines(*session.comm,
+             {.open = open, .compute = compute, .use = print_line, .window_bytes = (pipeline.large_results ? 4 : 16) * flags.micro_tokens});
   return 0;
 }
 

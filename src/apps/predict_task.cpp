@@ -19,7 +19,8 @@ constexpr int64_t kDefaultLength = 128;
 std::vector<std::string> texts_of(const std::string& line, const std::string& where, const Task& task) {
   if (task.kind == TaskKind::kMultipleChoice) {
     std::vector<std::string> texts = split_at_tabs(line);
-    MPIBERT_CHECK(texts.size() >= 3, kCorrupt, where, ": task ", task.name, " takes a context and at least two choices, with tabs between them");
+    MPIBERT_CHECK(texts.size() >= 3, kCorrupt, where, ": task ", task.name,
+                  " takes a context and at least two choices, with tabs between them");
     return texts;
   }
   const size_t tab = line.find('\t');
@@ -30,10 +31,13 @@ std::vector<std::string> texts_of(const std::string& line, const std::string& wh
 }
 
 // Of one text, of a pair, or of a context with each choice.
-std::vector<PipelineSequence> sequences_of(const Task& task, const std::vector<std::string>& texts, const BertTokenizer& tokenizer, int64_t max_length) {
-  if (task.kind != TaskKind::kMultipleChoice) return {{tokenizer.encode(texts[0], texts.size() > 1 ? std::optional<std::string_view>(texts[1]) : std::nullopt, max_length)}};
+std::vector<PipelineSequence> sequences_of(const Task& task, const std::vector<std::string>& texts, const BertTokenizer& tokenizer,
+                                           int64_t max_length) {
+  if (task.kind != TaskKind::kMultipleChoice)
+    return {{tokenizer.encode(texts[0], texts.size() > 1 ? std::optional<std::string_view>(texts[1]) : std::nullopt, max_length)}};
   std::vector<PipelineSequence> sequences;
-  for (size_t choice = 1; choice < texts.size(); ++choice) sequences.push_back({tokenizer.encode(texts[0], std::string_view(texts[choice]), max_length)});
+  for (size_t choice = 1; choice < texts.size(); ++choice)
+    sequences.push_back({tokenizer.encode(texts[0], std::string_view(texts[choice]), max_length)});
   return sequences;
 }
 
@@ -85,10 +89,13 @@ int predict_task(const PredictFlags& flags) {
   Task task = flags.task.open();
   MPIBERT_CHECK(task.kind != TaskKind::kPretraining, kUsage, "predict labels texts; task ", task.name, " has no labels");
   MPIBERT_CHECK(task.kind != TaskKind::kTokenClassification, kUsage, "--task ", task.name, " labels words: use --pipeline ner");
-  MPIBERT_CHECK(flags.input.empty() || flags.data.empty(), kUsage, "--input has lines of text, --data raw files of the task; give one of them");
+  MPIBERT_CHECK(flags.input.empty() || flags.data.empty(), kUsage,
+                "--input has lines of text, --data raw files of the task; give one of them");
   const bool is_choice = task.kind == TaskKind::kMultipleChoice;
-  MPIBERT_CHECK(flags.submission.empty() || !is_choice, kUsage, "--submission is in the form of GLUE's server, which has no task ", task.name, "; leave it out");
-  MPIBERT_CHECK(flags.submission.empty() || !flags.data.empty(), kUsage, "--submission is made of a test file, expected in --data; it is missing");
+  MPIBERT_CHECK(flags.submission.empty() || !is_choice, kUsage, "--submission is in the form of GLUE's server, which has no task ",
+                task.name, "; leave it out");
+  MPIBERT_CHECK(flags.submission.empty() || !flags.data.empty(), kUsage,
+                "--submission is made of a test file, expected in --data; it is missing");
   Session session = flags.session.open();
   const ModelSource source = open_model_source(flags.model);
   take_labels(task, source.config);
@@ -96,13 +103,16 @@ int predict_task(const PredictFlags& flags) {
   if (names.size() != task.label_names.size()) names = task.label_names;
   task.files.label.clear();  // a row without a gold label is predicted as any other
   const BertTokenizer tokenizer = BertTokenizer::from_model(source.folder);
-  const int64_t max_length = std::min(flags.max_seq_length > 0 ? flags.max_seq_length : kDefaultLength, source.config.max_position_embeddings);
-  LoadedModel model(flags, session, source, head_maker(task), is_choice ? "a classifier of choices (BertForMultipleChoice)" : "a classifier (BertForSequenceClassification)");
+  const int64_t max_length =
+      std::min(flags.max_seq_length > 0 ? flags.max_seq_length : kDefaultLength, source.config.max_position_embeddings);
+  LoadedModel model(flags, session, source, head_maker(task),
+                    is_choice ? "a classifier of choices (BertForMultipleChoice)" : "a classifier (BertForSequenceClassification)");
 
   const bool submits = !flags.submission.empty();
   const auto result = [&](std::span<const std::vector<float>> logits) {
     if (is_choice) return choice_of(logits);
-    return submits ? std::string(reinterpret_cast<const char*>(logits[0].data()), logits[0].size() * sizeof(float)) : result_of(task, names, logits[0]);
+    return submits ? std::string(reinterpret_cast<const char*>(logits[0].data()), logits[0].size() * sizeof(float))
+                   : result_of(task, names, logits[0]);
   };
   const auto compute = [&](const std::vector<std::string>& examples, int64_t /*first*/) {
     std::vector<PipelineCall> calls;
@@ -116,10 +126,13 @@ int predict_task(const PredictFlags& flags) {
     if (submits) predictions.push_back({static_cast<int64_t>(predictions.size()), floats_of(bytes)});
     else print_line(bytes);
   };
-  deal_lines(*session.comm, {.open = [&] { return examples_of(flags, task); }, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
+  deal_lines(*session.comm,
+             {.open = [&] { return examples_of(flags, task); }, .compute = compute, .use = use, .window_bytes = 16 * flags.micro_tokens});
   if (!submits || session.comm->rank() != 0) return 0;
   write_file_atomically(flags.submission, submission_text(task, predictions));
-  print_line(nlohmann::ordered_json{{"task", task.name}, {"split", flags.split}, {"count", predictions.size()}, {"submission", flags.submission}}.dump());
+  print_line(
+      nlohmann::ordered_json{{"task", task.name}, {"split", flags.split}, {"count", predictions.size()}, {"submission", flags.submission}}
+          .dump());
   return 0;
 }
 

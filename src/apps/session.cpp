@@ -13,14 +13,20 @@ void SessionFlags::declare(Options& options) {
   options.add({.name = "device", .target = &device, .help = "where to compute", .choices = {"cpu", "cuda"}});
   options.add({.name = "comm",
                .target = &comm,
-               .help = "how cards exchange tensors; auto: over NCCL where it is built in and every rank has a card of its own, else through the host's memory (mpi)",
+               .help = "how cards exchange tensors; auto: over NCCL where it is built in and every rank has a card of its own, else "
+                       "through the host's memory (mpi)",
                .choices = {"auto", "nccl", "mpi"}});
-  options.add({.name = "attention",
-               .target = &attention,
-               .help = "cuda: native: mpibert's kernels; cudnn: cuDNN's where there is no dropout, in 16-bit precisions, on Hopper and later",
-               .choices = {"native", "cudnn"}});
-  options.add({.name = "tf32", .target = &tf32, .help = "cuda: products of fp32 matrices on tensor cores, with operands rounded to 11 bits"});
-  options.add({.name = "timeout-seconds", .target = &timeout_seconds, .help = "how long ranks wait for each other before the job ends", .minimum = 1});
+  options.add(
+      {.name = "attention",
+       .target = &attention,
+       .help = "cuda: native: mpibert's kernels; cudnn: cuDNN's where there is no dropout, in 16-bit precisions, on Hopper and later",
+       .choices = {"native", "cudnn"}});
+  options.add(
+      {.name = "tf32", .target = &tf32, .help = "cuda: products of fp32 matrices on tensor cores, with operands rounded to 11 bits"});
+  options.add({.name = "timeout-seconds",
+               .target = &timeout_seconds,
+               .help = "how long ranks wait for each other before the job ends",
+               .minimum = 1});
 }
 
 Device device_of_rank(const std::string& name, int local_rank) {
@@ -39,10 +45,12 @@ Session SessionFlags::open() const {
   Session session;
   session.backend = make_backend(device_of_rank(device, local_rank_of_this_process()),
                                  {.tf32 = tf32, .attention = attention == "cudnn" ? AttentionKernel::kCudnn : AttentionKernel::kNative});
-  if (attention == "cudnn") log_info("attention runs on cuDNN where there is no dropout, in 16-bit precisions; elsewhere on mpibert's kernels");
+  if (attention == "cudnn")
+    log_info("attention runs on cuDNN where there is no dropout, in 16-bit precisions; elsewhere on mpibert's kernels");
   const Transport transport = comm == "nccl" ? Transport::kNccl : comm == "mpi" ? Transport::kMpi : Transport::kAuto;
   session.comm = make_communicator(*session.backend, std::chrono::seconds(timeout_seconds), transport);
-  if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1) log_info("cards exchange tensors over ", session.comm->transport());
+  if (session.backend->device().type != DeviceType::kCpu && session.comm->size() > 1)
+    log_info("cards exchange tensors over ", session.comm->transport());
   return session;
 }
 
@@ -52,9 +60,13 @@ static std::vector<std::string> as_text(const std::vector<std::vector<std::byte>
   return texts;
 }
 
-std::vector<std::string> RankExchange::all_gather(const std::string& mine) { return as_text(comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "prepare")); }
+std::vector<std::string> RankExchange::all_gather(const std::string& mine) {
+  return as_text(comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "prepare"));
+}
 
-std::vector<std::string> RankExchange::gather(const std::string& mine) { return as_text(comm_.gather_bytes(std::as_bytes(std::span(mine)), 0, "prepare")); }
+std::vector<std::string> RankExchange::gather(const std::string& mine) {
+  return as_text(comm_.gather_bytes(std::as_bytes(std::span(mine)), 0, "prepare"));
+}
 
 double measured_peak_flops(Backend& backend, Communicator& comm, DType compute) {
   using Clock = std::chrono::steady_clock;

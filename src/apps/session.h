@@ -44,7 +44,8 @@ class RankExchange : public Exchange {
   Communicator& comm_;
 };
 
-// Floating-point operations a second of a large matrix product of this precision, over all ranks at once; what MFU is a share of. About 0.2 s.
+// Floating-point operations a second of a large matrix product of this precision, over all ranks at once; what MFU is a share of. About 0.2
+// s.
 double measured_peak_flops(Backend& backend, Communicator& comm, DType compute);
 
 }  // namespace mpibert::apps

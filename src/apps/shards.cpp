@@ -54,14 +54,18 @@ Input list_input(const Settings& settings) {
   Input input;
   input.is_ours = fs::exists(fs::path(settings.input.front()) / "manifest.json");
   const auto add_units = [&](const std::vector<fs::path>& files) {
-    for (size_t i = 0; i < files.size(); ++i) input.units.push_back({.split = input.manifest.splits.size() - 1, .number = static_cast<int64_t>(i), .path = files[i]});
+    for (size_t i = 0; i < files.size(); ++i)
+      input.units.push_back({.split = input.manifest.splits.size() - 1, .number = static_cast<int64_t>(i), .path = files[i]});
   };
   if (input.is_ours) {
-    MPIBERT_CHECK(settings.input.size() == 1 && settings.dev_input.empty(), kUsage, settings.input.front(), " is a data set of mpibert with its splits; give it alone as --input");
-    MPIBERT_CHECK(settings.tokenizer.vocab.empty() && settings.tokenizer.model.empty(), kUsage, "a data set of mpibert has its own vocabulary; leave out --vocab and --model");
+    MPIBERT_CHECK(settings.input.size() == 1 && settings.dev_input.empty(), kUsage, settings.input.front(),
+                  " is a data set of mpibert with its splits; give it alone as --input");
+    MPIBERT_CHECK(settings.tokenizer.vocab.empty() && settings.tokenizer.model.empty(), kUsage,
+                  "a data set of mpibert has its own vocabulary; leave out --vocab and --model");
     const Manifest manifest = read_manifest(settings.input.front());
     MPIBERT_CHECK(manifest.storage == Storage::kSamples, kInvalidArgument, settings.input.front(),
-                  " holds tokens, of which pretrain makes other samples in every epoch; for samples to give away: mpibert prepare --storage samples --masking static");
+                  " holds tokens, of which pretrain makes other samples in every epoch; for samples to give away: mpibert prepare "
+                  "--storage samples --masking static");
     input.manifest = manifest;
     input.manifest.splits.clear();
     for (const SplitEntry& split : manifest.splits) {
@@ -114,7 +118,8 @@ RowWidths find_widths(const Settings& settings, const Input& input, RankExchange
   } else {
     for (size_t i = static_cast<size_t>(exchange.rank()); i < input.units.size(); i += static_cast<size_t>(exchange.size())) {
       const RowWidths of_file = open_foreign(input.units[i].path, kAnyVocabulary)->widths();
-      found = {std::max(found.max_seq_length, of_file.max_seq_length), std::max(found.max_predictions_per_seq, of_file.max_predictions_per_seq)};
+      found = {std::max(found.max_seq_length, of_file.max_seq_length),
+               std::max(found.max_predictions_per_seq, of_file.max_predictions_per_seq)};
     }
     for (const std::string& of_rank : exchange.all_gather(json{found.max_seq_length, found.max_predictions_per_seq}.dump())) {
       const json theirs = json::parse(of_rank);
@@ -129,21 +134,22 @@ RowWidths find_widths(const Settings& settings, const Input& input, RankExchange
   return found;
 }
 
-// Names by which the programs that read a format find their files: run_pretraining.py of NVIDIA takes those with "training" in them, that of MLPerf those with "part".
+// Names by which the programs that read a format find their files: run_pretraining.py of NVIDIA takes those with "training" in them, that
+// of MLPerf those with "part".
 fs::path part_path(const Settings& settings, const std::string& split, int64_t unit, size_t part) {
   if (settings.to_ours()) return fs::path(settings.output) / shard_name(split, unit, static_cast<int64_t>(part));
   const std::string name = settings.to == "nvidia" ? "training" : "part";
-  return fs::path(settings.output) / split / (name + part_number(unit, static_cast<int64_t>(part)) + (settings.to == "tfrecord" ? ".tfrecord" : ".hdf5"));
+  return fs::path(settings.output) / split /
+         (name + part_number(unit, static_cast<int64_t>(part)) + (settings.to == "tfrecord" ? ".tfrecord" : ".hdf5"));
 }
 
 // One file that is being written.
 class PartWriter {
  public:
-  PartWriter(const Settings& settings, const fs::path& path, const Schema& labels, RowWidths widths, const ShardOptions& vocabulary) : entry_{.file = path.filename().string()} {
-    if (settings.to_ours())
-      ours_.emplace(path, labels, vocabulary);
-    else
-      theirs_ = make_foreign_writer(foreign_format_from_name(settings.to), path, widths, vocabulary.vocabulary_size);
+  PartWriter(const Settings& settings, const fs::path& path, const Schema& labels, RowWidths widths, const ShardOptions& vocabulary)
+      : entry_{.file = path.filename().string()} {
+    if (settings.to_ours()) ours_.emplace(path, labels, vocabulary);
+    else theirs_ = make_foreign_writer(foreign_format_from_name(settings.to), path, widths, vocabulary.vocabulary_size);
   }
   void add(const Sample& sample) {
     ours_ ? ours_->add(sample) : theirs_->add(sample);
@@ -165,9 +171,11 @@ class PartWriter {
   ShardEntry entry_;
 };
 
-std::vector<ShardEntry> convert(const Settings& settings, const Input& input, const Unit& unit, RowWidths widths, const ShardOptions& vocabulary) {
+std::vector<ShardEntry> convert(const Settings& settings, const Input& input, const Unit& unit, RowWidths widths,
+                                const ShardOptions& vocabulary) {
   const SplitEntry& split = input.manifest.splits[unit.split];
-  const std::function<bool(Sample&)> next = open_unit(unit, input.is_ours, vocabulary.vocabulary_size > 0 ? vocabulary.vocabulary_size : kAnyVocabulary);
+  const std::function<bool(Sample&)> next =
+      open_unit(unit, input.is_ours, vocabulary.vocabulary_size > 0 ? vocabulary.vocabulary_size : kAnyVocabulary);
   std::vector<ShardEntry> written;
   std::optional<PartWriter> part;
   for (Sample sample; next(sample);) {
@@ -193,7 +201,8 @@ void make_output(const Settings& settings, const Input& input) {
       fs::create_directories(folder);
       for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
         if (!std::regex_match(entry.path().filename().string(), made)) continue;
-        MPIBERT_CHECK(settings.overwrite, kBusy, folder.string(), " holds ", entry.path().filename().string(), " already; choose another folder, or --overwrite");
+        MPIBERT_CHECK(settings.overwrite, kBusy, folder.string(), " holds ", entry.path().filename().string(),
+                      " already; choose another folder, or --overwrite");
         fs::remove(entry.path());
       }
     }
@@ -214,7 +223,8 @@ void convert_all(const Settings& settings, Input& input, RowWidths widths, const
     for (const json& unit : json::parse(of_rank)) by_unit[unit.at(0)] = unit.at(1);
   for (const auto& [i, files] : by_unit)
     for (const json& file : files) input.manifest.splits[input.units[i].split].shards.push_back(shard_entry_from_json(file));
-  for (const SplitEntry& split : input.manifest.splits) MPIBERT_CHECK(split.count() > 0, kInvalidArgument, "the files of split '", split.name, "' have no sample");
+  for (const SplitEntry& split : input.manifest.splits)
+    MPIBERT_CHECK(split.count() > 0, kInvalidArgument, "the files of split '", split.name, "' have no sample");
 }
 
 void finish_manifest(const Settings& settings, Input& input, RowWidths widths, const BertTokenizer& tokenizer) {
@@ -227,7 +237,8 @@ void finish_manifest(const Settings& settings, Input& input, RowWidths widths, c
     manifest.max_seq_length = widths.max_seq_length;
     for (const SplitEntry& split : manifest.splits) manifest.max_seq_length = std::max(manifest.max_seq_length, split.longest());
     manifest.options = {{"masking", "static"}, {"shard_samples", std::to_string(settings.shard_samples)}};
-    if (widths.max_predictions_per_seq > 0) manifest.options.emplace_back(kMaxPredictionsOption, std::to_string(widths.max_predictions_per_seq));
+    if (widths.max_predictions_per_seq > 0)
+      manifest.options.emplace_back(kMaxPredictionsOption, std::to_string(widths.max_predictions_per_seq));
   }
   write_vocabulary(settings.output, tokenizer);
   write_manifest(settings.output, manifest);
@@ -239,19 +250,21 @@ int run(const Settings& settings) {
   RankExchange exchange(*session.comm);
   Input input = list_input(settings);
   std::optional<BertTokenizer> tokenizer;
-  if (input.is_ours)
-    tokenizer = BertTokenizer::from_model(settings.input.front());
+  if (input.is_ours) tokenizer = BertTokenizer::from_model(settings.input.front());
   else if (settings.to_ours() || !settings.tokenizer.vocab.empty() || !settings.tokenizer.model.empty())
     tokenizer = settings.tokenizer.open();
-  const ShardOptions vocabulary{.vocabulary_size = tokenizer ? tokenizer->vocabulary().size() : 0, .vocabulary_sha256 = tokenizer ? tokenizer->vocabulary().sha256() : ""};
+  const ShardOptions vocabulary{.vocabulary_size = tokenizer ? tokenizer->vocabulary().size() : 0,
+                                .vocabulary_sha256 = tokenizer ? tokenizer->vocabulary().sha256() : ""};
   const RowWidths widths = find_widths(settings, input, exchange);
   on_rank_0(*session.comm, "output", [&] { make_output(settings, input); });
   convert_all(settings, input, widths, vocabulary, exchange);
   if (session.comm->rank() != 0) return 0;
   if (settings.to_ours()) finish_manifest(settings, input, widths, *tokenizer);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  nlohmann::ordered_json result = {{"format", settings.to}, {"output", settings.output}, {"splits", nlohmann::ordered_json::object()}, {"seconds", seconds}};
-  for (const SplitEntry& split : input.manifest.splits) result["splits"][split.name] = {{"samples", split.count()}, {"tokens", split.tokens()}, {"files", split.shards.size()}};
+  nlohmann::ordered_json result = {
+      {"format", settings.to}, {"output", settings.output}, {"splits", nlohmann::ordered_json::object()}, {"seconds", seconds}};
+  for (const SplitEntry& split : input.manifest.splits)
+    result["splits"][split.name] = {{"samples", split.count()}, {"tokens", split.tokens()}, {"files", split.shards.size()}};
   print_line(result.dump());
   return 0;
 }
@@ -260,13 +273,30 @@ int run(const Settings& settings) {
 
 std::function<int()> declare_shards(Options& options) {
   auto s = std::make_shared<Settings>();
-  options.add({.name = "input", .target = &s->input, .help = "a data set of mpibert; or files and folders of Google's TFRecord, NVIDIA's or MLPerf's HDF5, which are told apart by what they hold", .required = true});
+  options.add({.name = "input",
+               .target = &s->input,
+               .help = "a data set of mpibert; or files and folders of Google's TFRecord, NVIDIA's or MLPerf's HDF5, which are told apart "
+                       "by what they hold",
+               .required = true});
   options.add({.name = "dev-input", .target = &s->dev_input, .help = "files and folders of others' that become the split dev"});
-  options.add({.name = "to", .target = &s->to, .help = "format to write", .choices = {"mpibert", "tfrecord", "nvidia", "mlperf", "mlperf-varlength"}, .required = true});
-  options.add({.name = "output", .target = &s->output, .help = "folder for the files; others' formats get a folder in it for each split", .required = true});
+  options.add({.name = "to",
+               .target = &s->to,
+               .help = "format to write",
+               .choices = {"mpibert", "tfrecord", "nvidia", "mlperf", "mlperf-varlength"},
+               .required = true});
+  options.add({.name = "output",
+               .target = &s->output,
+               .help = "folder for the files; others' formats get a folder in it for each split",
+               .required = true});
   s->tokenizer.declare(options);
-  options.add({.name = "max-seq-length", .target = &s->max_seq_length, .help = "tokens that rows are padded to; 0: as the input says", .minimum = 0});
-  options.add({.name = "max-predictions-per-seq", .target = &s->max_predictions_per_seq, .help = "predictions that rows are padded to; 0: as the input says", .minimum = 0});
+  options.add({.name = "max-seq-length",
+               .target = &s->max_seq_length,
+               .help = "tokens that rows are padded to; 0: as the input says",
+               .minimum = 0});
+  options.add({.name = "max-predictions-per-seq",
+               .target = &s->max_predictions_per_seq,
+               .help = "predictions that rows are padded to; 0: as the input says",
+               .minimum = 0});
   options.add({.name = "shard-samples", .target = &s->shard_samples, .help = "samples of a file at most", .minimum = 1});
   options.add({.name = "overwrite", .target = &s->overwrite, .help = "replace files of an earlier conversion"});
   s->session.declare(options);

@@ -11,12 +11,13 @@
 namespace mpibert::apps {
 
 // A labelled task's data as shards. Shards are taken as they are; raw files are prepared into `work`, and what an earlier start of the
-// same run has left there is used again if it was made with the same options. Throws kInvalidArgument for shards of another task, vocabulary or other labels.
+// same run has left there is used again if it was made with the same options. Throws kInvalidArgument for shards of another task,
+// vocabulary or other labels.
 struct TaskDataRequest {
   Task task;
-  std::filesystem::path data;       // a folder; or one file of raw data: of the split named, or "train"
+  std::filesystem::path data;        // a folder; or one file of raw data: of the split named, or "train"
   std::filesystem::path dev_data{};  // a file of raw data for the split "dev"; empty: what the folder has
-  std::string split;                // only this one; empty: all that are there
+  std::string split;                 // only this one; empty: all that are there
   int64_t max_seq_length = 128;
   QaOptions qa{};  // of question answering
   std::filesystem::path work;

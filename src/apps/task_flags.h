@@ -20,8 +20,9 @@ struct TaskFlags {
   Task open() const;                      // throws kUsage where flags do not go together
 };
 
-// The labels of a model that was trained, which is what it is scored on and predicts: of a task of the user's own they are in the model's id2label alone; of others
-// they are put into the model's order, which on the hub is often not the data's. Throws kInvalidArgument if the model has none, or where the order would change what F1 counts.
+// The labels of a model that was trained, which is what it is scored on and predicts: of a task of the user's own they are in the model's
+// id2label alone; of others they are put into the model's order, which on the hub is often not the data's. Throws kInvalidArgument if the
+// model has none, or where the order would change what F1 counts.
 void take_labels(Task& task, const BertConfig& config);
 
 }  // namespace mpibert::apps

@@ -1,6 +1,6 @@
 #include <cstdio>
-#include <iostream>
 #include <fstream>
+#include <iostream>
 #include <memory>
 #include <nlohmann/json.hpp>
 

@@ -33,7 +33,8 @@ int64_t total_steps(const TrainFlags& flags, const TrainJob& job, const Dataset&
   if (flags.max_steps > 0) return flags.max_steps;
   MPIBERT_CHECK(flags.num_epochs > 0, kUsage, "give --max-steps or --num-epochs: one of them says when to end");
   const double epochs = flags.num_epochs;
-  if (job.cross_epochs) return static_cast<int64_t>(std::ceil(epochs * static_cast<double>(dataset.size()) / static_cast<double>(flags.global_batch_size)));
+  if (job.cross_epochs)
+    return static_cast<int64_t>(std::ceil(epochs * static_cast<double>(dataset.size()) / static_cast<double>(flags.global_batch_size)));
   return static_cast<int64_t>(std::ceil(epochs * static_cast<double>(steps_per_epoch(dataset.size(), flags.global_batch_size))));
 }
 
@@ -41,7 +42,8 @@ void check_same_run(const TrainingState& state, const TrainFlags& flags, const D
   const auto differs = [&](const std::string& what, const auto& saved, const auto& now) {
     return str_cat(from.string(), " was made with ", what, " ", saved, ", now it is ", now, "; use another --output-dir for another run");
   };
-  MPIBERT_CHECK(state.dataset_fingerprint == dataset.fingerprint(), kInvalidArgument, differs("data of SHA-256", state.dataset_fingerprint.substr(0, 12), dataset.fingerprint().substr(0, 12)));
+  MPIBERT_CHECK(state.dataset_fingerprint == dataset.fingerprint(), kInvalidArgument,
+                differs("data of SHA-256", state.dataset_fingerprint.substr(0, 12), dataset.fingerprint().substr(0, 12)));
   MPIBERT_CHECK(state.seed == static_cast<uint64_t>(flags.seed), kInvalidArgument, differs("--seed", state.seed, flags.seed));
   const auto batch = state.options.find("global-batch-size");
   MPIBERT_CHECK(batch == state.options.end() || batch->second == std::to_string(flags.global_batch_size), kInvalidArgument,
@@ -51,15 +53,19 @@ void check_same_run(const TrainingState& state, const TrainFlags& flags, const D
 // A resumed run keeps its slots, so that the sums stay the same; --slots changes them from here on.
 int64_t resumed_slots(const TrainingState& state, const TrainFlags& flags, int ranks) {
   if (flags.slots == 0) {
-    MPIBERT_CHECK(ranks <= state.slots, kInvalidArgument, "this run has ", state.slots, " slots, but there are ", ranks, " ranks; start ", state.slots,
-                  " ranks or fewer, or give --slots ", ranks, " to change them from this step on");
+    MPIBERT_CHECK(ranks <= state.slots, kInvalidArgument, "this run has ", state.slots, " slots, but there are ", ranks, " ranks; start ",
+                  state.slots, " ranks or fewer, or give --slots ", ranks, " to change them from this step on");
     return state.slots;
   }
-  if (flags.slots != state.slots) log_info("slots change from ", state.slots, " to ", flags.slots, " at step ", state.step, ": from here on sums differ in their last bits");
+  if (flags.slots != state.slots)
+    log_info("slots change from ", state.slots, " to ", flags.slots, " at step ", state.step,
+             ": from here on sums differ in their last bits");
   return flags.slots;
 }
 
-Snapshot read_snapshot(const std::filesystem::path& checkpoint, const Trainer& trainer) { return load_checkpoint(checkpoint, trainer.slices(), trainer.optimizer_buffers()); }
+Snapshot read_snapshot(const std::filesystem::path& checkpoint, const Trainer& trainer) {
+  return load_checkpoint(checkpoint, trainer.slices(), trainer.optimizer_buffers());
+}
 
 RunIdentity identity_of(const TrainJob& job, const BertConfig& config, const Dataset& dataset) {
   RunIdentity identity;
@@ -74,10 +80,12 @@ RunIdentity identity_of(const TrainJob& job, const BertConfig& config, const Dat
 }
 
 bool has_split(const Manifest& manifest, const std::string& name) {
-  return std::any_of(manifest.splits.begin(), manifest.splits.end(), [&](const SplitEntry& split) { return split.name == name && !split.labels.empty(); });
+  return std::any_of(manifest.splits.begin(), manifest.splits.end(),
+                     [&](const SplitEntry& split) { return split.name == name && !split.labels.empty(); });
 }
 
-// The slots of all ranks in the first steps, until there are dozens of micro-batches: what a run measures must not depend on the number of its ranks.
+// The slots of all ranks in the first steps, until there are dozens of micro-batches: what a run measures must not depend on the number of
+// its ranks.
 std::vector<Slot> first_slots(Dataset dataset, LoaderOptions options, int64_t total_steps) {
   constexpr size_t kMicroBatches = 32;
   options.first_slot = 0;
@@ -99,7 +107,9 @@ std::string advice(const MemoryPlanInputs& memory, Device device) {
   const std::vector<CardDescription> cards = describe_cards();
   const auto index = static_cast<size_t>(device.index);
   std::string text = "\nmemory of a rank:";
-  for (const std::string& line : MemoryPlan(memory).lines(index < cards.size() ? static_cast<int64_t>(cards[index].free_bytes) - kCardReserveBytes : 0)) text += "\n  " + line;
+  for (const std::string& line :
+       MemoryPlan(memory).lines(index < cards.size() ? static_cast<int64_t>(cards[index].free_bytes) - kCardReserveBytes : 0))
+    text += "\n  " + line;
   return text;
 }
 
@@ -117,10 +127,12 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   const LossScaleOptions loss_scale = flags.loss_scale_options();
   Dataset dataset(job.data, "train", comm.rank() == 0, job.samples);
   const Manifest manifest = dataset.manifest();
-  MPIBERT_CHECK(manifest.task == job.task.name, kInvalidArgument, job.data.string(), " was prepared for task ", manifest.task, ", not ", job.task.name);
+  MPIBERT_CHECK(manifest.task == job.task.name, kInvalidArgument, job.data.string(), " was prepared for task ", manifest.task, ", not ",
+                job.task.name);
   set_head(source.config, job.task);
   const BertConfig published = source.config;
-  if (flags.dropout >= 0) source.config.hidden_dropout_prob = source.config.attention_probs_dropout_prob = static_cast<float>(flags.dropout);
+  if (flags.dropout >= 0)
+    source.config.hidden_dropout_prob = source.config.attention_probs_dropout_prob = static_cast<float>(flags.dropout);
 
   TrainingRun run(comm, {.output_dir = flags.output_dir,
                          .total_steps = total_steps(flags, job, dataset),
@@ -129,12 +141,15 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
                          .evaluate_steps = flags.evaluate_steps,
                          .save_total_limit = flags.save_total_limit,
                          .save_best = flags.save_best,
-                         .metric = !flags.metric.empty() ? flags.metric : job.task.metrics.empty() ? "loss" : job.task.metrics.front(),
+                         .metric = !flags.metric.empty()      ? flags.metric
+                                   : job.task.metrics.empty() ? "loss"
+                                                              : job.task.metrics.front(),
                          .early_stopping = {.patience = flags.early_stopping_patience, .threshold = flags.early_stopping_threshold},
                          .peak_flops = measured_peak_flops(*session.backend, comm, compute),
                          .samples_per_epoch = dataset.size()});
   const auto checkpoint = find_resume_checkpoint(comm, flags.output_dir);
-  MPIBERT_CHECK(!checkpoint || flags.resume == "auto", kBusy, flags.output_dir, " holds a run already, and --resume is never; use another --output-dir");
+  MPIBERT_CHECK(!checkpoint || flags.resume == "auto", kBusy, flags.output_dir,
+                " holds a run already, and --resume is never; use another --output-dir");
 
   Plan plan{.total_steps = total_steps(flags, job, dataset)};
   TrainingState saved;
@@ -145,9 +160,11 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   } else {
     plan.slots = flags.slots > 0 ? flags.slots : chosen_slots(flags.global_batch_size, dataset, comm.size());
   }
-  plan.micro_tokens = micro_tokens_of(flags.micro_tokens, flags.global_batch_size * dataset.longest(), manifest.max_seq_length * dataset.choices());
+  plan.micro_tokens =
+      micro_tokens_of(flags.micro_tokens, flags.global_batch_size * dataset.longest(), manifest.max_seq_length * dataset.choices());
 
-  const std::optional<Masker> masking = job.masking ? std::optional<Masker>(Masker(Vocabulary::from_file(job.data / "vocab.txt"), *job.masking)) : std::nullopt;
+  const std::optional<Masker> masking =
+      job.masking ? std::optional<Masker>(Masker(Vocabulary::from_file(job.data / "vocab.txt"), *job.masking)) : std::nullopt;
   LoaderOptions loading{.global_batch_size = flags.global_batch_size,
                         .slots = plan.slots,
                         .micro_tokens = plan.micro_tokens,
@@ -158,7 +175,8 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
                         .masking = masking};
   const BatchLimits limits = limits_of(plan.micro_tokens, source.config.max_position_embeddings);
   choose_matmul_algorithms(flags.matmul, session, flags.output_dir, checkpoint.has_value(), [&] {
-    return products_of_training(session.backend->device().type, source.config, head_maker(job.task), compute, limits, first_slots(Dataset(job.data, "train", false, job.samples), loading, plan.total_steps));
+    return products_of_training(session.backend->device().type, source.config, head_maker(job.task), compute, limits,
+                                first_slots(Dataset(job.data, "train", false, job.samples), loading, plan.total_steps));
   });
 
   memory = {.config = source.config,
@@ -203,16 +221,21 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   }
 
   const RunIdentity identity = identity_of(job, published, dataset);
-  Evaluator evaluator(*session.backend, comm, model, {.micro_tokens = plan.micro_tokens, .masking = masking, .samples = {.max_seq_length = job.samples.max_seq_length, .short_seq_prob = job.samples.short_seq_prob}, .answers = job.answers});
+  Evaluator evaluator(*session.backend, comm, model,
+                      {.micro_tokens = plan.micro_tokens,
+                       .masking = masking,
+                       .samples = {.max_seq_length = job.samples.max_seq_length, .short_seq_prob = job.samples.short_seq_prob},
+                       .answers = job.answers});
   TrainingRun::Evaluate evaluate;
-  if (has_split(manifest, "dev")) evaluate = [&] {
-    Scores scores = evaluator.evaluate(job.task, {job.data, "dev"});
-    if (has_split(manifest, "dev_mismatched"))  // MNLI's, with GLUE's names
-      for (auto& [name, value] : evaluator.evaluate(job.task, {job.data, "dev_mismatched"})) scores.emplace_back(name + "_mm", value);
-    return scores;
-  };
-  log_info(job.task.name, ": ", dataset.size(), " samples, ", arena.size(), " parameters, ", comm.size(), " ranks, ", plan.slots, " slots, ", plan.total_steps, " steps of ",
-           flags.global_batch_size, " samples");
+  if (has_split(manifest, "dev"))
+    evaluate = [&] {
+      Scores scores = evaluator.evaluate(job.task, {job.data, "dev"});
+      if (has_split(manifest, "dev_mismatched"))  // MNLI's, with GLUE's names
+        for (auto& [name, value] : evaluator.evaluate(job.task, {job.data, "dev_mismatched"})) scores.emplace_back(name + "_mm", value);
+      return scores;
+    };
+  log_info(job.task.name, ": ", dataset.size(), " samples, ", arena.size(), " parameters, ", comm.size(), " ranks, ", plan.slots,
+           " slots, ", plan.total_steps, " steps of ", flags.global_batch_size, " samples");
   const SlotRange mine = slots_of_rank(plan.slots, comm.size(), comm.rank());
   loading.first_slot = mine.first;
   loading.last_slot = mine.last;
@@ -220,7 +243,8 @@ int train(const TrainFlags& flags, const TrainJob& job, ModelSource source, Sess
   BatchLoader loader(std::move(dataset), loading);
   RunResult result;
   try {
-    result = run.run(trainer, loader, identity, evaluate, {.checkpoint = checkpoint ? checkpoint->filename().string() : "", .extra = saved.extra});
+    result = run.run(trainer, loader, identity, evaluate,
+                     {.checkpoint = checkpoint ? checkpoint->filename().string() : "", .extra = saved.extra});
   } catch (const Error& error) {
     write_exit_file(flags.output_dir, exit_code(error.kind()), error.what(), trainer.steps(), "", comm.rank());
     throw;

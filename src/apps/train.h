@@ -15,13 +15,13 @@ int64_t micro_tokens_of(int64_t flag, int64_t batch_tokens, int64_t longest);
 // What training needs beside the flags: the task, its data as shards, and the head.
 struct TrainJob {
   Task task;
-  std::filesystem::path data;                  // prepared
-  bool cross_epochs = false;                   // pre-training: a stream; else epochs end with a smaller batch
-  std::vector<std::string> fresh_heads;        // parts of the model that a folder may lack
-  SampleRecipe samples{};                      // of a token store
-  std::optional<MaskingOptions> masking;       // of samples that carry no masks
-  QaScoring answers{};                         // of question answering
-  Options* options = nullptr;                  // as resolved, for the record
+  std::filesystem::path data;             // prepared
+  bool cross_epochs = false;              // pre-training: a stream; else epochs end with a smaller batch
+  std::vector<std::string> fresh_heads;   // parts of the model that a folder may lack
+  SampleRecipe samples{};                 // of a token store
+  std::optional<MaskingOptions> masking;  // of samples that carry no masks
+  QaScoring answers{};                    // of question answering
+  Options* options = nullptr;             // as resolved, for the record
 };
 
 // Collective. Trains by the flags and prints one JSON object about the end. Returns the exit code.

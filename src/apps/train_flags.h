@@ -14,7 +14,8 @@ namespace mpibert::apps {
 struct TrainFlags {
   SessionFlags session;
   MatmulTuningFlags matmul;
-  std::string data, model, output_dir, resume = "auto", optimizer = "adamw", schedule = "linear", precision = "fp32", loss_scale = "auto", reduction = "exact", metric;
+  std::string data, model, output_dir, resume = "auto", optimizer = "adamw", schedule = "linear", precision = "fp32", loss_scale = "auto",
+                                       reduction = "exact", metric;
   int64_t max_steps = 0, global_batch_size = 32, warmup_steps = 0, slots = 0, micro_tokens = 8192, bucket_mib = 25, seed = 42;
   int64_t report_steps = 1, save_steps = 0, evaluate_steps = 0, save_total_limit = 0;
   double num_epochs = 3, learning_rate = 5e-5, end_learning_rate = 0, power = 1, warmup_ratio = 0;

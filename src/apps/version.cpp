@@ -1,8 +1,8 @@
 #include "apps/version.h"
 
-#include <dnnl.hpp>
 #include <hdf5.h>
 #include <mpi.h>
+#include <dnnl.hpp>
 
 #include <array>
 #include <memory>

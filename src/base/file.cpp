@@ -14,9 +14,9 @@ namespace mpibert {
 namespace {
 
 [[noreturn]] void throw_system_error(const char* what, const std::filesystem::path& path, int code) {
-  const ErrorKind kind = code == ENOENT || code == ENOTDIR ? ErrorKind::kNotFound
+  const ErrorKind kind = code == ENOENT || code == ENOTDIR                  ? ErrorKind::kNotFound
                          : code == EACCES || code == EPERM || code == EROFS ? ErrorKind::kPermission
-                                                                             : ErrorKind::kIo;
+                                                                            : ErrorKind::kIo;
   throw Error(kind, str_cat("cannot ", what, " ", path.string(), ": ", std::strerror(code)));
 }
 
@@ -30,8 +30,8 @@ std::string read_file(const std::filesystem::path& path, size_t max_bytes) {
     struct stat status {};
     if (::fstat(descriptor, &status) != 0) throw_system_error("examine", path, errno);
     if (S_ISDIR(status.st_mode)) throw_system_error("read", path, EISDIR);
-    MPIBERT_CHECK(static_cast<size_t>(status.st_size) <= max_bytes, kCorrupt, path.string(), " has ", status.st_size, " bytes, more than the ",
-                  max_bytes, " that such a file may have");
+    MPIBERT_CHECK(static_cast<size_t>(status.st_size) <= max_bytes, kCorrupt, path.string(), " has ", status.st_size,
+                  " bytes, more than the ", max_bytes, " that such a file may have");
     size_t used = 0;
     for (;;) {  // a file may grow, and /dev/stdin says 0 bytes: read until there is no more
       if (text.size() - used < 65536) text.resize(std::max<size_t>(static_cast<size_t>(status.st_size) + 65536, 2 * text.size()));

@@ -17,7 +17,8 @@ InputFile::InputFile(std::filesystem::path path) : path_(std::move(path)) {
   // O_NONBLOCK: a pipe by this name must not make us wait.
   descriptor_ = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   const int code = errno;
-  MPIBERT_CHECK(descriptor_ >= 0 || code == EACCES || code == ENOENT || code == ENOTDIR, kIo, "cannot open ", path_.string(), ": ", std::strerror(code));
+  MPIBERT_CHECK(descriptor_ >= 0 || code == EACCES || code == ENOENT || code == ENOTDIR, kIo, "cannot open ", path_.string(), ": ",
+                std::strerror(code));
   MPIBERT_CHECK(descriptor_ >= 0 || code == EACCES, kNotFound, "cannot open ", path_.string(), ": ", std::strerror(code));
   MPIBERT_CHECK(descriptor_ >= 0, kPermission, "cannot open ", path_.string(), ": ", std::strerror(code));
   struct stat status {};
@@ -32,7 +33,8 @@ InputFile::~InputFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-InputFile::InputFile(InputFile&& other) noexcept : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
+InputFile::InputFile(InputFile&& other) noexcept
+    : path_(std::move(other.path_)), descriptor_(std::exchange(other.descriptor_, -1)), size_(other.size_) {}
 
 void InputFile::read(uint64_t offset, std::span<std::byte> out) const {
   while (!out.empty()) {

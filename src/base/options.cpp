@@ -32,9 +32,10 @@ template <class Number>
 Number number_of(const Option& option, const std::string& text, const char* kind) {
   const std::optional<Number> value = parse_number<Number>(text);
   MPIBERT_CHECK(value, kUsage, "--", option.name, " expects ", kind, ", not '", text, "'");
-  MPIBERT_CHECK(static_cast<double>(*value) >= option.minimum && static_cast<double>(*value) <= option.maximum, kUsage, "--", option.name, " is ", text,
-                "; it must be ", option.maximum < std::numeric_limits<double>::infinity() ? str_cat("from ", option.minimum, " to ", option.maximum)
-                                                                                          : str_cat("at least ", option.minimum));
+  MPIBERT_CHECK(static_cast<double>(*value) >= option.minimum && static_cast<double>(*value) <= option.maximum, kUsage, "--", option.name,
+                " is ", text, "; it must be ",
+                option.maximum < std::numeric_limits<double>::infinity() ? str_cat("from ", option.minimum, " to ", option.maximum)
+                                                                         : str_cat("at least ", option.minimum));
   return *value;
 }
 
@@ -57,7 +58,8 @@ void assign(Option& option, const std::vector<std::string>& values) {
       std::string known;
       for (const std::string& choice : option.choices) known += (known.empty() ? "" : ", ") + choice;
       const std::string meant = nearest_name(text, option.choices);
-      throw Error(ErrorKind::kUsage, str_cat("--", option.name, " is one of ", known, "; not '", text, "'", meant.empty() ? "" : str_cat(" (did you mean ", meant, "?)")));
+      throw Error(ErrorKind::kUsage, str_cat("--", option.name, " is one of ", known, "; not '", text, "'",
+                                             meant.empty() ? "" : str_cat(" (did you mean ", meant, "?)")));
     }
     *std::get<std::string*>(option.target) = text;
   }

@@ -27,7 +27,8 @@ uint64_t WireReader::varint() {
 }
 
 std::string_view WireReader::take(uint64_t bytes) {
-  MPIBERT_CHECK(bytes <= rest_.size(), kCorrupt, where_, ": byte ", size_ - rest_.size(), " of ", size_, ": a field of ", bytes, " bytes reaches beyond the message");
+  MPIBERT_CHECK(bytes <= rest_.size(), kCorrupt, where_, ": byte ", size_ - rest_.size(), " of ", size_, ": a field of ", bytes,
+                " bytes reaches beyond the message");
   const std::string_view taken = rest_.substr(0, bytes);
   rest_.remove_prefix(bytes);
   return taken;
@@ -43,19 +44,29 @@ std::optional<WireField> WireReader::next() {
   if (rest_.empty()) return std::nullopt;
   const size_t at = size_ - rest_.size();
   const uint64_t tag = varint();
-  MPIBERT_CHECK(tag >> 3 != 0 && tag >> 3 < (uint64_t{1} << 29), kCorrupt, where_, ": byte ", at, " of ", size_, ": no field has the number ", tag >> 3);
+  MPIBERT_CHECK(tag >> 3 != 0 && tag >> 3 < (uint64_t{1} << 29), kCorrupt, where_, ": byte ", at, " of ", size_,
+                ": no field has the number ", tag >> 3);
   WireField field{.number = static_cast<uint32_t>(tag >> 3), .type = static_cast<WireField::Type>(tag & 7)};
   switch (field.type) {
-    case WireField::Type::kVarint: field.value = varint(); return field;
-    case WireField::Type::kFixed64: field.value = fixed(8); return field;
-    case WireField::Type::kBytes: field.bytes = take(varint()); return field;
-    case WireField::Type::kFixed32: field.value = fixed(4); return field;
+    case WireField::Type::kVarint:
+      field.value = varint();
+      return field;
+    case WireField::Type::kFixed64:
+      field.value = fixed(8);
+      return field;
+    case WireField::Type::kBytes:
+      field.bytes = take(varint());
+      return field;
+    case WireField::Type::kFixed32:
+      field.value = fixed(4);
+      return field;
   }
   throw Error(ErrorKind::kCorrupt, str_cat(where_, ": byte ", at, " of ", size_, ": a field of wire type ", tag & 7));
 }
 
 void WireReader::expect(const WireField& field, WireField::Type type) const {
-  MPIBERT_CHECK(field.type == type, kCorrupt, where_, ": field ", field.number, " is of wire type ", static_cast<int>(field.type), ", expected ", static_cast<int>(type));
+  MPIBERT_CHECK(field.type == type, kCorrupt, where_, ": field ", field.number, " is of wire type ", static_cast<int>(field.type),
+                ", expected ", static_cast<int>(type));
 }
 
 void append_varint(std::string& out, uint64_t value) {

@@ -27,7 +27,8 @@ uint64_t Permutation::at(uint64_t i) const {
   do {
     uint32_t left = static_cast<uint32_t>(i >> half_bits_), right = static_cast<uint32_t>(i) & mask;
     for (uint32_t round = 0; round < 4; ++round) {
-      const uint32_t mixed = philox4x32_10({right, static_cast<uint32_t>(place_), static_cast<uint32_t>(place_ >> 32), purpose_ | (round + 1) << 16}, key_)[0];
+      const uint32_t mixed =
+          philox4x32_10({right, static_cast<uint32_t>(place_), static_cast<uint32_t>(place_ >> 32), purpose_ | (round + 1) << 16}, key_)[0];
       const uint32_t next = left ^ (mixed & mask);
       left = right;
       right = next;

@@ -23,7 +23,8 @@ Tensor HostStagedCommunicator::host_copy(const Tensor& t) {
   return copy;
 }
 
-void HostStagedCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, std::string_view what) {
+void HostStagedCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction,
+                                            std::string_view what) {
   std::vector<Tensor> copies;
   for (const Tensor& subtree : subtrees) copies.push_back(host_copy(subtree));
   const Tensor sum = on_host(piece) ? piece : host_memory(piece.dtype(), piece.shape());

@@ -35,7 +35,9 @@ class HostStagedCommunicator : public Communicator {
   std::vector<std::vector<std::byte>> gather_bytes(std::span<const std::byte> mine, int root, std::string_view what) override {
     return host_->gather_bytes(mine, root, what);
   }
-  std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> mine, std::string_view what) override { return host_->all_gather_bytes(mine, what); }
+  std::vector<std::vector<std::byte>> all_gather_bytes(std::span<const std::byte> mine, std::string_view what) override {
+    return host_->all_gather_bytes(mine, what);
+  }
   void set_slots(int64_t slots) override { host_->set_slots(slots); }
   std::string transport() const override { return "the host's memory and MPI: " + why_; }
 

@@ -39,14 +39,17 @@ std::unique_ptr<Communicator> make_communicator(Backend& backend, std::chrono::m
   MPIBERT_CHECK(initialized, kInvalidArgument, "MPI must be started before the communicator is made");
   auto host = std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout});
   if (backend.device().type == DeviceType::kCpu) {
-    MPIBERT_CHECK(transport != Transport::kNccl, kDevice, "NCCL (--comm nccl) joins CUDA devices, but this run computes on the CPU (--device cpu): leave --comm out");
+    MPIBERT_CHECK(transport != Transport::kNccl, kDevice,
+                  "NCCL (--comm nccl) joins CUDA devices, but this run computes on the CPU (--device cpu): leave --comm out");
     return host;
   }
   if (transport == Transport::kMpi) return std::make_unique<HostStagedCommunicator>(backend, std::move(host), "as asked for");
-  if (transport == Transport::kAuto && host->size() == 1) return std::make_unique<HostStagedCommunicator>(backend, std::move(host), "there is one rank");
+  if (transport == Transport::kAuto && host->size() == 1)
+    return std::make_unique<HostStagedCommunicator>(backend, std::move(host), "there is one rank");
   const std::string obstacle = why_not_nccl(backend, *host);
   if (obstacle.empty()) return make_nccl_communicator(backend, std::move(host), timeout);
-  MPIBERT_CHECK(transport != Transport::kNccl, kDevice, "NCCL (--comm nccl) cannot serve: ", obstacle, "; give every rank a card of its own, or leave --comm out");
+  MPIBERT_CHECK(transport != Transport::kNccl, kDevice, "NCCL (--comm nccl) cannot serve: ", obstacle,
+                "; give every rank a card of its own, or leave --comm out");
   return std::make_unique<HostStagedCommunicator>(backend, std::move(host), obstacle);
 }
 

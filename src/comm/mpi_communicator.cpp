@@ -16,7 +16,8 @@ using Clock = std::chrono::steady_clock;
 
 void check_device(const Tensor& tensor, Device device, std::string_view what) {
   MPIBERT_CHECK(tensor.device() == device, kInvalidArgument, "collective '", what, "': ",
-                device.type == DeviceType::kCpu ? std::string("MPI takes tensors of the host only") : str_cat("expected tensors of cuda:", device.index, " only"));
+                device.type == DeviceType::kCpu ? std::string("MPI takes tensors of the host only")
+                                                : str_cat("expected tensors of cuda:", device.index, " only"));
 }
 
 int64_t reduced(int64_t a, int64_t b, ReduceOp op) {
@@ -268,7 +269,8 @@ void MpiCommunicator::all_reduce(std::span<double> numbers, ReduceOp op, std::st
 
 void MpiCommunicator::check_sum(const Tensor& numbers, Device device, std::string_view what) const {
   check_device(numbers, device, what);
-  MPIBERT_CHECK(numbers.dtype() == DType::kFloat64, kInvalidArgument, "collective '", what, "': expected fp64 numbers to add, found ", name_of(numbers.dtype()));
+  MPIBERT_CHECK(numbers.dtype() == DType::kFloat64, kInvalidArgument, "collective '", what, "': expected fp64 numbers to add, found ",
+                name_of(numbers.dtype()));
 }
 
 void MpiCommunicator::sum(const Tensor& numbers, std::string_view what) {

@@ -51,13 +51,14 @@ class MpiCommunicator : public Communicator {
   // For a communicator that carries tensors of a device another way.
 
   // Throw kInvalidArgument unless these are this rank's arguments of the collective, on `device`.
-  void check_reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, Device device, std::string_view what) const;
+  void check_reduce_scatter(std::span<const Tensor> subtrees, const Tensor& piece, Reduction reduction, Device device,
+                            std::string_view what) const;
   void check_all_gather(const Tensor& piece, const Tensor& all, Device device, std::string_view what) const;
   void check_sum(const Tensor& numbers, Device device, std::string_view what) const;
   void check_broadcast(const Tensor& t, int root, Device device, std::string_view what) const;
   // Tells the others of a collective that goes another way: ranks that are in different ones notice, as everywhere. Started only.
   Announcement announce(CollectiveKind kind, size_t bytes, int64_t detail, std::string_view what);
-  std::vector<int> missing() const;  // neighbours whose word of a started collective has not come
+  std::vector<int> missing() const;   // neighbours whose word of a started collective has not come
   int host() const { return host_; }  // the first rank of this host: a number for the host
   int64_t slots() const { return slots_; }
   const SlotOperands& operands() const { return *operands_; }  // after set_slots()

@@ -16,7 +16,9 @@ void refuse_lonely_ranks(int size) {
   const char* tasks = std::getenv("SLURM_STEP_NUM_TASKS");
   const char* step = std::getenv("SLURM_STEP_ID");
   if (size == 1 && tasks && step && std::atoi(tasks) > 1 && !std::getenv("OMPI_COMM_WORLD_SIZE"))
-    throw Error(ErrorKind::kCommunication, str_cat("srun started ", tasks, " processes, but MPI sees each as a job of one rank; start them with srun --mpi=pmix, or with mpirun"));
+    throw Error(ErrorKind::kCommunication,
+                str_cat("srun started ", tasks,
+                        " processes, but MPI sees each as a job of one rank; start them with srun --mpi=pmix, or with mpirun"));
 }
 
 }  // namespace

@@ -5,7 +5,8 @@
 
 namespace mpibert {
 
-std::unique_ptr<Communicator> make_nccl_communicator(Backend& /*backend*/, std::unique_ptr<MpiCommunicator> /*host*/, std::chrono::milliseconds /*timeout*/) {
+std::unique_ptr<Communicator> make_nccl_communicator(Backend& /*backend*/, std::unique_ptr<MpiCommunicator> /*host*/,
+                                                     std::chrono::milliseconds /*timeout*/) {
   throw Error(ErrorKind::kDevice, "built without CUDA: there is no NCCL");
 }
 

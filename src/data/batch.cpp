@@ -48,7 +48,8 @@ void Batch::set_extent(int64_t tokens, int64_t sequences, int64_t max_seq_length
 }
 
 void Batch::add(std::string name, std::vector<int32_t> values, DType dtype) {
-  MPIBERT_CHECK(bytes_of(dtype) == sizeof(int32_t), kInvalidArgument, "field '", name, "' of a batch has 4 bytes an element, not those of ", name_of(dtype));
+  MPIBERT_CHECK(bytes_of(dtype) == sizeof(int32_t), kInvalidArgument, "field '", name, "' of a batch has 4 bytes an element, not those of ",
+                name_of(dtype));
   storage_.push_back(std::move(values));
   add_view(std::move(name), Tensor(storage_.back().data(), dtype, Shape{static_cast<int64_t>(storage_.back().size())}));
 }

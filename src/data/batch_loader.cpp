@@ -23,7 +23,10 @@ StepRange step_range(int64_t step, int64_t samples, int64_t global_batch_size, b
 
 struct BatchLoader::Data {
   Data(Dataset data, LoaderOptions loader_options)
-      : dataset(std::move(data)), options(std::move(loader_options)), sampler(dataset.size(), options.seed, options.order), step(options.start_step) {}
+      : dataset(std::move(data)),
+        options(std::move(loader_options)),
+        sampler(dataset.size(), options.seed, options.order),
+        step(options.start_step) {}
 
   // Of the loading thread alone.
   Dataset dataset;
@@ -44,18 +47,25 @@ struct BatchLoader::Data {
   void check() const;
   void run();
   std::vector<Slot> load(int64_t step_to_load);
-  Slot load_slot(int64_t slot, const StepRange& range, std::span<const int64_t> ids, std::span<const int64_t> lengths, std::span<const int64_t> members);
+  Slot load_slot(int64_t slot, const StepRange& range, std::span<const int64_t> ids, std::span<const int64_t> lengths,
+                 std::span<const int64_t> members);
 };
 
 void BatchLoader::Data::check() const {
   const LoaderOptions& o = options;
   MPIBERT_CHECK(o.global_batch_size > 0, kInvalidArgument, "global_batch_size is ", o.global_batch_size, ", expected at least 1");
-  MPIBERT_CHECK(0 <= o.first_slot && o.first_slot <= o.last_slot && o.last_slot <= o.slots && o.slots > 0, kInvalidArgument, "slots ", o.first_slot, " to ", o.last_slot, " of ", o.slots);
-  MPIBERT_CHECK(o.start_step >= 0 && o.prefetch_steps > 0, kInvalidArgument, "start_step is ", o.start_step, ", expected at least 0; prefetch_steps is ", o.prefetch_steps, ", expected at least 1");
-  check_limits({.max_position_embeddings = o.max_position_embeddings, .vocab_size = o.vocab_size, .micro_tokens = o.micro_tokens, .batch_size = o.global_batch_size},
+  MPIBERT_CHECK(0 <= o.first_slot && o.first_slot <= o.last_slot && o.last_slot <= o.slots && o.slots > 0, kInvalidArgument, "slots ",
+                o.first_slot, " to ", o.last_slot, " of ", o.slots);
+  MPIBERT_CHECK(o.start_step >= 0 && o.prefetch_steps > 0, kInvalidArgument, "start_step is ", o.start_step,
+                ", expected at least 0; prefetch_steps is ", o.prefetch_steps, ", expected at least 1");
+  check_limits({.max_position_embeddings = o.max_position_embeddings,
+                .vocab_size = o.vocab_size,
+                .micro_tokens = o.micro_tokens,
+                .batch_size = o.global_batch_size},
                dataset);
-  MPIBERT_CHECK(!o.masking || o.masking->vocabulary_size() == dataset.manifest().vocabulary_size, kInvalidArgument, "the masks are of a vocabulary of ",
-                o.masking->vocabulary_size(), " tokens, the data set of one of ", dataset.manifest().vocabulary_size);
+  MPIBERT_CHECK(!o.masking || o.masking->vocabulary_size() == dataset.manifest().vocabulary_size, kInvalidArgument,
+                "the masks are of a vocabulary of ", o.masking->vocabulary_size(), " tokens, the data set of one of ",
+                dataset.manifest().vocabulary_size);
 }
 
 namespace {
@@ -118,7 +128,8 @@ std::vector<Slot> BatchLoader::Data::load(int64_t step_to_load) {
   return slots;
 }
 
-Slot BatchLoader::Data::load_slot(int64_t slot, const StepRange& range, std::span<const int64_t> ids, std::span<const int64_t> lengths, std::span<const int64_t> members) {
+Slot BatchLoader::Data::load_slot(int64_t slot, const StepRange& range, std::span<const int64_t> ids, std::span<const int64_t> lengths,
+                                  std::span<const int64_t> members) {
   Slot loaded{.index = slot, .micro_batches = {}};
   for (const std::vector<int64_t>& micro_batch : pack(members, lengths, options.micro_tokens)) {
     std::vector<PlacedSample> placed;
@@ -144,7 +155,9 @@ std::vector<Slot> BatchLoader::next() {
 }
 
 int64_t BatchLoader::step() const { return data_->step; }
-int64_t BatchLoader::steps_per_epoch() const { return mpibert::steps_per_epoch(data_->sampler.samples(), data_->options.global_batch_size); }
+int64_t BatchLoader::steps_per_epoch() const {
+  return mpibert::steps_per_epoch(data_->sampler.samples(), data_->options.global_batch_size);
+}
 const Manifest& BatchLoader::manifest() const { return data_->dataset.manifest(); }
 
 std::pair<int64_t, int64_t> evaluation_range(int64_t samples, int64_t rank, int64_t ranks) {
@@ -172,12 +185,16 @@ struct EvaluationLoader::Data {
   void plan_window();
 };
 
-EvaluationLoader::EvaluationLoader(Dataset dataset, EvaluationLoaderOptions options) : data_(std::make_unique<Data>(std::move(dataset), std::move(options))) {
+EvaluationLoader::EvaluationLoader(Dataset dataset, EvaluationLoaderOptions options)
+    : data_(std::make_unique<Data>(std::move(dataset), std::move(options))) {
   Data& d = *data_;
   EvaluationLoaderOptions& o = d.options;
   if (o.end < 0) o.end = d.dataset.size();
-  MPIBERT_CHECK(0 <= o.begin && o.begin <= o.end && o.end <= d.dataset.size(), kInvalidArgument, "samples ", o.begin, " to ", o.end, " of ", d.dataset.size());
-  check_limits({.max_position_embeddings = o.max_position_embeddings, .vocab_size = o.vocab_size, .micro_tokens = o.micro_tokens, .batch_size = 1}, d.dataset);
+  MPIBERT_CHECK(0 <= o.begin && o.begin <= o.end && o.end <= d.dataset.size(), kInvalidArgument, "samples ", o.begin, " to ", o.end, " of ",
+                d.dataset.size());
+  check_limits(
+      {.max_position_embeddings = o.max_position_embeddings, .vocab_size = o.vocab_size, .micro_tokens = o.micro_tokens, .batch_size = 1},
+      d.dataset);
   d.labels = batch_labels(d.dataset.labels(), o.masking.has_value());
   d.position = o.begin;
 }

@@ -13,11 +13,13 @@ namespace {
 constexpr int kChecksumBits = 32;
 constexpr int64_t kAnywhere = std::numeric_limits<int64_t>::max();
 constexpr int64_t kMostBlockBits = int64_t{900'000} * 20 + (int64_t{1} << 18);  // the longest codes have 20 bits; before them tables
-constexpr int64_t kSyncBytes = int64_t{1} << 20;  // more than a block has that a packer made: text that cannot be packed grows by a hundredth
-constexpr int kTries = 3;                         // ends of a block
+constexpr int64_t kSyncBytes =
+    int64_t{1} << 20;      // more than a block has that a packer made: text that cannot be packed grows by a hundredth
+constexpr int kTries = 3;  // ends of a block
 constexpr size_t kReadBytes = size_t{1} << 18, kTextBytes = size_t{1} << 20;
 
-// A magic number that ends s bits before the end of a byte has these bytes two before that one: by byte the s, as bits. Nearly all bytes are neither's.
+// A magic number that ends s bits before the end of a byte has these bytes two before that one: by byte the s, as bits. Nearly all bytes
+// are neither's.
 constexpr std::array<uint8_t, 256> kShifts = [] {
   std::array<uint8_t, 256> shifts{};
   for (const uint64_t magic : {kBzip2Block, kBzip2End})
@@ -45,13 +47,15 @@ class BitWriter {
 
 }  // namespace
 
-Bzip2Blocks::Bzip2Blocks(const std::filesystem::path& path, int64_t begin) : file_(path), begin_(begin), base_(begin), is_sure_(begin == 0), codec_(make_codec(Compression::kBzip2)) {
+Bzip2Blocks::Bzip2Blocks(const std::filesystem::path& path, int64_t begin)
+    : file_(path), begin_(begin), base_(begin), is_sure_(begin == 0), codec_(make_codec(Compression::kBzip2)) {
   mark_ = find(8 * begin, kAnywhere);
 }
 
 bool Bzip2Blocks::holds(int64_t byte) {
   if (byte >= static_cast<int64_t>(file_.size())) return false;
-  for (int64_t end = 0; (end = base_ + static_cast<int64_t>(bytes_.size())) <= byte;) bytes_ += file_.read_text(static_cast<uint64_t>(end), std::min(kReadBytes, file_.size() - static_cast<uint64_t>(end)));
+  for (int64_t end = 0; (end = base_ + static_cast<int64_t>(bytes_.size())) <= byte;)
+    bytes_ += file_.read_text(static_cast<uint64_t>(end), std::min(kReadBytes, file_.size() - static_cast<uint64_t>(end)));
   return true;
 }
 
@@ -85,7 +89,8 @@ std::optional<Bzip2Blocks::Mark> Bzip2Blocks::find(int64_t from, int64_t until) 
   return std::nullopt;
 }
 
-// The first mark of the stream behind the end of another, which begins with a whole byte; none at the end of the file. Zero bytes in between are passed over.
+// The first mark of the stream behind the end of another, which begins with a whole byte; none at the end of the file. Zero bytes in
+// between are passed over.
 std::optional<Bzip2Blocks::Mark> Bzip2Blocks::next_stream(const Mark& end) {
   int64_t at = (end.bit + kBzip2MagicBits + kChecksumBits + 7) / 8;
   block_begin_ = at;
@@ -101,13 +106,15 @@ std::optional<Bzip2Blocks::Mark> Bzip2Blocks::next_stream(const Mark& end) {
   return find(8 * (at + 4), kAnywhere);
 }
 
-// The block between two bits, as a stream: a header, the block, the magic number of the end, and the stream's checksum, which is the block's.
+// The block between two bits, as a stream: a header, the block, the magic number of the end, and the stream's checksum, which is the
+// block's.
 bool Bzip2Blocks::unpack(int64_t from, int64_t to, std::string& text) {
   const auto byte = [&](int64_t i) { return static_cast<uint8_t>(bytes_[static_cast<size_t>(i - base_)]); };
   packed_ = "BZh9";
   const int shift = static_cast<int>(from % 8);
   const int64_t whole = (to - from) / 8;
-  for (int64_t i = from / 8; i < from / 8 + whole; ++i) packed_ += static_cast<char>(shift == 0 ? byte(i) : byte(i) << shift | byte(i + 1) >> (8 - shift));
+  for (int64_t i = from / 8; i < from / 8 + whole; ++i)
+    packed_ += static_cast<char>(shift == 0 ? byte(i) : byte(i) << shift | byte(i + 1) >> (8 - shift));
   BitWriter writer(packed_);
   if (const int rest = static_cast<int>((to - from) % 8); rest > 0) writer.put(bits(to - rest, rest), rest);
   writer.put(kBzip2End, kBzip2MagicBits);
@@ -167,7 +174,8 @@ bool Bzip2Blocks::advance(std::string& text) {
     const bool is_before = here.bit / 8 < begin_;
     block_begin_ = here.bit / 8;
     if (!is_whole && !is_before) throw DamagedStream("the bzip2 block is damaged: " + problem_);
-    mark_ = is_whole ? end : find(here.bit + 1, kAnywhere);  // where it is not whole, it was no block, or one that another reader finds damaged
+    mark_ =
+        is_whole ? end : find(here.bit + 1, kAnywhere);  // where it is not whole, it was no block, or one that another reader finds damaged
     if (is_whole && !is_before) return true;
   }
   return false;

@@ -15,17 +15,20 @@ namespace mpibert {
 inline constexpr uint64_t kBzip2Block = 0x314159265359, kBzip2End = 0x177245385090;
 inline constexpr int kBzip2MagicBits = 48;
 
-// The blocks of a bzip2 file, from the middle of it on. A block holds up to 900 kB of text and is packed without regard to the others; it begins, at any bit, with a magic number of 48 bits,
-// and a stream ends with another one. Each block is given to the library as a stream of its own, so its checksum is verified; the one of the whole stream is not.
+// The blocks of a bzip2 file, from the middle of it on. A block holds up to 900 kB of text and is packed without regard to the others; it
+// begins, at any bit, with a magic number of 48 bits, and a stream ends with another one. Each block is given to the library as a stream of
+// its own, so its checksum is verified; the one of the whole stream is not.
 //
-// The numbers may turn up inside a block too. A block that does not unpack up to the next of them is therefore tried up to those behind it; and where the first that is found begins no
-// block, it is looked for again from so far before that the block around it is seen from its start.
+// The numbers may turn up inside a block too. A block that does not unpack up to the next of them is therefore tried up to those behind it;
+// and where the first that is found begins no block, it is looked for again from so far before that the block around it is seen from its
+// start.
 class Bzip2Blocks {
  public:
   // The blocks that begin at byte `begin` of the file or later. Throws as InputFile does.
   Bzip2Blocks(const std::filesystem::path& path, int64_t begin);
 
-  // The text of the next block, false after the last one. Throws DamagedStream where the file is damaged, is cut off, or goes on with something else.
+  // The text of the next block, false after the last one. Throws DamagedStream where the file is damaged, is cut off, or goes on with
+  // something else.
   bool next(std::string& text);
   // The byte at which the block of the last next() begins, or the fault it found.
   int64_t begin() const { return block_begin_; }

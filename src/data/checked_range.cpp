@@ -30,8 +30,9 @@ void CheckedRange::check_block(const InputFile& file, size_t block) {
   std::vector<std::byte> bytes(static_cast<size_t>(std::min(kBlockBytes, size_ - from)));
   file.read(static_cast<uint64_t>(begin_ + from), bytes);
   const uint32_t found = crc32c(bytes);
-  MPIBERT_CHECK(found == checksums_[block], kCorrupt, "shard ", file.path().string(), ": dataset ", name_, ": bytes ", from, " to ", from + static_cast<int64_t>(bytes.size()),
-                " have CRC-32C ", found, ", expected ", checksums_[block], "; the file is damaged, prepare the data again");
+  MPIBERT_CHECK(found == checksums_[block], kCorrupt, "shard ", file.path().string(), ": dataset ", name_, ": bytes ", from, " to ",
+                from + static_cast<int64_t>(bytes.size()), " have CRC-32C ", found, ", expected ", checksums_[block],
+                "; the file is damaged, prepare the data again");
   checked_[block] = true;
 }
 

@@ -10,8 +10,8 @@
 
 namespace mpibert {
 
-// Bytes [begin, begin + size) of a file in blocks with a checksum each. A block is read whole and checked before any part of it is used for the first time, later only what is
-// asked for is read.
+// Bytes [begin, begin + size) of a file in blocks with a checksum each. A block is read whole and checked before any part of it is used for
+// the first time, later only what is asked for is read.
 class CheckedRange {
  public:
   CheckedRange() = default;

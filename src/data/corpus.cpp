@@ -12,7 +12,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::array<std::string_view, 6> kFormatNames = {"auto", "wikiextractor", "lines", "text", "jsonl", "mediawiki"};  // by the value of CorpusFormat
+constexpr std::array<std::string_view, 6> kFormatNames = {"auto", "wikiextractor", "lines",
+                                                          "text", "jsonl",         "mediawiki"};  // by the value of CorpusFormat
 constexpr int64_t kDetectLines = 200;
 constexpr int64_t kExpansion = 3;  // by decompression, about; only to make pieces of like size
 
@@ -46,7 +47,8 @@ std::vector<std::string> corpus_format_names() { return {kFormatNames.begin(), k
 
 CorpusFormat corpus_format_from_name(std::string_view name) {
   const auto found = std::find(kFormatNames.begin(), kFormatNames.end(), name);
-  MPIBERT_CHECK(found != kFormatNames.end(), kUsage, "unknown corpus format '", name, "'; there are auto, wikiextractor, lines, text, jsonl and mediawiki");
+  MPIBERT_CHECK(found != kFormatNames.end(), kUsage, "unknown corpus format '", name,
+                "'; there are auto, wikiextractor, lines, text, jsonl and mediawiki");
   return static_cast<CorpusFormat>(found - kFormatNames.begin());
 }
 
@@ -124,13 +126,15 @@ std::vector<CorpusUnit> plan_corpus(std::span<const fs::path> files, int64_t blo
   for (const fs::path& file : files) {
     const std::string first_bytes = first_bytes_of(file, kCompressionBytes);
     for (const Refused& refused : kRefused)
-      MPIBERT_CHECK(!first_bytes.starts_with(refused.first_bytes), kInvalidArgument, file.string(), " is ", refused.name, ", which is not read here; ", refused.remedy);
+      MPIBERT_CHECK(!first_bytes.starts_with(refused.first_bytes), kInvalidArgument, file.string(), " is ", refused.name,
+                    ", which is not read here; ", refused.remedy);
     const Compression compression = compression_of(first_bytes);
     const int64_t size = bytes_of_file(file), bytes = size * (compression == Compression::kNone ? 1 : kExpansion);
     if (group_bytes + bytes > block_bytes) finish_group();
     const int64_t pieces = (bytes + block_bytes / 2) / block_bytes;
     if (pieces > 1 && may_be_cut(file, compression)) {
-      for (int64_t i = 0; i < pieces; ++i) units.push_back({.files = {file}, .begin = size * i / pieces, .end = i + 1 == pieces ? -1 : size * (i + 1) / pieces});
+      for (int64_t i = 0; i < pieces; ++i)
+        units.push_back({.files = {file}, .begin = size * i / pieces, .end = i + 1 == pieces ? -1 : size * (i + 1) / pieces});
       continue;
     }
     group.files.push_back(file);

@@ -13,7 +13,9 @@ namespace {
 
 using nlohmann::ordered_json;
 
-size_t bucket_of(int64_t length) { return std::min<size_t>(static_cast<size_t>(std::bit_width(static_cast<uint64_t>(length))) - 1, CorpusSummary::kBuckets - 1); }
+size_t bucket_of(int64_t length) {
+  return std::min<size_t>(static_cast<size_t>(std::bit_width(static_cast<uint64_t>(length))) - 1, CorpusSummary::kBuckets - 1);
+}
 
 std::string histogram(const std::array<int64_t, CorpusSummary::kBuckets>& counts, int64_t total) {
   std::string text;
@@ -61,11 +63,23 @@ CorpusSummary& CorpusSummary::operator+=(const CorpusSummary& other) {
 }
 
 std::string to_json(const CorpusSummary& s) {
-  return ordered_json({{"bytes", s.bytes}, {"documents", s.documents}, {"sentences", s.sentences}, {"tokens", s.tokens}, {"unknown", s.unknown},
-                       {"sentence_lengths", s.sentence_lengths}, {"document_lengths", s.document_lengths},
+  return ordered_json({{"bytes", s.bytes},
+                       {"documents", s.documents},
+                       {"sentences", s.sentences},
+                       {"tokens", s.tokens},
+                       {"unknown", s.unknown},
+                       {"sentence_lengths", s.sentence_lengths},
+                       {"document_lengths", s.document_lengths},
                        {"documents_read", s.read.documents},
-                       {"left_out", {{"duplicates", s.duplicates}, {"empty", s.read.empty}, {"short", s.read.short_documents}, {"other_script", s.read.other_script},
-                                     {"redirects", s.read.redirects}, {"other_namespaces", s.read.other_namespaces}, {"malformed", s.read.malformed}}}}).dump();
+                       {"left_out",
+                        {{"duplicates", s.duplicates},
+                         {"empty", s.read.empty},
+                         {"short", s.read.short_documents},
+                         {"other_script", s.read.other_script},
+                         {"redirects", s.read.redirects},
+                         {"other_namespaces", s.read.other_namespaces},
+                         {"malformed", s.read.malformed}}}})
+      .dump();
 }
 
 CorpusSummary corpus_summary_from_json(const std::string& text, const std::string& where) {
@@ -81,8 +95,13 @@ CorpusSummary corpus_summary_from_json(const std::string& text, const std::strin
     root.at("document_lengths").get_to(s.document_lengths);
     const ordered_json& left_out = root.at("left_out");
     s.duplicates = left_out.at("duplicates");
-    s.read = {.documents = root.at("documents_read"), .empty = left_out.at("empty"), .short_documents = left_out.at("short"), .other_script = left_out.at("other_script"),
-              .redirects = left_out.at("redirects"), .other_namespaces = left_out.at("other_namespaces"), .malformed = left_out.at("malformed")};
+    s.read = {.documents = root.at("documents_read"),
+              .empty = left_out.at("empty"),
+              .short_documents = left_out.at("short"),
+              .other_script = left_out.at("other_script"),
+              .redirects = left_out.at("redirects"),
+              .other_namespaces = left_out.at("other_namespaces"),
+              .malformed = left_out.at("malformed")};
   } catch (const ordered_json::exception& error) {
     throw Error(ErrorKind::kCorrupt, str_cat(where, ": ", error.what()));
   }
@@ -92,8 +111,9 @@ CorpusSummary corpus_summary_from_json(const std::string& text, const std::strin
 std::string describe(const CorpusSummary& s) {
   const double unknown = 100.0 * static_cast<double>(s.unknown) / static_cast<double>(std::max<int64_t>(1, s.tokens));
   const int64_t left_out = s.duplicates + s.read.empty + s.read.short_documents + s.read.other_script + s.read.malformed;
-  return str_cat(s.documents, " documents (", left_out, " left out), ", s.sentences, " sentences, ", s.tokens, " tokens (", unknown, " % unknown), ", s.bytes, " bytes of text", "\ntokens of a sentence",
-                 histogram(s.sentence_lengths, s.sentences), "\ntokens of a document", histogram(s.document_lengths, s.documents));
+  return str_cat(s.documents, " documents (", left_out, " left out), ", s.sentences, " sentences, ", s.tokens, " tokens (", unknown,
+                 " % unknown), ", s.bytes, " bytes of text", "\ntokens of a sentence", histogram(s.sentence_lengths, s.sentences),
+                 "\ntokens of a document", histogram(s.document_lengths, s.documents));
 }
 
 }  // namespace mpibert

@@ -11,9 +11,10 @@ namespace {
 void check_file(const std::filesystem::path& path, const ShardEntry& shard, bool verify) {
   std::error_code code;
   const uintmax_t bytes = std::filesystem::file_size(path, code);
-  MPIBERT_CHECK(!code, kNotFound, "shard ", path.string(), " of the manifest cannot be examined: ", code.message(), "; copy it again or prepare the data again");
-  MPIBERT_CHECK(static_cast<int64_t>(bytes) == shard.bytes, kCorrupt, "shard ", path.string(), " has ", bytes, " bytes, the manifest says ", shard.bytes,
+  MPIBERT_CHECK(!code, kNotFound, "shard ", path.string(), " of the manifest cannot be examined: ", code.message(),
                 "; copy it again or prepare the data again");
+  MPIBERT_CHECK(static_cast<int64_t>(bytes) == shard.bytes, kCorrupt, "shard ", path.string(), " has ", bytes, " bytes, the manifest says ",
+                shard.bytes, "; copy it again or prepare the data again");
   if (!verify) return;
   const std::string found = sha256_hex_of_file(path);
   MPIBERT_CHECK(found == shard.sha256, kCorrupt, "shard ", path.string(), " has SHA-256 ", found, ", the manifest says ", shard.sha256,
@@ -32,11 +33,13 @@ struct Dataset::Data {
 
   bool is_token_store() const { return manifest.storage == Storage::kTokens; }
   void check_id(int64_t id) const {
-    MPIBERT_CHECK(id >= 0 && id < samples->size(), kInvalidArgument, "sample ", id, " of split '", split->name, "' of ", folder.string(), ", which has ", samples->size());
+    MPIBERT_CHECK(id >= 0 && id < samples->size(), kInvalidArgument, "sample ", id, " of split '", split->name, "' of ", folder.string(),
+                  ", which has ", samples->size());
   }
 };
 
-Dataset::Dataset(const std::filesystem::path& folder, std::string_view split, bool verify, const SampleRecipe& recipe) : data_(std::make_unique<Data>()) {
+Dataset::Dataset(const std::filesystem::path& folder, std::string_view split, bool verify, const SampleRecipe& recipe)
+    : data_(std::make_unique<Data>()) {
   Data& d = *data_;
   d.folder = folder;
   d.manifest = read_manifest(folder);
@@ -48,9 +51,11 @@ Dataset::Dataset(const std::filesystem::path& folder, std::string_view split, bo
     check_file(folder / shard.file, shard, verify);
     digests.update(shard.sha256).update("\n");
   }
-  if (d.is_token_store()) digests.update(str_cat("max_seq_length ", d.recipe.max_seq_length, " short_seq_prob ", d.recipe.short_seq_prob, "\n"));
+  if (d.is_token_store())
+    digests.update(str_cat("max_seq_length ", d.recipe.max_seq_length, " short_seq_prob ", d.recipe.short_seq_prob, "\n"));
   d.fingerprint = digests.hex();
-  d.samples = d.is_token_store() ? open_token_samples(folder, d.manifest, *d.split, d.recipe) : open_stored_samples(folder, d.manifest, *d.split);
+  d.samples =
+      d.is_token_store() ? open_token_samples(folder, d.manifest, *d.split, d.recipe) : open_stored_samples(folder, d.manifest, *d.split);
 }
 
 Dataset::~Dataset() = default;
@@ -64,7 +69,9 @@ int64_t Dataset::choices() const {
   if (!has_field(labels(), kChoiceLengths) || size() == 0) return 1;
   return static_cast<int64_t>(read(0).label(kChoiceLengths).size());
 }
-int64_t Dataset::longest_sequence() const { return has_field(labels(), kChoiceLengths) ? std::min(longest(), manifest().max_seq_length) : longest(); }
+int64_t Dataset::longest_sequence() const {
+  return has_field(labels(), kChoiceLengths) ? std::min(longest(), manifest().max_seq_length) : longest();
+}
 const Schema& Dataset::labels() const { return data_->split->labels; }
 const Manifest& Dataset::manifest() const { return data_->manifest; }
 const std::string& Dataset::split() const { return data_->split->name; }

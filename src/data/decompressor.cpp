@@ -16,7 +16,10 @@ namespace mpibert {
 namespace {
 
 constexpr size_t kBufferBytes = size_t{1} << 17;
-constexpr std::string_view kXz("\xFD" "7zXZ\0", 6);
+constexpr std::string_view kXz(
+    "\xFD"
+    "7zXZ\0",
+    6);
 constexpr size_t kBzip2HeaderBytes = 4 + kBzip2MagicBits / 8;
 
 bool begins_bzip2(std::string_view bytes) {
@@ -33,7 +36,8 @@ int open_file(const std::filesystem::path& path) {
   // A descriptor, not a path: standard input may be a socket, which no path opens.
   const int descriptor = path == "/dev/stdin" ? ::fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 0) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   const int code = errno;
-  MPIBERT_CHECK(descriptor >= 0 || (code != ENOENT && code != ENOTDIR), kNotFound, "cannot open ", path.string(), ": ", std::strerror(code));
+  MPIBERT_CHECK(descriptor >= 0 || (code != ENOENT && code != ENOTDIR), kNotFound, "cannot open ", path.string(), ": ",
+                std::strerror(code));
   MPIBERT_CHECK(descriptor >= 0 || code != EACCES, kPermission, "cannot open ", path.string(), ": ", std::strerror(code));
   MPIBERT_CHECK(descriptor >= 0, kIo, "cannot open ", path.string(), ": ", std::strerror(code));
   return descriptor;
@@ -79,13 +83,14 @@ std::string first_bytes_of(const std::filesystem::path& path, size_t count) {
   return bytes;
 }
 
-Decompressor::Decompressor(std::filesystem::path path, int64_t begin, bool by_blocks) : path_(std::move(path)), descriptor_(open_file(path_)), buffer_(kBufferBytes) {
+Decompressor::Decompressor(std::filesystem::path path, int64_t begin, bool by_blocks)
+    : path_(std::move(path)), descriptor_(open_file(path_)), buffer_(kBufferBytes) {
   try {
     while (size_ < kCompressionBytes && fill()) {
     }
     compression_ = compression_of({buffer_.data(), size_});
-    MPIBERT_CHECK(begin == 0 || compression_ == Compression::kNone || compression_ == Compression::kBzip2, kInvalidArgument, path_.string(), " cannot be read from byte ", begin,
-                  ": it is compressed by ", name_of(compression_));
+    MPIBERT_CHECK(begin == 0 || compression_ == Compression::kNone || compression_ == Compression::kBzip2, kInvalidArgument, path_.string(),
+                  " cannot be read from byte ", begin, ": it is compressed by ", name_of(compression_));
     if (compression_ == Compression::kBzip2 && (by_blocks || begin > 0)) {
       blocks_ = std::make_unique<Bzip2Blocks>(path_, begin);
       return;
@@ -101,7 +106,8 @@ Decompressor::Decompressor(std::filesystem::path path, int64_t begin, bool by_bl
 Decompressor::~Decompressor() { ::close(descriptor_); }
 
 void Decompressor::fail(std::string_view what, int64_t at) const {
-  throw Error(ErrorKind::kCorrupt, str_cat(path_.string(), ": ", what, ", at byte ", at, " of the file, after ", made_, " bytes of text; fetch or make the file again"));
+  throw Error(ErrorKind::kCorrupt, str_cat(path_.string(), ": ", what, ", at byte ", at, " of the file, after ", made_,
+                                           " bytes of text; fetch or make the file again"));
 }
 
 // More bytes of the file behind those that wait.
@@ -118,7 +124,8 @@ bool Decompressor::fill() {
 }
 
 void Decompressor::seek(int64_t begin) {
-  MPIBERT_CHECK(::lseek(descriptor_, begin, SEEK_SET) == begin, kIo, "cannot go to byte ", begin, " of ", path_.string(), ": ", std::strerror(errno));
+  MPIBERT_CHECK(::lseek(descriptor_, begin, SEEK_SET) == begin, kIo, "cannot go to byte ", begin, " of ", path_.string(), ": ",
+                std::strerror(errno));
   used_ = size_ = 0;
   position_ = begin;
 }
@@ -130,7 +137,8 @@ bool Decompressor::begin_stream() {
     if (size_ - used_ >= kCompressionBytes) break;
   } while (fill());
   if (used_ == size_) return false;
-  if (compression_of({buffer_.data() + used_, size_ - used_}) != compression_) fail(str_cat("something else follows the ", name_of(compression_), " stream"), place());
+  if (compression_of({buffer_.data() + used_, size_ - used_}) != compression_)
+    fail(str_cat("something else follows the ", name_of(compression_), " stream"), place());
   begin_of_last_ = place();
   codec_->restart();
   return in_stream_ = true;
@@ -172,7 +180,8 @@ size_t Decompressor::read(std::span<char> out) {
       fail(str_cat("the ", name_of(compression_), " stream is damaged: ", error.what()), place());
     }
     if (at_end && step.made == 0 && !step.ended) fail(str_cat("the ", name_of(compression_), " stream is cut off"), place());
-    if (!at_end && step.used == 0 && step.made == 0 && !step.ended) fail(str_cat("the ", name_of(compression_), " stream is damaged"), place());
+    if (!at_end && step.used == 0 && step.made == 0 && !step.ended)
+      fail(str_cat("the ", name_of(compression_), " stream is damaged"), place());
     used_ += step.used;
     made_ += static_cast<int64_t>(step.made);
     in_stream_ = !step.ended;

@@ -15,7 +15,8 @@ enum class Compression : uint8_t { kNone, kGzip, kBzip2, kZstd, kXz };
 std::string_view name_of(Compression compression);
 
 // By the first bytes of a file, of which it needs kCompressionBytes at most.
-// gzip: RFC 1952. bzip2: "BZh", level, block magic (the decimals of pi) or end magic (of its root). zstd: RFC 8878, skippable frames too. xz: its .xz file format 1.1.
+// gzip: RFC 1952. bzip2: "BZh", level, block magic (the decimals of pi) or end magic (of its root). zstd: RFC 8878, skippable frames too.
+// xz: its .xz file format 1.1.
 inline constexpr size_t kCompressionBytes = 10;
 Compression compression_of(std::string_view first_bytes);
 std::string first_bytes_of(const std::filesystem::path& path, size_t count);  // fewer at the end of the file
@@ -40,14 +41,16 @@ std::unique_ptr<Codec> make_codec(Compression compression);  // of another than 
 
 class Bzip2Blocks;
 
-// The bytes of a file, or of /dev/stdin, as they were before gzip, bzip2, zstd or xz packed them. Streams (members, frames) one behind another are one text; zero bytes
-// between and after them are passed over. Memory is bounded by the format: 64 KiB for gzip, 4 MiB for bzip2, windows up to 128 MiB for zstd, 512 MiB at most for xz.
-// Throws kNotFound, kPermission, kIo; kCorrupt naming file and byte where a stream is damaged or cut off, or something else follows one
-// (zstd finds damage surely only where the frame has a checksum, which the program zstd writes).
+// The bytes of a file, or of /dev/stdin, as they were before gzip, bzip2, zstd or xz packed them. Streams (members, frames) one behind
+// another are one text; zero bytes between and after them are passed over. Memory is bounded by the format: 64 KiB for gzip, 4 MiB for
+// bzip2, windows up to 128 MiB for zstd, 512 MiB at most for xz. Throws kNotFound, kPermission, kIo; kCorrupt naming file and byte where a
+// stream is damaged or cut off, or something else follows one (zstd finds damage surely only where the frame has a checksum, which the
+// program zstd writes).
 class Decompressor {
  public:
-  // Begins at byte `begin` of a plain file; of a bzip2 file with the first block that begins there or later. Throws kInvalidArgument for begin > 0 of another format:
-  // nothing in them is to be found from the middle. `by_blocks`: a bzip2 file is read block by block from its beginning too, so that begin_of_last() tells pieces apart.
+  // Begins at byte `begin` of a plain file; of a bzip2 file with the first block that begins there or later. Throws kInvalidArgument for
+  // begin > 0 of another format: nothing in them is to be found from the middle. `by_blocks`: a bzip2 file is read block by block from its
+  // beginning too, so that begin_of_last() tells pieces apart.
   explicit Decompressor(std::filesystem::path path, int64_t begin = 0, bool by_blocks = false);
   ~Decompressor();
   Decompressor(const Decompressor&) = delete;
@@ -56,7 +59,9 @@ class Decompressor {
   // How many bytes were put into the buffer, which are all of one stream or block; 0 at the end.
   size_t read(std::span<char> buffer);
   Compression compression() const { return compression_; }
-  int64_t begin_of_last() const { return begin_of_last_; }  // byte of the file at which the stream or block of the last bytes began; of a plain file 0
+  int64_t begin_of_last() const {
+    return begin_of_last_;
+  }  // byte of the file at which the stream or block of the last bytes began; of a plain file 0
 
  private:
   bool fill();

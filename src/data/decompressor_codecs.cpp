@@ -17,7 +17,9 @@ namespace {
 constexpr uint64_t kXzMemory = uint64_t{512} << 20;  // xz -9 asks for 65 MiB
 constexpr int kGzipOnly = 16;                        // zlib: added to the bits of the window
 
-[[noreturn]] void out_of_memory(std::string_view library) { throw Error(ErrorKind::kOutOfMemory, str_cat(library, " got no memory to decompress")); }
+[[noreturn]] void out_of_memory(std::string_view library) {
+  throw Error(ErrorKind::kOutOfMemory, str_cat(library, " got no memory to decompress"));
+}
 unsigned size_for(size_t bytes) { return static_cast<unsigned>(std::min<size_t>(bytes, std::numeric_limits<int>::max())); }
 
 class GzipCodec : public Codec {
@@ -38,7 +40,8 @@ class GzipCodec : public Codec {
     const unsigned given_in = stream_.avail_in, given_out = stream_.avail_out;
     const int code = inflate(&stream_, Z_NO_FLUSH);
     if (code == Z_MEM_ERROR) out_of_memory("zlib");
-    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR) throw DamagedStream(stream_.msg != nullptr ? stream_.msg : "wrong data");
+    if (code != Z_OK && code != Z_STREAM_END && code != Z_BUF_ERROR)
+      throw DamagedStream(stream_.msg != nullptr ? stream_.msg : "wrong data");
     return {.used = given_in - stream_.avail_in, .made = given_out - stream_.avail_out, .ended = code == Z_STREAM_END};
   }
 
@@ -65,7 +68,8 @@ class Bzip2Codec : public Codec {
     const unsigned given_in = stream_.avail_in, given_out = stream_.avail_out;
     const int code = BZ2_bzDecompress(&stream_);
     if (code == BZ_MEM_ERROR) out_of_memory("bzip2");
-    if (code != BZ_OK && code != BZ_STREAM_END) throw DamagedStream(code == BZ_DATA_ERROR ? "wrong data or checksum" : "no block begins where one should");
+    if (code != BZ_OK && code != BZ_STREAM_END)
+      throw DamagedStream(code == BZ_DATA_ERROR ? "wrong data or checksum" : "no block begins where one should");
     return {.used = given_in - stream_.avail_in, .made = given_out - stream_.avail_out, .ended = code == BZ_STREAM_END};
   }
 
@@ -112,7 +116,8 @@ class XzCodec : public Codec {
     if (code == LZMA_MEM_ERROR) out_of_memory("xz");
     if (code == LZMA_MEMLIMIT_ERROR) throw DamagedStream("it asks for more than 512 MiB of memory; unpack it with xz");
     if (code != LZMA_OK && code != LZMA_STREAM_END && code != LZMA_BUF_ERROR)
-      throw DamagedStream(code == LZMA_UNSUPPORTED_CHECK || code == LZMA_OPTIONS_ERROR ? "it uses a feature that liblzma lacks" : "wrong data or checksum");
+      throw DamagedStream(code == LZMA_UNSUPPORTED_CHECK || code == LZMA_OPTIONS_ERROR ? "it uses a feature that liblzma lacks"
+                                                                                       : "wrong data or checksum");
     return {.used = in.size() - stream_.avail_in, .made = out.size() - stream_.avail_out, .ended = code == LZMA_STREAM_END};
   }
 
@@ -124,11 +129,16 @@ class XzCodec : public Codec {
 
 std::unique_ptr<Codec> make_codec(Compression compression) {
   switch (compression) {
-    case Compression::kGzip: return std::make_unique<GzipCodec>();
-    case Compression::kBzip2: return std::make_unique<Bzip2Codec>();
-    case Compression::kZstd: return std::make_unique<ZstdCodec>();
-    case Compression::kXz: return std::make_unique<XzCodec>();
-    case Compression::kNone: break;
+    case Compression::kGzip:
+      return std::make_unique<GzipCodec>();
+    case Compression::kBzip2:
+      return std::make_unique<Bzip2Codec>();
+    case Compression::kZstd:
+      return std::make_unique<ZstdCodec>();
+    case Compression::kXz:
+      return std::make_unique<XzCodec>();
+    case Compression::kNone:
+      break;
   }
   throw std::logic_error("no codec of this format");
 }

@@ -16,12 +16,12 @@ namespace mpibert {
 
 namespace {
 
-
 std::vector<int32_t> scripts_of(const std::string& name) {
   std::array<UScriptCode, 16> codes{};
   UErrorCode code = U_ZERO_ERROR;
   const int32_t count = uscript_getCode(name.c_str(), codes.data(), static_cast<int32_t>(codes.size()), &code);
-  MPIBERT_CHECK(U_SUCCESS(code) && count > 0, kInvalidArgument, "no language or script '", name, "' is known to ICU; give one as en, ja, Latn or Cyrillic");
+  MPIBERT_CHECK(U_SUCCESS(code) && count > 0, kInvalidArgument, "no language or script '", name,
+                "' is known to ICU; give one as en, ja, Latn or Cyrillic");
   return {codes.begin(), codes.begin() + count};
 }
 
@@ -47,12 +47,14 @@ double share_of(const std::vector<int32_t>& scripts, std::string_view text) {
 }  // namespace
 
 DocumentFilter::DocumentFilter(const DocumentFilterOptions& options) : options_(options) {
-  MPIBERT_CHECK(options.min_script_share >= 0 && options.min_script_share <= 1, kInvalidArgument, "min_script_share is ", options.min_script_share, ", expected 0 to 1");
+  MPIBERT_CHECK(options.min_script_share >= 0 && options.min_script_share <= 1, kInvalidArgument, "min_script_share is ",
+                options.min_script_share, ", expected 0 to 1");
   if (!options.script.empty()) scripts_ = scripts_of(options.script);
 }
 
 DocumentFilter::Verdict DocumentFilter::judge(const Document& document) const {
-  if (options_.min_characters > 0 && characters_of(document.text()) - document.sentences() < options_.min_characters) return Verdict::kShort;
+  if (options_.min_characters > 0 && characters_of(document.text()) - document.sentences() < options_.min_characters)
+    return Verdict::kShort;
   if (!scripts_.empty() && share_of(scripts_, document.text()) < options_.min_script_share) return Verdict::kOtherScript;
   return Verdict::kKeep;
 }

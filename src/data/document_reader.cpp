@@ -17,8 +17,8 @@ namespace {
 constexpr int64_t kTextDocumentBytes = int64_t{32} << 10;
 constexpr std::string_view kSoftHyphen = "\xC2\xAD";
 
-// A line of wrapped text behind the lines before it. A hyphen at a line's end stays and takes no space behind it, as in "well-known", because nothing here knows which
-// words were cut by it; a soft hyphen goes. Dashes ("--") are marks between words.
+// A line of wrapped text behind the lines before it. A hyphen at a line's end stays and takes no space behind it, as in "well-known",
+// because nothing here knows which words were cut by it; a soft hyphen goes. Dashes ("--") are marks between words.
 void append_wrapped(std::string_view line, std::string& paragraph) {
   while (!line.empty() && (line.front() == ' ' || line.front() == '\t')) line.remove_prefix(1);
   while (!line.empty() && (line.back() == ' ' || line.back() == '\t')) line.remove_suffix(1);
@@ -52,7 +52,8 @@ std::string_view unescaped(std::string_view line, std::string& buffer) {
 }  // namespace
 
 struct DocumentReader::Data {
-  Data(CorpusUnit the_unit, CorpusOptions the_options) : unit(std::move(the_unit)), options(std::move(the_options)), filter(options.filter), owned(unit.begin == 0) {
+  Data(CorpusUnit the_unit, CorpusOptions the_options)
+      : unit(std::move(the_unit)), options(std::move(the_options)), filter(options.filter), owned(unit.begin == 0) {
     if (options.sentences == SentenceRules::kIcu) icu.emplace(options.language);
   }
 
@@ -66,7 +67,7 @@ struct DocumentReader::Data {
   size_t next_file = 0;
   int64_t documents = 0;  // of the open file
   bool is_open = false;
-  std::optional<LineReader> lines;        // one of the two
+  std::optional<LineReader> lines;  // one of the two
   std::optional<MediaWikiReader> pages;
   WikiNamespaces namespaces;
   std::string_view line;
@@ -90,7 +91,8 @@ struct DocumentReader::Data {
   bool keeps(const Document& document);
 };
 
-DocumentReader::DocumentReader(CorpusUnit unit, CorpusOptions options) : data_(std::make_unique<Data>(std::move(unit), std::move(options))) {}
+DocumentReader::DocumentReader(CorpusUnit unit, CorpusOptions options)
+    : data_(std::make_unique<Data>(std::move(unit), std::move(options))) {}
 
 DocumentReader::~DocumentReader() = default;
 DocumentReader::DocumentReader(DocumentReader&&) noexcept = default;
@@ -222,21 +224,28 @@ bool DocumentReader::Data::next_page(Document& document) {
 
 bool DocumentReader::Data::next(Document& document) {
   switch (format) {
-    case CorpusFormat::kWikiExtractor: return next_wiki(document);
-    case CorpusFormat::kLines: return next_lines(document);
-    case CorpusFormat::kText: return next_text(document);
-    case CorpusFormat::kJsonLines: return next_json(document);
-    case CorpusFormat::kMediaWiki: return next_page(document);
-    case CorpusFormat::kAuto: break;
+    case CorpusFormat::kWikiExtractor:
+      return next_wiki(document);
+    case CorpusFormat::kLines:
+      return next_lines(document);
+    case CorpusFormat::kText:
+      return next_text(document);
+    case CorpusFormat::kJsonLines:
+      return next_json(document);
+    case CorpusFormat::kMediaWiki:
+      return next_page(document);
+    case CorpusFormat::kAuto:
+      break;
   }
   throw std::logic_error("no format was found");
 }
 
 bool DocumentReader::Data::keeps(const Document& document) {
   const DocumentFilter::Verdict verdict = document.empty() ? DocumentFilter::Verdict::kKeep : filter.judge(document);
-  int64_t& count = document.empty() ? counts.empty
-                   : verdict == DocumentFilter::Verdict::kShort ? counts.short_documents
-                   : verdict == DocumentFilter::Verdict::kOtherScript ? counts.other_script : counts.documents;
+  int64_t& count = document.empty()                                   ? counts.empty
+                   : verdict == DocumentFilter::Verdict::kShort       ? counts.short_documents
+                   : verdict == DocumentFilter::Verdict::kOtherScript ? counts.other_script
+                                                                      : counts.documents;
   ++count;
   return &count == &counts.documents;
 }

@@ -41,14 +41,19 @@ class Instances {
   std::vector<TokenizedDocument> documents_;
   const GoogleInstanceOptions& options_;
   int32_t cls_, sep_, mask_;
-  std::vector<int32_t> words_;     // what a random word is drawn from: each token once, at its first place
-  std::vector<bool> continues_;    // by id: begins with ##
+  std::vector<int32_t> words_;   // what a random word is drawn from: each token once, at its first place
+  std::vector<bool> continues_;  // by id: begins with ##
   PythonRandom random_;
   std::vector<Sample> samples_;
 };
 
 Instances::Instances(std::vector<TokenizedDocument> documents, const Vocabulary& vocabulary, const GoogleInstanceOptions& options)
-    : documents_(std::move(documents)), options_(options), cls_(vocabulary.cls_id()), sep_(vocabulary.sep_id()), mask_(vocabulary.mask_id()), random_(options.random_seed) {
+    : documents_(std::move(documents)),
+      options_(options),
+      cls_(vocabulary.cls_id()),
+      sep_(vocabulary.sep_id()),
+      mask_(vocabulary.mask_id()),
+      random_(options.random_seed) {
   std::unordered_set<std::string_view> seen;
   for (const std::string& token : vocabulary.tokens()) {
     continues_.push_back(token.starts_with("##"));
@@ -129,10 +134,8 @@ void Instances::mask(Sample& sample) {
   for (int32_t i = 0; i < static_cast<int32_t>(original.size()); ++i) {
     const int32_t id = original[static_cast<size_t>(i)];
     if (id == cls_ || id == sep_) continue;
-    if (options_.masking.do_whole_word_mask && !candidates.empty() && continues_[static_cast<size_t>(id)])
-      candidates.back().push_back(i);
-    else
-      candidates.push_back({i});
+    if (options_.masking.do_whole_word_mask && !candidates.empty() && continues_[static_cast<size_t>(id)]) candidates.back().push_back(i);
+    else candidates.push_back({i});
   }
   random_.shuffle(candidates);
   // nearbyint rounds half to even, as Python's round does.
@@ -144,10 +147,8 @@ void Instances::mask(Sample& sample) {
     if (std::ssize(positions) + std::ssize(together) > limit) continue;
     for (const int32_t position : together) {
       int32_t& id = sample.input_ids[static_cast<size_t>(position)];
-      if (random_.random() < 0.8)
-        id = mask_;
-      else if (random_.random() >= 0.5)
-        id = words_[random_.below(words_.size())];
+      if (random_.random() < 0.8) id = mask_;
+      else if (random_.random() >= 0.5) id = words_[random_.below(words_.size())];
       positions.push_back(position);
     }
   }
@@ -181,9 +182,12 @@ std::vector<TokenizedDocument> read_google_documents(std::span<const std::filesy
   return documents;
 }
 
-std::vector<Sample> make_google_instances(std::vector<TokenizedDocument> documents, const Vocabulary& vocabulary, const GoogleInstanceOptions& options) {
-  MPIBERT_CHECK(!documents.empty(), kInvalidArgument, "no document in the text; expected one sentence a line, and a blank line between documents");
-  MPIBERT_CHECK(options.max_seq_length >= 5, kInvalidArgument, "max_seq_length is ", options.max_seq_length, ", expected at least 5: [CLS] a [SEP] b [SEP]");
+std::vector<Sample> make_google_instances(std::vector<TokenizedDocument> documents, const Vocabulary& vocabulary,
+                                          const GoogleInstanceOptions& options) {
+  MPIBERT_CHECK(!documents.empty(), kInvalidArgument,
+                "no document in the text; expected one sentence a line, and a blank line between documents");
+  MPIBERT_CHECK(options.max_seq_length >= 5, kInvalidArgument, "max_seq_length is ", options.max_seq_length,
+                ", expected at least 5: [CLS] a [SEP] b [SEP]");
   MPIBERT_CHECK(options.dupe_factor > 0, kInvalidArgument, "dupe_factor is ", options.dupe_factor, ", expected at least 1");
   const Masker checks_options(vocabulary, options.masking);
   return Instances(std::move(documents), vocabulary, options).make();

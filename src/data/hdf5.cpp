@@ -34,7 +34,9 @@ void check_readable(const std::filesystem::path& path) {
     ::close(descriptor);
     return;
   }
-  const ErrorKind kind = code == ENOENT || code == ENOTDIR ? ErrorKind::kNotFound : code == EACCES || code == EPERM ? ErrorKind::kPermission : ErrorKind::kIo;
+  const ErrorKind kind = code == ENOENT || code == ENOTDIR ? ErrorKind::kNotFound
+                         : code == EACCES || code == EPERM ? ErrorKind::kPermission
+                                                           : ErrorKind::kIo;
   throw Error(kind, str_cat("cannot open ", path.string(), ": ", std::strerror(code)));
 }
 
@@ -70,14 +72,17 @@ File File::create(const std::filesystem::path& path) {
   const Session session;
   const int descriptor = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   const int code = errno;
-  MPIBERT_CHECK(descriptor >= 0 || (code != EACCES && code != EPERM && code != EROFS), kPermission, "cannot create ", path.string(), ": ", std::strerror(code));
+  MPIBERT_CHECK(descriptor >= 0 || (code != EACCES && code != EPERM && code != EROFS), kPermission, "cannot create ", path.string(), ": ",
+                std::strerror(code));
   MPIBERT_CHECK(descriptor >= 0, kIo, "cannot create ", path.string(), ": ", std::strerror(code));
   ::close(descriptor);
   const Handle access = file_access(path), creation = make_list(H5P_FILE_CREATE, path);
-  check(H5Pset_obj_track_times(creation.id(), false), ErrorKind::kIo, path, "switch off times");  // of the root group: equal data, equal bytes
+  check(H5Pset_obj_track_times(creation.id(), false), ErrorKind::kIo, path,
+        "switch off times");  // of the root group: equal data, equal bytes
   File file;
   file.path_ = path;
-  file.handle_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), ErrorKind::kIo, path, "create the file"), close_file);
+  file.handle_ = Handle(check(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation.id(), access.id()), ErrorKind::kIo, path, "create the file"),
+                        close_file);
   return file;
 }
 
@@ -87,7 +92,8 @@ File File::open(const std::filesystem::path& path) {
   const Handle access = file_access(path);
   File file;
   file.path_ = path;
-  file.handle_ = Handle(check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), ErrorKind::kCorrupt, path, "open it as HDF5"), close_file);
+  file.handle_ =
+      Handle(check(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access.id()), ErrorKind::kCorrupt, path, "open it as HDF5"), close_file);
   return file;
 }
 
@@ -101,19 +107,23 @@ void File::close() {
 void File::write_integer(const std::string& name, int64_t value) {
   const Session session;
   const Handle space(check(H5Screate(H5S_SCALAR), ErrorKind::kIo, path_, "make a data space"), close_space);
-  const Handle attribute(check(H5Acreate2(handle_.id(), name.c_str(), H5T_STD_I64LE, space.id(), H5P_DEFAULT, H5P_DEFAULT), ErrorKind::kIo, path_,
-                               "create attribute " + name), close_attribute);
+  const Handle attribute(check(H5Acreate2(handle_.id(), name.c_str(), H5T_STD_I64LE, space.id(), H5P_DEFAULT, H5P_DEFAULT), ErrorKind::kIo,
+                               path_, "create attribute " + name),
+                         close_attribute);
   check(H5Awrite(attribute.id(), H5T_NATIVE_INT64, &value), ErrorKind::kIo, path_, "write attribute " + name);
 }
 
 // Text is an array of bytes, so that it may be empty.
 void File::write_text(const std::string& name, const std::string& text) {
-  MPIBERT_CHECK(text.size() < kMaxTextBytes, kInvalidArgument, path_.string(), ": attribute ", name, " has ", text.size(), " bytes, more than ", kMaxTextBytes);
+  MPIBERT_CHECK(text.size() < kMaxTextBytes, kInvalidArgument, path_.string(), ": attribute ", name, " has ", text.size(),
+                " bytes, more than ", kMaxTextBytes);
   const Session session;
   const hsize_t size = text.size();
-  const Handle space(check(size > 0 ? H5Screate_simple(1, &size, nullptr) : H5Screate(H5S_NULL), ErrorKind::kIo, path_, "make a data space"), close_space);
-  const Handle attribute(check(H5Acreate2(handle_.id(), name.c_str(), H5T_STD_U8LE, space.id(), H5P_DEFAULT, H5P_DEFAULT), ErrorKind::kIo, path_,
-                               "create attribute " + name), close_attribute);
+  const Handle space(
+      check(size > 0 ? H5Screate_simple(1, &size, nullptr) : H5Screate(H5S_NULL), ErrorKind::kIo, path_, "make a data space"), close_space);
+  const Handle attribute(check(H5Acreate2(handle_.id(), name.c_str(), H5T_STD_U8LE, space.id(), H5P_DEFAULT, H5P_DEFAULT), ErrorKind::kIo,
+                               path_, "create attribute " + name),
+                         close_attribute);
   if (size > 0) check(H5Awrite(attribute.id(), H5T_NATIVE_UINT8, text.data()), ErrorKind::kIo, path_, "write attribute " + name);
 }
 
@@ -125,12 +135,15 @@ Handle make_creation_list(const std::filesystem::path& path) {
   return list;
 }
 
-void create_and_write(hid_t file, const std::filesystem::path& path, const std::string& name, Type type, const void* values, hsize_t size, hsize_t limit, hid_t creation) {
+void create_and_write(hid_t file, const std::filesystem::path& path, const std::string& name, Type type, const void* values, hsize_t size,
+                      hsize_t limit, hid_t creation) {
   const Handle space(check(H5Screate_simple(1, &size, &limit), ErrorKind::kIo, path, "make a data space"), close_space);
-  const Handle dataset(check(H5Dcreate2(file, name.c_str(), stored_type(type), space.id(), H5P_DEFAULT, creation, H5P_DEFAULT), ErrorKind::kIo, path,
-                             "create dataset " + name), close_dataset);
+  const Handle dataset(check(H5Dcreate2(file, name.c_str(), stored_type(type), space.id(), H5P_DEFAULT, creation, H5P_DEFAULT),
+                             ErrorKind::kIo, path, "create dataset " + name),
+                       close_dataset);
   if (size > 0)
-    check(H5Dwrite(dataset.id(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), ErrorKind::kIo, path, "write dataset " + name + "; is the disk full?");
+    check(H5Dwrite(dataset.id(), memory_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), ErrorKind::kIo, path,
+          "write dataset " + name + "; is the disk full?");
 }
 
 }  // namespace
@@ -140,7 +153,8 @@ void File::write(const std::string& name, Type type, const void* values, int64_t
   const hsize_t size = static_cast<hsize_t>(count), limit = std::max<hsize_t>(size, 1), chunk = std::min(limit, kChunkElements);
   const Handle creation = make_creation_list(path_);
   check(H5Pset_chunk(creation.id(), 1, &chunk), ErrorKind::kIo, path_, "choose the chunks");
-  check(H5Pset_fill_time(creation.id(), H5D_FILL_TIME_ALLOC), ErrorKind::kIo, path_, "fill the last chunk");  // else its end is what memory held
+  check(H5Pset_fill_time(creation.id(), H5D_FILL_TIME_ALLOC), ErrorKind::kIo, path_,
+        "fill the last chunk");  // else its end is what memory held
   check(H5Pset_fletcher32(creation.id()), ErrorKind::kIo, path_, "switch on checksums");
   create_and_write(handle_.id(), path_, name, type, values, size, limit, creation.id());
 }
@@ -154,11 +168,12 @@ void File::write_contiguous(const std::string& name, Type type, const void* valu
 
 int64_t File::read_integer(const std::string& name) const {
   const Session session;
-  const Handle attribute(check(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find attribute " + name), close_attribute);
+  const Handle attribute(check(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find attribute " + name),
+                         close_attribute);
   const Handle type(check(H5Aget_type(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_type);
   const Handle space(check(H5Aget_space(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_space);
-  MPIBERT_CHECK(H5Tequal(type.id(), H5T_STD_I64LE) > 0 && H5Sget_simple_extent_npoints(space.id()) == 1, kCorrupt, path_.string(), ": attribute ", name,
-                " is not one int64");
+  MPIBERT_CHECK(H5Tequal(type.id(), H5T_STD_I64LE) > 0 && H5Sget_simple_extent_npoints(space.id()) == 1, kCorrupt, path_.string(),
+                ": attribute ", name, " is not one int64");
   int64_t value = 0;
   check(H5Aread(attribute.id(), H5T_NATIVE_INT64, &value), ErrorKind::kCorrupt, path_, "read attribute " + name);
   return value;
@@ -166,12 +181,13 @@ int64_t File::read_integer(const std::string& name) const {
 
 std::string File::read_text(const std::string& name) const {
   const Session session;
-  const Handle attribute(check(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find attribute " + name), close_attribute);
+  const Handle attribute(check(H5Aopen(handle_.id(), name.c_str(), H5P_DEFAULT), ErrorKind::kCorrupt, path_, "find attribute " + name),
+                         close_attribute);
   const Handle type(check(H5Aget_type(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_type);
   const Handle space(check(H5Aget_space(attribute.id()), ErrorKind::kCorrupt, path_, "examine attribute " + name), close_space);
   const hssize_t size = H5Sget_simple_extent_npoints(space.id());
-  MPIBERT_CHECK(H5Tequal(type.id(), H5T_STD_U8LE) > 0 && size >= 0 && size < static_cast<hssize_t>(kMaxTextBytes), kCorrupt, path_.string(), ": attribute ", name,
-                " is not text of less than ", kMaxTextBytes, " bytes");
+  MPIBERT_CHECK(H5Tequal(type.id(), H5T_STD_U8LE) > 0 && size >= 0 && size < static_cast<hssize_t>(kMaxTextBytes), kCorrupt, path_.string(),
+                ": attribute ", name, " is not text of less than ", kMaxTextBytes, " bytes");
   std::string text(static_cast<size_t>(size), '\0');
   if (size > 0) check(H5Aread(attribute.id(), H5T_NATIVE_UINT8, text.data()), ErrorKind::kCorrupt, path_, "read attribute " + name);
   return text;
@@ -179,8 +195,8 @@ std::string File::read_text(const std::string& name) const {
 
 namespace {
 
-// Only what write() makes is read: chunked, one filter and that the checksum, every chunk there. This keeps out virtual and external storage,
-// filters loaded from elsewhere, and chunks that are absent and would read as zeros.
+// Only what write() makes is read: chunked, one filter and that the checksum, every chunk there. This keeps out virtual and external
+// storage, filters loaded from elsewhere, and chunks that are absent and would read as zeros.
 void check_storage(hid_t dataset, int64_t stored_bytes, const std::filesystem::path& path, const std::string& name) {
   const Handle creation(check(H5Dget_create_plist(dataset), ErrorKind::kCorrupt, path, "examine dataset " + name), close_list);
   MPIBERT_CHECK(H5Pget_layout(creation.id()) == H5D_CHUNKED, kCorrupt, path.string(), ": dataset ", name, " is not chunked");
@@ -190,8 +206,8 @@ void check_storage(hid_t dataset, int64_t stored_bytes, const std::filesystem::p
                            H5Pget_filter2(creation.id(), 0, &flags, &parameters, nullptr, 0, nullptr, &config) == H5Z_FILTER_FLETCHER32;
   MPIBERT_CHECK(checksummed, kCorrupt, path.string(), ": dataset ", name, " does not have fletcher32 as its one filter");
   const int64_t there = static_cast<int64_t>(H5Dget_storage_size(dataset));
-  MPIBERT_CHECK(there >= stored_bytes, kCorrupt, path.string(), ": dataset ", name, " needs ", stored_bytes, " bytes, but the file has ", there,
-                " of it; prepare the data again");
+  MPIBERT_CHECK(there >= stored_bytes, kCorrupt, path.string(), ": dataset ", name, " needs ", stored_bytes, " bytes, but the file has ",
+                there, " of it; prepare the data again");
 }
 
 }  // namespace
@@ -208,8 +224,10 @@ struct Opened {
 Opened open_checked(hid_t file, const std::filesystem::path& path, const std::string& name) {
   check_link(file, path, name);
   const Handle access = make_list(H5P_DATASET_ACCESS, path);
-  check(H5Pset_chunk_cache(access.id(), 0, 0, 1.0), ErrorKind::kIo, path, "switch off the chunk cache");  // decoded samples are cached above
-  Opened opened{.handle = Handle(check(H5Dopen2(file, name.c_str(), access.id()), ErrorKind::kCorrupt, path, "open dataset " + name), close_dataset)};
+  check(H5Pset_chunk_cache(access.id(), 0, 0, 1.0), ErrorKind::kIo, path,
+        "switch off the chunk cache");  // decoded samples are cached above
+  Opened opened{
+      .handle = Handle(check(H5Dopen2(file, name.c_str(), access.id()), ErrorKind::kCorrupt, path, "open dataset " + name), close_dataset)};
   const Handle space(check(H5Dget_space(opened.handle.id()), ErrorKind::kCorrupt, path, "examine dataset " + name), close_space);
   MPIBERT_CHECK(H5Sget_simple_extent_ndims(space.id()) == 1, kCorrupt, path.string(), ": dataset ", name, " does not have one dimension");
   hsize_t size = 0;
@@ -244,24 +262,29 @@ Extent File::locate(const std::string& name) const {
   const Opened opened = open_checked(handle_.id(), path_, name);
   Extent extent{.offset = 0, .size = opened.size, .type = opened.type};
   const Handle creation(check(H5Dget_create_plist(opened.handle.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name), close_list);
-  MPIBERT_CHECK(H5Pget_layout(creation.id()) == H5D_CONTIGUOUS && H5Pget_external_count(creation.id()) == 0, kCorrupt, path_.string(), ": dataset ", name, " is not contiguous");
+  MPIBERT_CHECK(H5Pget_layout(creation.id()) == H5D_CONTIGUOUS && H5Pget_external_count(creation.id()) == 0, kCorrupt, path_.string(),
+                ": dataset ", name, " is not contiguous");
   if (extent.size == 0) return extent;
   const haddr_t offset = H5Dget_offset(opened.handle.id());
   const auto file_bytes = static_cast<int64_t>(std::filesystem::file_size(path_));
-  const bool inside = offset != HADDR_UNDEF && offset <= static_cast<haddr_t>(file_bytes) && extent.bytes() <= file_bytes - static_cast<int64_t>(offset);
-  MPIBERT_CHECK(inside, kCorrupt, path_.string(), ": dataset ", name, " of ", extent.bytes(), " bytes is not inside the file of ", file_bytes, "; the file is cut off, prepare the data again");
+  const bool inside =
+      offset != HADDR_UNDEF && offset <= static_cast<haddr_t>(file_bytes) && extent.bytes() <= file_bytes - static_cast<int64_t>(offset);
+  MPIBERT_CHECK(inside, kCorrupt, path_.string(), ": dataset ", name, " of ", extent.bytes(), " bytes is not inside the file of ",
+                file_bytes, "; the file is cut off, prepare the data again");
   extent.offset = static_cast<int64_t>(offset);
   return extent;
 }
 
 void Dataset::read_into(int64_t begin, int64_t end, void* values) const {
-  MPIBERT_CHECK(begin >= 0 && begin <= end && end <= size_, kInvalidArgument, path_.string(), ": elements ", begin, " to ", end, " of dataset ", name_, " of ", size_);
+  MPIBERT_CHECK(begin >= 0 && begin <= end && end <= size_, kInvalidArgument, path_.string(), ": elements ", begin, " to ", end,
+                " of dataset ", name_, " of ", size_);
   if (begin == end) return;
   const Session session;
   const hsize_t start = static_cast<hsize_t>(begin), count = static_cast<hsize_t>(end - begin);
   const Handle from(check(H5Dget_space(handle_.id()), ErrorKind::kCorrupt, path_, "examine dataset " + name_), close_space);
   const Handle to(check(H5Screate_simple(1, &count, nullptr), ErrorKind::kIo, path_, "make a data space"), close_space);
-  check(H5Sselect_hyperslab(from.id(), H5S_SELECT_SET, &start, nullptr, &count, nullptr), ErrorKind::kCorrupt, path_, "select of dataset " + name_);
+  check(H5Sselect_hyperslab(from.id(), H5S_SELECT_SET, &start, nullptr, &count, nullptr), ErrorKind::kCorrupt, path_,
+        "select of dataset " + name_);
   check(H5Dread(handle_.id(), memory_type(type_), to.id(), from.id(), H5P_DEFAULT, values), ErrorKind::kCorrupt, path_,
         str_cat("read elements ", begin, " to ", end, " of dataset ", name_, " (damaged; prepare the data again)"));
 }

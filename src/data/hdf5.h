@@ -12,9 +12,9 @@
 #include "data/global_heap.h"
 #include "mpibert/base/error.h"
 
-// What this project needs of HDF5: files of one-dimensional datasets, each chunked and checksummed or contiguous, with attributes at the root; and, for
-// files of other programs, tables of integers (hdf5_table.cpp). One mutex guards the library, because some builds of it are not thread-safe.
-// Errors carry the path, the object, and the library's own words.
+// What this project needs of HDF5: files of one-dimensional datasets, each chunked and checksummed or contiguous, with attributes at the
+// root; and, for files of other programs, tables of integers (hdf5_table.cpp). One mutex guards the library, because some builds of it are
+// not thread-safe. Errors carry the path, the object, and the library's own words.
 namespace mpibert::hdf5 {
 
 enum class Type : uint8_t { kUInt8, kUInt16, kInt32, kInt64, kFloat32, kUInt32, kInt8, kInt16 };
@@ -76,13 +76,14 @@ struct Rows {
   std::span<const int32_t> row(int64_t i) const;
 };
 
-// A dataset of integers of another program's file, open for reading: [rows] or [rows, columns], or [rows] of variable length. A vector has rows of one value.
+// A dataset of integers of another program's file, open for reading: [rows] or [rows, columns], or [rows] of variable length. A vector has
+// rows of one value.
 class Table {
  public:
   int64_t rows() const { return rows_; }
   int64_t columns() const { return columns_; }  // 0 where rows are of variable length
   bool is_matrix() const { return is_matrix_; }
-  Type type() const { return type_; }  // as stored; of kUInt8, kUInt16, kInt8, kInt16, kInt32
+  Type type() const { return type_; }           // as stored; of kUInt8, kUInt16, kInt8, kInt16, kInt32
   Rows read(int64_t begin, int64_t end) const;  // throws kCorrupt
 
  private:
@@ -108,11 +109,12 @@ class File {
   void write_text(const std::string& name, const std::string& text);
   void write(const std::string& name, Type type, const void* values, int64_t count);
   void write_contiguous(const std::string& name, Type type, const void* values, int64_t count);  // without a checksum
-  // Tables as other programs keep them: no checksum, in chunks of whole rows packed with gzip of this level, 0 for none. Values have to fit the type; `values` gives rows
-  // begin .. end-1 end to end, each of `columns` numbers, or one of a vector (no columns).
+  // Tables as other programs keep them: no checksum, in chunks of whole rows packed with gzip of this level, 0 for none. Values have to fit
+  // the type; `values` gives rows begin .. end-1 end to end, each of `columns` numbers, or one of a vector (no columns).
   void write_table(const std::string& name, Type type, int64_t rows, std::optional<int64_t> columns, int gzip,
                    const std::function<std::vector<int32_t>(int64_t begin, int64_t end)>& values);
-  void write_ragged_table(const std::string& name, Type type, int64_t rows, const std::function<std::span<const int32_t>(int64_t row)>& values);
+  void write_ragged_table(const std::string& name, Type type, int64_t rows,
+                          const std::function<std::span<const int32_t>(int64_t row)>& values);
   void close();  // of a file written: kIo if the rest cannot be written
 
   // Throw kCorrupt when the object is absent or of another type, shape or storage than write() makes.
@@ -122,8 +124,8 @@ class File {
   Extent locate(const std::string& name) const;  // of a dataset that write_contiguous() made; inside the file
 
   bool has(const std::string& name) const;  // an object of this name at the root
-  // Throws kCorrupt for what is no table of integers of at most 32 bits, kept in this file alone, without filters but gzip, shuffle and fletcher32; rows of variable length
-  // have to be little-endian and in one piece.
+  // Throws kCorrupt for what is no table of integers of at most 32 bits, kept in this file alone, without filters but gzip, shuffle and
+  // fletcher32; rows of variable length have to be little-endian and in one piece.
   Table open_table(const std::string& name) const;
 
  private:

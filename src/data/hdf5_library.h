@@ -51,28 +51,44 @@ Result check(Result result, ErrorKind kind, const std::filesystem::path& path, c
 
 inline hid_t stored_type(Type type) {
   switch (type) {
-    case Type::kUInt8: return H5T_STD_U8LE;
-    case Type::kUInt16: return H5T_STD_U16LE;
-    case Type::kInt32: return H5T_STD_I32LE;
-    case Type::kInt64: return H5T_STD_I64LE;
-    case Type::kFloat32: return H5T_IEEE_F32LE;
-    case Type::kUInt32: return H5T_STD_U32LE;
-    case Type::kInt8: return H5T_STD_I8LE;
-    case Type::kInt16: return H5T_STD_I16LE;
+    case Type::kUInt8:
+      return H5T_STD_U8LE;
+    case Type::kUInt16:
+      return H5T_STD_U16LE;
+    case Type::kInt32:
+      return H5T_STD_I32LE;
+    case Type::kInt64:
+      return H5T_STD_I64LE;
+    case Type::kFloat32:
+      return H5T_IEEE_F32LE;
+    case Type::kUInt32:
+      return H5T_STD_U32LE;
+    case Type::kInt8:
+      return H5T_STD_I8LE;
+    case Type::kInt16:
+      return H5T_STD_I16LE;
   }
   throw std::logic_error("unknown HDF5 type");
 }
 
 inline hid_t memory_type(Type type) {
   switch (type) {
-    case Type::kUInt8: return H5T_NATIVE_UINT8;
-    case Type::kUInt16: return H5T_NATIVE_UINT16;
-    case Type::kInt32: return H5T_NATIVE_INT32;
-    case Type::kInt64: return H5T_NATIVE_INT64;
-    case Type::kFloat32: return H5T_NATIVE_FLOAT;
-    case Type::kUInt32: return H5T_NATIVE_UINT32;
-    case Type::kInt8: return H5T_NATIVE_INT8;
-    case Type::kInt16: return H5T_NATIVE_INT16;
+    case Type::kUInt8:
+      return H5T_NATIVE_UINT8;
+    case Type::kUInt16:
+      return H5T_NATIVE_UINT16;
+    case Type::kInt32:
+      return H5T_NATIVE_INT32;
+    case Type::kInt64:
+      return H5T_NATIVE_INT64;
+    case Type::kFloat32:
+      return H5T_NATIVE_FLOAT;
+    case Type::kUInt32:
+      return H5T_NATIVE_UINT32;
+    case Type::kInt8:
+      return H5T_NATIVE_INT8;
+    case Type::kInt16:
+      return H5T_NATIVE_INT16;
   }
   throw std::logic_error("unknown HDF5 type");
 }

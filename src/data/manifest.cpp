@@ -34,14 +34,17 @@ int64_t total(const Range& range, Value value) {
 }
 
 ordered_json to_json(const ShardEntry& shard) {
-  return {{"file", shard.file}, {"count", shard.count}, {"tokens", shard.tokens}, {"longest", shard.longest}, {"bytes", shard.bytes}, {"sha256", shard.sha256}};
+  return {{"file", shard.file},       {"count", shard.count}, {"tokens", shard.tokens},
+          {"longest", shard.longest}, {"bytes", shard.bytes}, {"sha256", shard.sha256}};
 }
 
 ordered_json to_json(const SplitEntry& split) {
   ordered_json shards = ordered_json::array();
   for (const ShardEntry& shard : split.shards) shards.push_back(to_json(shard));
-  return {{"name", split.name},       {"labels", shard_format::schema_text(split.labels)}, {"count", split.count()}, {"tokens", split.tokens()},
-          {"longest", split.longest()}, {"dropped", split.dropped},                        {"shards", std::move(shards)}};
+  return {{"name", split.name},         {"labels", shard_format::schema_text(split.labels)},
+          {"count", split.count()},     {"tokens", split.tokens()},
+          {"longest", split.longest()}, {"dropped", split.dropped},
+          {"shards", std::move(shards)}};
 }
 
 // A member of an object, of the type asked for; the error names it.
@@ -63,8 +66,9 @@ int64_t count_member(const json& object, const char* name, const std::string& wh
 ShardEntry shard_from_json(const json& object, const std::string& where) {
   ShardEntry shard;
   shard.file = member<std::string>(object, "file", where);
-  MPIBERT_CHECK(!shard.file.empty() && std::filesystem::path(shard.file).filename() == shard.file && shard.file != ".." && shard.file != ".", kCorrupt, where,
-                ": shard '", shard.file, "' is not the name of a file in this folder");
+  MPIBERT_CHECK(
+      !shard.file.empty() && std::filesystem::path(shard.file).filename() == shard.file && shard.file != ".." && shard.file != ".",
+      kCorrupt, where, ": shard '", shard.file, "' is not the name of a file in this folder");
   shard.count = count_member(object, "count", where);
   shard.tokens = count_member(object, "tokens", where);
   shard.longest = count_member(object, "longest", where);
@@ -79,8 +83,8 @@ SplitEntry split_from_json(const json& object, const std::string& where) {
   split.labels = shard_format::schema_from_text(member<std::string>(object, "labels", where), where);
   split.dropped = count_member(object, "dropped", where);
   for (const json& shard : member<std::vector<json>>(object, "shards", where)) split.shards.push_back(shard_from_json(shard, where));
-  MPIBERT_CHECK(split.count() == count_member(object, "count", where), kCorrupt, where, ": split '", split.name, "' has shards of ", split.count(),
-                " samples, not the count it says");
+  MPIBERT_CHECK(split.count() == count_member(object, "count", where), kCorrupt, where, ": split '", split.name, "' has shards of ",
+                split.count(), " samples, not the count it says");
   return split;
 }
 
@@ -88,7 +92,8 @@ Manifest manifest_from_json(const json& root, const std::string& where) {
   const std::string format = member<std::string>(root, "format", where);
   MPIBERT_CHECK(format == kFormat, kCorrupt, where, ": format is '", format, "', expected '", kFormat, "'");
   const int64_t version = member<int64_t>(root, "version", where);
-  MPIBERT_CHECK(version == kVersion, kCorrupt, where, ": version ", version, " of the format; this program reads version ", kVersion, ": prepare the data again");
+  MPIBERT_CHECK(version == kVersion, kCorrupt, where, ": version ", version, " of the format; this program reads version ", kVersion,
+                ": prepare the data again");
   Manifest manifest;
   manifest.task = member<std::string>(root, "task", where);
   manifest.storage = storage_from_name(member<std::string>(root, "storage", where), where);
@@ -98,15 +103,20 @@ Manifest manifest_from_json(const json& root, const std::string& where) {
   manifest.vocabulary_sha256 = member<std::string>(root, "vocabulary_sha256", where);
   manifest.do_lower_case = member<bool>(root, "do_lower_case", where);
   manifest.label_names = member<std::vector<std::string>>(root, "label_names", where);
-  for (const auto& [name, value] : member<std::map<std::string, std::string>>(root, "options", where)) manifest.options.emplace_back(name, value);
+  for (const auto& [name, value] : member<std::map<std::string, std::string>>(root, "options", where))
+    manifest.options.emplace_back(name, value);
   for (const json& split : member<std::vector<json>>(root, "splits", where)) manifest.splits.push_back(split_from_json(split, where));
   return manifest;
 }
 
 }  // namespace
 
-int64_t SplitEntry::count() const { return total(shards, [](const ShardEntry& s) { return s.count; }); }
-int64_t SplitEntry::tokens() const { return total(shards, [](const ShardEntry& s) { return s.tokens; }); }
+int64_t SplitEntry::count() const {
+  return total(shards, [](const ShardEntry& s) { return s.count; });
+}
+int64_t SplitEntry::tokens() const {
+  return total(shards, [](const ShardEntry& s) { return s.tokens; });
+}
 int64_t SplitEntry::longest() const {
   int64_t most = 0;
   for (const ShardEntry& shard : shards) most = std::max(most, shard.longest);
@@ -130,13 +140,15 @@ std::optional<std::string> Manifest::option(std::string_view name) const {
 int64_t Manifest::whole_number(std::string_view name) const {
   const std::string value = option(name).value_or("");
   const std::optional<int64_t> number = parse_number<int64_t>(value);
-  MPIBERT_CHECK(number, kCorrupt, "manifest.json: the option \"", name, "\" is '", value, "', expected a whole number; prepare the data again");
+  MPIBERT_CHECK(number, kCorrupt, "manifest.json: the option \"", name, "\" is '", value,
+                "', expected a whole number; prepare the data again");
   return *number;
 }
 
 Manifest read_manifest(const std::filesystem::path& folder) {
   const std::filesystem::path path = folder / "manifest.json";
-  MPIBERT_CHECK(std::filesystem::is_directory(folder), kNotFound, folder.string(), " is not a folder; make a data set there with 'mpibert prepare'");
+  MPIBERT_CHECK(std::filesystem::is_directory(folder), kNotFound, folder.string(),
+                " is not a folder; make a data set there with 'mpibert prepare'");
   MPIBERT_CHECK(std::filesystem::exists(path), kNotFound, "no data set in ", folder.string(),
                 ": manifest.json is missing; make one with 'mpibert prepare' (one that did not finish has to be run again)");
   json root;

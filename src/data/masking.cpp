@@ -14,8 +14,10 @@ struct Masker::Tokens {
 };
 
 Masker::Masker(const Vocabulary& vocabulary, MaskingOptions options) : options_(options) {
-  MPIBERT_CHECK(options.masked_lm_prob > 0 && options.masked_lm_prob < 1, kInvalidArgument, "masked_lm_prob is ", options.masked_lm_prob, ", expected 0 to 1, both excluded");
-  MPIBERT_CHECK(options.max_predictions_per_seq > 0, kInvalidArgument, "max_predictions_per_seq is ", options.max_predictions_per_seq, ", expected at least 1");
+  MPIBERT_CHECK(options.masked_lm_prob > 0 && options.masked_lm_prob < 1, kInvalidArgument, "masked_lm_prob is ", options.masked_lm_prob,
+                ", expected 0 to 1, both excluded");
+  MPIBERT_CHECK(options.max_predictions_per_seq > 0, kInvalidArgument, "max_predictions_per_seq is ", options.max_predictions_per_seq,
+                ", expected at least 1");
   MPIBERT_CHECK(vocabulary.mask_id() >= 0 && vocabulary.cls_id() >= 0 && vocabulary.sep_id() >= 0, kInvalidArgument,
                 "masking needs a vocabulary with [MASK], [CLS] and [SEP]");
   auto tokens = std::make_shared<Tokens>();
@@ -30,13 +32,15 @@ Masker::Masker(const Vocabulary& vocabulary, MaskingOptions options) : options_(
 int64_t Masker::vocabulary_size() const { return tokens_->size; }
 
 Schema masked_lm_labels() {
-  return {{.name = "masked_lm_positions", .dtype = DType::kInt32, .per = Per::kPrediction}, {.name = "masked_lm_ids", .dtype = DType::kInt32, .per = Per::kPrediction}};
+  return {{.name = "masked_lm_positions", .dtype = DType::kInt32, .per = Per::kPrediction},
+          {.name = "masked_lm_ids", .dtype = DType::kInt32, .per = Per::kPrediction}};
 }
 
 void Masker::mask(Sample& sample, RandomStream random) const {
   std::vector<int32_t>& ids = sample.input_ids;
   for (const auto& [name, values] : sample.labels)
-    MPIBERT_CHECK(name != "masked_lm_positions", kInvalidArgument, "sample ", sample.id, " is masked already; a data set with static masks cannot be masked dynamically");
+    MPIBERT_CHECK(name != "masked_lm_positions", kInvalidArgument, "sample ", sample.id,
+                  " is masked already; a data set with static masks cannot be masked dynamically");
   const int32_t size = static_cast<int32_t>(tokens_->size);
 
   // Candidates: runs of positions that are masked together.
@@ -44,15 +48,14 @@ void Masker::mask(Sample& sample, RandomStream random) const {
   bool joinable = false;
   for (int32_t i = 0; i < static_cast<int32_t>(ids.size()); ++i) {
     const int32_t id = ids[static_cast<size_t>(i)];
-    MPIBERT_CHECK(id >= 0 && id < size, kInvalidArgument, "sample ", sample.id, " has token ", id, ", which a vocabulary of ", size, " tokens lacks");
+    MPIBERT_CHECK(id >= 0 && id < size, kInvalidArgument, "sample ", sample.id, " has token ", id, ", which a vocabulary of ", size,
+                  " tokens lacks");
     if (id == tokens_->cls || id == tokens_->sep) {
       joinable = false;
       continue;
     }
-    if (options_.do_whole_word_mask && joinable && tokens_->continues[static_cast<size_t>(id)])
-      candidates.back().second = i + 1;
-    else
-      candidates.emplace_back(i, i + 1);
+    if (options_.do_whole_word_mask && joinable && tokens_->continues[static_cast<size_t>(id)]) candidates.back().second = i + 1;
+    else candidates.emplace_back(i, i + 1);
     joinable = true;
   }
   for (size_t i = candidates.size(); i > 1; --i) std::swap(candidates[i - 1], candidates[random.below(i)]);
@@ -67,10 +70,8 @@ void Masker::mask(Sample& sample, RandomStream random) const {
     for (int32_t i = begin; i < end; ++i) {
       int32_t& id = ids[static_cast<size_t>(i)];
       chosen.emplace_back(i, id);
-      if (random.uniform() < 0.8)
-        id = tokens_->mask;
-      else if (random.uniform() >= 0.5)
-        id = static_cast<int32_t>(random.below(static_cast<uint64_t>(size)));
+      if (random.uniform() < 0.8) id = tokens_->mask;
+      else if (random.uniform() >= 0.5) id = static_cast<int32_t>(random.below(static_cast<uint64_t>(size)));
     }
   }
   std::sort(chosen.begin(), chosen.end());
@@ -83,8 +84,8 @@ void Masker::mask(Sample& sample, RandomStream random) const {
 }
 
 void Masker::mask_dynamically(Sample& sample, uint64_t seed, int64_t epoch) const {
-  MPIBERT_CHECK(sample.id >= 0 && sample.id < (int64_t{1} << 40) && epoch >= 0 && epoch < (int64_t{1} << 24), kInvalidArgument, "sample ", sample.id, " in epoch ",
-                epoch, ": dynamic masking has keys for 2^40 samples and 2^24 epochs");
+  MPIBERT_CHECK(sample.id >= 0 && sample.id < (int64_t{1} << 40) && epoch >= 0 && epoch < (int64_t{1} << 24), kInvalidArgument, "sample ",
+                sample.id, " in epoch ", epoch, ": dynamic masking has keys for 2^40 samples and 2^24 epochs");
   mask(sample, RandomStream(seed, RandomPurpose::kDynamicMasking, static_cast<uint64_t>(epoch) << 40 | static_cast<uint64_t>(sample.id)));
 }
 

@@ -55,7 +55,8 @@ class ElementReader {
 
 }  // namespace
 
-MediaWikiReader::MediaWikiReader(std::filesystem::path path, int64_t begin, int64_t end) : path_(std::move(path)), bytes_(path_, begin, end >= 0), end_(end) {
+MediaWikiReader::MediaWikiReader(std::filesystem::path path, int64_t begin, int64_t end)
+    : path_(std::move(path)), bytes_(path_, begin, end >= 0), end_(end) {
   if (bytes_.compression() != Compression::kNone) return;
   position_ = begin;
   limit_ = end;
@@ -103,15 +104,17 @@ MediaWikiReader::Result MediaWikiReader::next(WikiPage& page) {
   if (another < stop) fault = str_cat("no ", kPageEnd, " before the next page");
   const size_t length = std::min(another, stop) - used_;
   const std::string xml_fault = ElementReader([&page](std::string_view path, std::string& text) {
-    if (path == "page/title") page.title = std::move(text);
-    if (path == "page/ns") page.ns = std::move(text);
-    if (path == "page/redirect") page.is_redirect = true;
-    if (path == "page/revision/text") page.text = std::move(text);
-  }).parse(std::string_view(text_).substr(used_, std::min(length, kMaxPageBytes)));
+                                  if (path == "page/title") page.title = std::move(text);
+                                  if (path == "page/ns") page.ns = std::move(text);
+                                  if (path == "page/redirect") page.is_redirect = true;
+                                  if (path == "page/revision/text") page.text = std::move(text);
+                                }).parse(std::string_view(text_).substr(used_, std::min(length, kMaxPageBytes)));
   if (fault.empty()) fault = xml_fault;
   used_ += length;
   if (fault.empty()) return Result::kPage;
-  problem_ = str_cat(path_.string(), ": the page at byte ", at, " of the ", bytes_.compression() == Compression::kNone ? "file" : "text of the piece", ", '", page.title, "', is malformed: ", fault);
+  problem_ =
+      str_cat(path_.string(), ": the page at byte ", at, " of the ",
+              bytes_.compression() == Compression::kNone ? "file" : "text of the piece", ", '", page.title, "', is malformed: ", fault);
   return Result::kMalformed;
 }
 
@@ -131,8 +134,8 @@ WikiNamespaces read_namespaces(const std::filesystem::path& dump) {
   const size_t begin = text.find(kSiteBegin);
   if (begin == std::string::npos || end == std::string::npos || end < begin) return namespaces;
   const std::string fault = ElementReader([&namespaces](std::string_view path, const std::string& name) {
-    if (path == "siteinfo/namespaces/namespace") namespaces.add(name);
-  }).parse(std::string_view(text).substr(begin, end + kSiteEnd.size() - begin));
+                              if (path == "siteinfo/namespaces/namespace") namespaces.add(name);
+                            }).parse(std::string_view(text).substr(begin, end + kSiteEnd.size() - begin));
   MPIBERT_CHECK(fault.empty(), kCorrupt, dump.string(), ": <siteinfo> is malformed: ", fault);
   return namespaces;
 }

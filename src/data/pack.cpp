@@ -14,7 +14,8 @@ std::vector<std::vector<int64_t>> deal_to_slots(std::span<const int64_t> lengths
   MPIBERT_CHECK(slots > 0, kInvalidArgument, "cannot deal sequences to ", slots, " slots");
   std::vector<int64_t> order(lengths.size());
   std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return lengths[static_cast<size_t>(a)] > lengths[static_cast<size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return lengths[static_cast<size_t>(a)] > lengths[static_cast<size_t>(b)]; });
   using Load = std::pair<int64_t, int64_t>;  // tokens, slot
   std::priority_queue<Load, std::vector<Load>, std::greater<>> lightest;
   for (int64_t slot = 0; slot < slots; ++slot) lightest.emplace(0, slot);
@@ -31,12 +32,14 @@ std::vector<std::vector<int64_t>> deal_to_slots(std::span<const int64_t> lengths
 
 std::vector<std::vector<int64_t>> pack(std::span<const int64_t> members, std::span<const int64_t> lengths, int64_t micro_tokens) {
   std::vector<int64_t> order(members.begin(), members.end());
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) { return lengths[static_cast<size_t>(a)] > lengths[static_cast<size_t>(b)]; });
+  std::stable_sort(order.begin(), order.end(),
+                   [&](int64_t a, int64_t b) { return lengths[static_cast<size_t>(a)] > lengths[static_cast<size_t>(b)]; });
   std::vector<std::vector<int64_t>> bins;
   std::vector<int64_t> room;
   for (const int64_t i : order) {
     const int64_t length = lengths[static_cast<size_t>(i)];
-    MPIBERT_CHECK(length <= micro_tokens, kInvalidArgument, "a sequence of ", length, " tokens does not fit in a micro-batch of micro_tokens = ", micro_tokens);
+    MPIBERT_CHECK(length <= micro_tokens, kInvalidArgument, "a sequence of ", length,
+                  " tokens does not fit in a micro-batch of micro_tokens = ", micro_tokens);
     size_t bin = 0;
     while (bin < bins.size() && room[bin] < length) ++bin;
     if (bin == bins.size()) {
@@ -94,8 +97,8 @@ Batch make_batch(std::span<const PlacedSample> samples, const Schema& labels, in
     token_type_ids.insert(token_type_ids.end(), sample.token_type_ids.begin(), sample.token_type_ids.end());
     const auto whole = static_cast<int32_t>(sample.input_ids.size());
     const std::span<const int32_t> lengths = has_choices ? std::span(sample.label(kChoiceLengths)) : std::span(&whole, 1);
-    MPIBERT_CHECK(static_cast<int64_t>(lengths.size()) == choices, kCorrupt, "sample ", sample.id, " has ", lengths.size(), " choices, sample ", samples[0].sample.id, " has ", choices,
-                  "; prepare the data again");
+    MPIBERT_CHECK(static_cast<int64_t>(lengths.size()) == choices, kCorrupt, "sample ", sample.id, " has ", lengths.size(),
+                  " choices, sample ", samples[0].sample.id, " has ", choices, "; prepare the data again");
     for (int64_t c = 0; c < choices; ++c) add_sequence(place * choices + c, lengths[static_cast<size_t>(c)]);
     sample_ids.push_back(sample.id);
   }
@@ -114,16 +117,19 @@ Batch make_batch(std::span<const PlacedSample> samples, const Schema& labels, in
 
 void check_limits(const ModelLimits& limits, const Dataset& dataset) {
   const int64_t longest = dataset.longest(), vocabulary_size = dataset.manifest().vocabulary_size;
-  MPIBERT_CHECK(dataset.longest_sequence() <= limits.max_position_embeddings, kInvalidArgument, "the data set has sequences of up to ", dataset.longest_sequence(),
-                " tokens, the model has ", limits.max_position_embeddings, " positions (max_position_embeddings); prepare the data with a smaller max_seq_length");
-  MPIBERT_CHECK(vocabulary_size <= limits.vocab_size, kInvalidArgument, "the data set was made with a vocabulary of ", vocabulary_size, " tokens, the model has ",
-                limits.vocab_size, " (vocab_size); prepare the data with the model's vocabulary");
-  MPIBERT_CHECK(longest <= limits.micro_tokens, kInvalidArgument, "the data set has a sample of ", longest, " tokens, which does not fit in a micro-batch of micro_tokens = ",
-                limits.micro_tokens);
+  MPIBERT_CHECK(dataset.longest_sequence() <= limits.max_position_embeddings, kInvalidArgument, "the data set has sequences of up to ",
+                dataset.longest_sequence(), " tokens, the model has ", limits.max_position_embeddings,
+                " positions (max_position_embeddings); prepare the data with a smaller max_seq_length");
+  MPIBERT_CHECK(vocabulary_size <= limits.vocab_size, kInvalidArgument, "the data set was made with a vocabulary of ", vocabulary_size,
+                " tokens, the model has ", limits.vocab_size, " (vocab_size); prepare the data with the model's vocabulary");
+  MPIBERT_CHECK(longest <= limits.micro_tokens, kInvalidArgument, "the data set has a sample of ", longest,
+                " tokens, which does not fit in a micro-batch of micro_tokens = ", limits.micro_tokens);
   const int64_t choices = dataset.choices();
   MPIBERT_CHECK(limits.micro_tokens <= std::numeric_limits<int32_t>::max() && limits.batch_size > 0 &&
-                    limits.batch_size <= std::numeric_limits<int32_t>::max() / limits.max_position_embeddings / choices, kInvalidArgument,
-                "a global batch of ", limits.batch_size, choices > 1 ? str_cat(" times ", choices) : "", " sequences of up to ", limits.max_position_embeddings, " tokens; there are 2^31 keys for tokens, and at least one is needed");
+                    limits.batch_size <= std::numeric_limits<int32_t>::max() / limits.max_position_embeddings / choices,
+                kInvalidArgument, "a global batch of ", limits.batch_size, choices > 1 ? str_cat(" times ", choices) : "",
+                " sequences of up to ", limits.max_position_embeddings,
+                " tokens; there are 2^31 keys for tokens, and at least one is needed");
 }
 
 }  // namespace mpibert

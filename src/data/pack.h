@@ -16,8 +16,9 @@ struct PlacedSample {
   int64_t place = 0;
 };
 
-// The fields of data/batch.h, from samples in this order. `labels` are the fields that every sample has. With choice_lengths among them a sample becomes as many
-// sequences, each with positions from 0; that of choice c of the sample at place p has place p n + c for its keys. Throws kCorrupt unless all have the same n.
+// The fields of data/batch.h, from samples in this order. `labels` are the fields that every sample has. With choice_lengths among them a
+// sample becomes as many sequences, each with positions from 0; that of choice c of the sample at place p has place p n + c for its keys.
+// Throws kCorrupt unless all have the same n.
 Batch make_batch(std::span<const PlacedSample> samples, const Schema& labels, int64_t max_position_embeddings);
 
 // Throws kInvalidArgument, naming both numbers, when the model cannot take the samples.

@@ -8,7 +8,8 @@
 
 namespace mpibert {
 
-// The samples of a split, wherever they come from: stored ones, the same in every epoch, or made of a token store, others in every epoch. One thread at a time.
+// The samples of a split, wherever they come from: stored ones, the same in every epoch, or made of a token store, others in every epoch.
+// One thread at a time.
 class SampleSource {
  public:
   virtual ~SampleSource() = default;
@@ -18,6 +19,7 @@ class SampleSource {
 };
 
 std::unique_ptr<SampleSource> open_stored_samples(const std::filesystem::path& folder, const Manifest& manifest, const SplitEntry& split);
-std::unique_ptr<SampleSource> open_token_samples(const std::filesystem::path& folder, const Manifest& manifest, const SplitEntry& split, const SampleRecipe& recipe);
+std::unique_ptr<SampleSource> open_token_samples(const std::filesystem::path& folder, const Manifest& manifest, const SplitEntry& split,
+                                                 const SampleRecipe& recipe);
 
 }  // namespace mpibert

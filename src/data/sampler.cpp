@@ -13,7 +13,8 @@ namespace {
 int64_t shuffled(int64_t i, int64_t chunks, uint64_t seed, uint64_t epoch) {
   const int64_t window_size = kSamplesPerChunk * kChunksPerWindow, window = i / window_size;
   const int64_t first_chunk = window * kChunksPerWindow, chunks_here = std::min(kChunksPerWindow, chunks - first_chunk);
-  const Permutation within(static_cast<uint64_t>(chunks_here * kSamplesPerChunk), seed, RandomPurpose::kShuffleSamples, epoch << 32 | static_cast<uint64_t>(window));
+  const Permutation within(static_cast<uint64_t>(chunks_here * kSamplesPerChunk), seed, RandomPurpose::kShuffleSamples,
+                           epoch << 32 | static_cast<uint64_t>(window));
   const int64_t j = static_cast<int64_t>(within.at(static_cast<uint64_t>(i - window * window_size)));
   const Permutation order(static_cast<uint64_t>(chunks), seed, RandomPurpose::kShuffleChunks, epoch);
   const int64_t chunk = static_cast<int64_t>(order.at(static_cast<uint64_t>(first_chunk + j / kSamplesPerChunk)));

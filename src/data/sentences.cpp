@@ -10,8 +10,9 @@ namespace {
 
 // Words after which a full stop ends no sentence; lower case.
 constexpr std::array<std::string_view, 42> kAbbreviations = {
-    "approx", "brig", "ca", "capt", "cf", "cmdr", "col", "dr", "e.g", "eq", "esp", "fig", "figs", "fr", "ft", "gen", "gov", "hon", "i.e", "jr", "lt",
-    "maj", "messrs", "mme", "mr", "mrs", "ms", "mt", "no", "nos", "pp", "pres", "prof", "rep", "rev", "sen", "sgt", "sr", "st", "ste", "vol", "vs"};
+    "approx", "brig", "ca",  "capt", "cf",   "cmdr", "col", "dr",  "e.g",    "eq",  "esp", "fig", "figs", "fr",
+    "ft",     "gen",  "gov", "hon",  "i.e",  "jr",   "lt",  "maj", "messrs", "mme", "mr",  "mrs", "ms",   "mt",
+    "no",     "nos",  "pp",  "pres", "prof", "rep",  "rev", "sen", "sgt",    "sr",  "st",  "ste", "vol",  "vs"};
 constexpr size_t kLongestAbbreviation = 6;
 constexpr std::array<std::string_view, 3> kWideEnds = {"。", "！", "？"};
 constexpr std::array<std::string_view, 10> kClosers = {"\"", "'", ")", "]", "”", "’", "」", "』", "）", "»"};
@@ -51,7 +52,10 @@ size_t skip_closers(std::string_view text, size_t at) {
   for (; at < text.size();) {
     const std::string_view rest = text.substr(at);
     const bool mark = rest[0] == '.' || rest[0] == '!' || rest[0] == '?';
-    const size_t length = mark ? 1 : is_letter(rest[0]) || is_space(rest[0]) ? 0 : std::max(starts_with_any(rest, kClosers), starts_with_any(rest, kWideEnds));
+    const size_t length = mark ? 1
+                          : is_letter(rest[0]) || is_space(rest[0])
+                              ? 0
+                              : std::max(starts_with_any(rest, kClosers), starts_with_any(rest, kWideEnds));
     if (length == 0) break;
     at += length;
   }
@@ -63,7 +67,8 @@ struct Place {
   bool ends = false;  // whether a sentence ends there
 };
 
-// What becomes of the text from a byte on that may begin an ending mark. Where a run of marks ends no sentence, none of its marks does: it is passed over whole.
+// What becomes of the text from a byte on that may begin an ending mark. Where a run of marks ends no sentence, none of its marks does: it
+// is passed over whole.
 Place after_mark(std::string_view text, size_t at) {
   if (const size_t wide = starts_with_any(text.substr(at), kWideEnds)) return {.at = skip_closers(text, at + wide), .ends = true};
   if (static_cast<unsigned char>(text[at]) >= 0x80) return {.at = at + 1};

@@ -13,7 +13,9 @@ namespace mpibert {
 
 namespace {
 
-void check(UErrorCode code, std::string_view what) { MPIBERT_CHECK(U_SUCCESS(code), kInvalidArgument, "ICU: ", what, ": ", u_errorName(code)); }
+void check(UErrorCode code, std::string_view what) {
+  MPIBERT_CHECK(U_SUCCESS(code), kInvalidArgument, "ICU: ", what, ": ", u_errorName(code));
+}
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 

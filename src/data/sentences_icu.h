@@ -8,7 +8,8 @@
 
 namespace mpibert {
 
-// Sentences by ICU's break rules for a language. Its words after which a full stop ends no sentence (CLDR's "standard" suppressions) are used, which ICU has for some languages.
+// Sentences by ICU's break rules for a language. Its words after which a full stop ends no sentence (CLDR's "standard" suppressions) are
+// used, which ICU has for some languages.
 class IcuSentences {
  public:
   explicit IcuSentences(const std::string& language);  // throws kInvalidArgument if ICU has no rules for it

@@ -41,7 +41,8 @@ void ShardReader::Data::read_header(const hdf5::File& file) {
   const std::string format = file.read_text("format");
   MPIBERT_CHECK(format == kFormat, kCorrupt, "shard ", name, ": format is '", format, "', expected '", kFormat, "'");
   const int64_t version = file.read_integer("version");
-  MPIBERT_CHECK(version == kVersion, kCorrupt, "shard ", name, ": version ", version, " of the format; this program reads version ", kVersion);
+  MPIBERT_CHECK(version == kVersion, kCorrupt, "shard ", name, ": version ", version, " of the format; this program reads version ",
+                kVersion);
   const std::string layout = file.read_text("layout");
   MPIBERT_CHECK(layout == kLayoutFlat, kCorrupt, "shard ", name, ": layout is '", layout, "', expected '", kLayoutFlat, "'");
   count = file.read_integer("count");
@@ -55,7 +56,8 @@ void ShardReader::Data::read_header(const hdf5::File& file) {
 
 hdf5::Dataset ShardReader::Data::open(const hdf5::File& file, const std::string& name, hdf5::Type type, std::optional<int64_t> size) const {
   hdf5::Dataset dataset = file.open_dataset(name);
-  MPIBERT_CHECK(dataset.type() == type, kCorrupt, where(name), " holds ", hdf5::name_of(dataset.type()), ", expected ", hdf5::name_of(type), kRemedy);
+  MPIBERT_CHECK(dataset.type() == type, kCorrupt, where(name), " holds ", hdf5::name_of(dataset.type()), ", expected ", hdf5::name_of(type),
+                kRemedy);
   MPIBERT_CHECK(!size || dataset.size() == *size, kCorrupt, where(name), " has ", dataset.size(), " elements, expected ", *size, kRemedy);
   return dataset;
 }
@@ -64,8 +66,8 @@ std::vector<int64_t> ShardReader::Data::read_offsets(const hdf5::File& file, con
   const std::vector<int64_t> read = open(file, name, hdf5::Type::kInt64, count + 1).read<int64_t>(0, count + 1);
   MPIBERT_CHECK(read[0] == 0, kCorrupt, where(name), "[0] = ", read[0], ", expected 0", kRemedy);
   for (size_t i = 1; i < read.size(); ++i)
-    MPIBERT_CHECK(read[i] > read[i - 1] || (may_be_empty && read[i] == read[i - 1]), kCorrupt, where(name), "[", i, "] = ", read[i], " does not ascend from ",
-                  read[i - 1], kRemedy);
+    MPIBERT_CHECK(read[i] > read[i - 1] || (may_be_empty && read[i] == read[i - 1]), kCorrupt, where(name), "[", i, "] = ", read[i],
+                  " does not ascend from ", read[i - 1], kRemedy);
   return read;
 }
 
@@ -79,7 +81,8 @@ ShardReader::ShardReader(std::filesystem::path path, int64_t first_id) : data_(s
   d.input_ids = d.open(file, kInputIds, id_type(d.options.vocabulary_size), tokens);
   d.token_type_ids = d.open(file, kTokenTypeIds, hdf5::Type::kUInt8, tokens);
   d.offsets = d.read_offsets(file, kOffsets, false);
-  MPIBERT_CHECK(d.offsets.back() == tokens, kCorrupt, d.where(kOffsets), "[", d.count, "] = ", d.offsets.back(), ", expected ", tokens, " tokens", kRemedy);
+  MPIBERT_CHECK(d.offsets.back() == tokens, kCorrupt, d.where(kOffsets), "[", d.count, "] = ", d.offsets.back(), ", expected ", tokens,
+                " tokens", kRemedy);
   if (has_predictions(d.labels)) d.prediction_offsets = d.read_offsets(file, kPredictionOffsets, true);
   for (const Field& field : d.labels) d.values.push_back(d.open(file, field.name, label_type(field), d.extent(field, 0, d.count).second));
 }
@@ -114,15 +117,16 @@ std::vector<int32_t> ShardReader::Data::read_ids(int64_t begin, int64_t end) con
     ids.assign(narrow.begin(), narrow.end());
   }
   for (size_t i = 0; i < ids.size(); ++i)
-    MPIBERT_CHECK(ids[i] >= 0 && ids[i] < options.vocabulary_size, kCorrupt, where(kInputIds), "[", begin + static_cast<int64_t>(i), "] = ", ids[i],
-                  " is outside the vocabulary of ", options.vocabulary_size, kRemedy);
+    MPIBERT_CHECK(ids[i] >= 0 && ids[i] < options.vocabulary_size, kCorrupt, where(kInputIds), "[", begin + static_cast<int64_t>(i),
+                  "] = ", ids[i], " is outside the vocabulary of ", options.vocabulary_size, kRemedy);
   return ids;
 }
 
 std::vector<int32_t> ShardReader::Data::read_types(int64_t begin, int64_t end) const {
   const std::vector<uint8_t> narrow = token_type_ids.read<uint8_t>(begin, end);
   for (size_t i = 0; i < narrow.size(); ++i)
-    MPIBERT_CHECK(narrow[i] <= 1, kCorrupt, where(kTokenTypeIds), "[", begin + static_cast<int64_t>(i), "] = ", int{narrow[i]}, ", expected 0 or 1", kRemedy);
+    MPIBERT_CHECK(narrow[i] <= 1, kCorrupt, where(kTokenTypeIds), "[", begin + static_cast<int64_t>(i), "] = ", int{narrow[i]},
+                  ", expected 0 or 1", kRemedy);
   return {narrow.begin(), narrow.end()};
 }
 
@@ -133,22 +137,25 @@ std::vector<int32_t> ShardReader::Data::read_label(size_t label, int64_t row_beg
 
 void ShardReader::Data::check_sample(const Sample& sample, int64_t row) const {
   for (const auto& [name, numbers] : sample.labels) {
-    MPIBERT_CHECK(name != kChoiceLengths || are_choice_lengths(numbers, static_cast<int64_t>(sample.input_ids.size())), kCorrupt, where(name), ": the lengths of sample ", row,
-                  " are not above 0 and together its ", sample.input_ids.size(), " tokens", kRemedy);
+    MPIBERT_CHECK(name != kChoiceLengths || are_choice_lengths(numbers, static_cast<int64_t>(sample.input_ids.size())), kCorrupt,
+                  where(name), ": the lengths of sample ", row, " are not above 0 and together its ", sample.input_ids.size(), " tokens",
+                  kRemedy);
     const bool positions = name == kMaskedPositions;
     if (!positions && name != kMaskedIds) continue;
     const int64_t limit = positions ? static_cast<int64_t>(sample.input_ids.size()) : options.vocabulary_size;
     for (size_t i = 0; i < numbers.size(); ++i) {
-      MPIBERT_CHECK(numbers[i] >= 0 && numbers[i] < limit, kCorrupt, where(name), ": value ", i, " of sample ", row, " is ", numbers[i], ", expected 0 to ", limit - 1, kRemedy);
-      MPIBERT_CHECK(!positions || i == 0 || numbers[i] > numbers[i - 1], kCorrupt, where(name), ": value ", i, " of sample ", row, " is ", numbers[i],
-                    ", which does not ascend from ", numbers[i - 1], kRemedy);
+      MPIBERT_CHECK(numbers[i] >= 0 && numbers[i] < limit, kCorrupt, where(name), ": value ", i, " of sample ", row, " is ", numbers[i],
+                    ", expected 0 to ", limit - 1, kRemedy);
+      MPIBERT_CHECK(!positions || i == 0 || numbers[i] > numbers[i - 1], kCorrupt, where(name), ": value ", i, " of sample ", row, " is ",
+                    numbers[i], ", which does not ascend from ", numbers[i - 1], kRemedy);
     }
   }
 }
 
 std::vector<Sample> ShardReader::read(int64_t begin, int64_t end) const {
   const Data& d = *data_;
-  MPIBERT_CHECK(begin >= 0 && begin <= end && end <= d.count, kInvalidArgument, "rows ", begin, " to ", end, " of shard ", d.path.string(), " of ", d.count);
+  MPIBERT_CHECK(begin >= 0 && begin <= end && end <= d.count, kInvalidArgument, "rows ", begin, " to ", end, " of shard ", d.path.string(),
+                " of ", d.count);
   const int64_t first = d.offsets[static_cast<size_t>(begin)], last = d.offsets[static_cast<size_t>(end)];
   const std::vector<int32_t> ids = d.read_ids(first, last), types = d.read_types(first, last);
   std::vector<std::vector<int32_t>> values;
@@ -164,7 +171,8 @@ std::vector<Sample> ShardReader::read(int64_t begin, int64_t end) const {
     sample.input_ids = slice(ids, range, first);
     sample.token_type_ids = slice(types, range, first);
     for (size_t i = 0; i < d.labels.size(); ++i)
-      sample.labels.emplace_back(d.labels[i].name, slice(values[i], d.extent(d.labels[i], row, row + 1), d.extent(d.labels[i], begin, end).first));
+      sample.labels.emplace_back(d.labels[i].name,
+                                 slice(values[i], d.extent(d.labels[i], row, row + 1), d.extent(d.labels[i], begin, end).first));
     d.check_sample(sample, row);
   }
   return samples;

@@ -47,26 +47,28 @@ int64_t ShardWriter::size() const { return static_cast<int64_t>(data_->offsets.s
 
 void ShardWriter::Data::check(const Sample& sample) const {
   const size_t tokens = sample.input_ids.size();
-  MPIBERT_CHECK(tokens > 0 && sample.token_type_ids.size() == tokens, kInvalidArgument, path.string(), ": sample ", sample.id, " has ", tokens,
-                " input_ids and ", sample.token_type_ids.size(), " token_type_ids; both must be equal and above 0");
+  MPIBERT_CHECK(tokens > 0 && sample.token_type_ids.size() == tokens, kInvalidArgument, path.string(), ": sample ", sample.id, " has ",
+                tokens, " input_ids and ", sample.token_type_ids.size(), " token_type_ids; both must be equal and above 0");
   const auto in_vocabulary = [&](int32_t id) { return id >= 0 && id < options.vocabulary_size; };
-  MPIBERT_CHECK(std::all_of(sample.input_ids.begin(), sample.input_ids.end(), in_vocabulary), kInvalidArgument, path.string(), ": sample ", sample.id,
-                " has a token outside the vocabulary of ", options.vocabulary_size);
+  MPIBERT_CHECK(std::all_of(sample.input_ids.begin(), sample.input_ids.end(), in_vocabulary), kInvalidArgument, path.string(), ": sample ",
+                sample.id, " has a token outside the vocabulary of ", options.vocabulary_size);
   const auto is_type = [](int32_t type) { return type == 0 || type == 1; };
-  MPIBERT_CHECK(std::all_of(sample.token_type_ids.begin(), sample.token_type_ids.end(), is_type), kInvalidArgument, path.string(), ": sample ", sample.id,
-                " has a token type other than 0 and 1");
-  MPIBERT_CHECK(sample.labels.size() == labels.size(), kInvalidArgument, path.string(), ": sample ", sample.id, " has ", sample.labels.size(),
-                " labels, the schema has ", labels.size());
+  MPIBERT_CHECK(std::all_of(sample.token_type_ids.begin(), sample.token_type_ids.end(), is_type), kInvalidArgument, path.string(),
+                ": sample ", sample.id, " has a token type other than 0 and 1");
+  MPIBERT_CHECK(sample.labels.size() == labels.size(), kInvalidArgument, path.string(), ": sample ", sample.id, " has ",
+                sample.labels.size(), " labels, the schema has ", labels.size());
   size_t predictions = std::numeric_limits<size_t>::max();
   for (size_t i = 0; i < labels.size(); ++i) {
     const auto& [name, values_of_label] = sample.labels[i];
-    MPIBERT_CHECK(name == labels[i].name, kInvalidArgument, path.string(), ": sample ", sample.id, " has label '", name, "' where the schema has '", labels[i].name, "'");
+    MPIBERT_CHECK(name == labels[i].name, kInvalidArgument, path.string(), ": sample ", sample.id, " has label '", name,
+                  "' where the schema has '", labels[i].name, "'");
     if (labels[i].per == Per::kPrediction && predictions == std::numeric_limits<size_t>::max()) predictions = values_of_label.size();
     const size_t expected = labels[i].per == Per::kToken ? tokens : labels[i].per == Per::kSequence ? 1 : predictions;
-    MPIBERT_CHECK(values_of_label.size() == expected, kInvalidArgument, path.string(), ": sample ", sample.id, " has ", values_of_label.size(), " values of label '",
-                  name, "', expected ", expected);
-    MPIBERT_CHECK(name != kChoiceLengths || are_choice_lengths(values_of_label, static_cast<int64_t>(tokens)), kInvalidArgument, path.string(), ": sample ", sample.id,
-                  " has ", kChoiceLengths, " that are not above 0 and together its ", tokens, " tokens");
+    MPIBERT_CHECK(values_of_label.size() == expected, kInvalidArgument, path.string(), ": sample ", sample.id, " has ",
+                  values_of_label.size(), " values of label '", name, "', expected ", expected);
+    MPIBERT_CHECK(name != kChoiceLengths || are_choice_lengths(values_of_label, static_cast<int64_t>(tokens)), kInvalidArgument,
+                  path.string(), ": sample ", sample.id, " has ", kChoiceLengths, " that are not above 0 and together its ", tokens,
+                  " tokens");
   }
 }
 
@@ -74,10 +76,11 @@ void ShardWriter::add(const Sample& sample) {
   Data& d = *data_;
   d.check(sample);
   if (id_type(d.options.vocabulary_size) == hdf5::Type::kUInt16)
-    std::transform(sample.input_ids.begin(), sample.input_ids.end(), std::back_inserter(d.narrow_ids), [](int32_t id) { return static_cast<uint16_t>(id); });
-  else
-    d.wide_ids.insert(d.wide_ids.end(), sample.input_ids.begin(), sample.input_ids.end());
-  std::transform(sample.token_type_ids.begin(), sample.token_type_ids.end(), std::back_inserter(d.token_type_ids), [](int32_t t) { return static_cast<uint8_t>(t); });
+    std::transform(sample.input_ids.begin(), sample.input_ids.end(), std::back_inserter(d.narrow_ids),
+                   [](int32_t id) { return static_cast<uint16_t>(id); });
+  else d.wide_ids.insert(d.wide_ids.end(), sample.input_ids.begin(), sample.input_ids.end());
+  std::transform(sample.token_type_ids.begin(), sample.token_type_ids.end(), std::back_inserter(d.token_type_ids),
+                 [](int32_t t) { return static_cast<uint8_t>(t); });
   const int64_t tokens = static_cast<int64_t>(sample.input_ids.size());
   d.offsets.push_back(d.offsets.back() + tokens);
   d.longest = std::max(d.longest, tokens);
@@ -113,7 +116,8 @@ void ShardWriter::Data::write(const std::filesystem::path& to) const {
 
 ShardEntry ShardWriter::commit() {
   ShardEntry entry{.count = size(), .tokens = data_->offsets.back(), .longest = data_->longest};
-  commit_shard(data_->path, [this](const std::filesystem::path& to) { data_->write(to); }, entry);
+  commit_shard(
+      data_->path, [this](const std::filesystem::path& to) { data_->write(to); }, entry);
   return entry;
 }
 

@@ -5,7 +5,6 @@
 #include "mpibert/base/error.h"
 #include "mpibert/data/sampler.h"
 
-
 namespace mpibert {
 
 namespace {
@@ -16,7 +15,8 @@ constexpr size_t kOpenShards = 96;
 
 class StoredSamples : public SampleSource {
  public:
-  StoredSamples(std::filesystem::path folder, const Manifest& manifest, const SplitEntry& split) : folder_(std::move(folder)), manifest_(manifest), split_(split) {
+  StoredSamples(std::filesystem::path folder, const Manifest& manifest, const SplitEntry& split)
+      : folder_(std::move(folder)), manifest_(manifest), split_(split) {
     for (const ShardEntry& shard : split_.shards) first_ids_.push_back(first_ids_.back() + shard.count);
   }
 
@@ -34,18 +34,22 @@ class StoredSamples : public SampleSource {
   }
 
  private:
-  size_t shard_of(int64_t id) const { return static_cast<size_t>(std::upper_bound(first_ids_.begin(), first_ids_.end(), id) - first_ids_.begin()) - 1; }
+  size_t shard_of(int64_t id) const {
+    return static_cast<size_t>(std::upper_bound(first_ids_.begin(), first_ids_.end(), id) - first_ids_.begin()) - 1;
+  }
 
   ShardReader& reader(size_t shard) {
     return readers_.get(static_cast<int64_t>(shard), [&] {
       const ShardEntry& entry = split_.shards[shard];
       ShardReader opened(folder_ / entry.file, first_ids_[shard]);
       const std::string where = "shard " + (folder_ / entry.file).string();
-      MPIBERT_CHECK(opened.size() == entry.count && opened.tokens() == entry.tokens, kCorrupt, where, " has ", opened.size(), " samples of ", opened.tokens(),
-                    " tokens, the manifest says ", entry.count, " of ", entry.tokens);
+      MPIBERT_CHECK(opened.size() == entry.count && opened.tokens() == entry.tokens, kCorrupt, where, " has ", opened.size(),
+                    " samples of ", opened.tokens(), " tokens, the manifest says ", entry.count, " of ", entry.tokens);
       MPIBERT_CHECK(opened.labels() == split_.labels, kCorrupt, where, " has other labels than the manifest says");
-      MPIBERT_CHECK(opened.options().vocabulary_sha256 == manifest_.vocabulary_sha256 && opened.options().vocabulary_size == manifest_.vocabulary_size, kCorrupt, where,
-                    " was made with another vocabulary (", opened.options().vocabulary_sha256, ") than the manifest says (", manifest_.vocabulary_sha256, ")");
+      MPIBERT_CHECK(opened.options().vocabulary_sha256 == manifest_.vocabulary_sha256 &&
+                        opened.options().vocabulary_size == manifest_.vocabulary_size,
+                    kCorrupt, where, " was made with another vocabulary (", opened.options().vocabulary_sha256,
+                    ") than the manifest says (", manifest_.vocabulary_sha256, ")");
       return opened;
     });
   }

@@ -19,7 +19,8 @@ constexpr size_t kCachedBlocks = static_cast<size_t>(kChunksPerWindow) * 5 / 2;
 constexpr int kRandomTries = 10;  // of the reference script, to find another document
 constexpr int64_t kSentencesAhead = 32;
 
-// Consecutive documents of a shard. It gives as many samples in every epoch as it gives in epoch 0, so that a position of the run says which sample it is without a look at the epochs before.
+// Consecutive documents of a shard. It gives as many samples in every epoch as it gives in epoch 0, so that a position of the run says
+// which sample it is without a look at the epochs before.
 struct Block {
   size_t shard = 0;
   IndexRange documents;
@@ -78,7 +79,8 @@ TokenSamples::TokenSamples(const std::filesystem::path& folder, const Manifest& 
   MPIBERT_CHECK(cls_id_ >= 0 && sep_id_ >= 0, kInvalidArgument, (folder / "vocab.txt").string(), " has no [CLS] or no [SEP]");
   open_shards(folder, manifest, split);
   std::vector<std::vector<Block>> of_shard(shards_.size());
-  for_each_in_parallel(static_cast<int64_t>(shards_.size()), [&](int64_t shard) { of_shard[static_cast<size_t>(shard)] = cut_into_blocks(static_cast<size_t>(shard)); });
+  for_each_in_parallel(static_cast<int64_t>(shards_.size()),
+                       [&](int64_t shard) { of_shard[static_cast<size_t>(shard)] = cut_into_blocks(static_cast<size_t>(shard)); });
   for (const std::vector<Block>& blocks : of_shard) {
     for (const Block& block : blocks) {
       blocks_.push_back(block);
@@ -93,17 +95,20 @@ void TokenSamples::open_shards(const std::filesystem::path& folder, const Manife
     shards_.push_back({.file = TokenShard(folder / entry.file), .first_document = documents_});
     const TokenShard& file = shards_.back().file;
     const std::string where = "shard " + (folder / entry.file).string();
-    MPIBERT_CHECK(file.documents() == entry.count && file.tokens() == entry.tokens, kCorrupt, where, " has ", file.documents(), " documents of ", file.tokens(), " tokens, the manifest says ",
-                  entry.count, " of ", entry.tokens);
-    MPIBERT_CHECK(file.options().vocabulary_sha256 == manifest.vocabulary_sha256 && file.options().vocabulary_size == manifest.vocabulary_size, kCorrupt, where,
-                  " was made with another vocabulary (", file.options().vocabulary_sha256, ") than the manifest says (", manifest.vocabulary_sha256, ")");
+    MPIBERT_CHECK(file.documents() == entry.count && file.tokens() == entry.tokens, kCorrupt, where, " has ", file.documents(),
+                  " documents of ", file.tokens(), " tokens, the manifest says ", entry.count, " of ", entry.tokens);
+    MPIBERT_CHECK(
+        file.options().vocabulary_sha256 == manifest.vocabulary_sha256 && file.options().vocabulary_size == manifest.vocabulary_size,
+        kCorrupt, where, " was made with another vocabulary (", file.options().vocabulary_sha256, ") than the manifest says (",
+        manifest.vocabulary_sha256, ")");
     documents_ += entry.count;
   }
 }
 
 std::vector<Block> TokenSamples::cut_into_blocks(size_t shard) const {
   const TokenShard& file = shards_[shard].file;
-  const std::vector<uint32_t> documents = file.document_offsets({0, file.documents()}), sentences = file.sentence_offsets({0, file.sentences()});
+  const std::vector<uint32_t> documents = file.document_offsets({0, file.documents()}),
+                              sentences = file.sentence_offsets({0, file.sentences()});
   std::vector<Block> blocks;
   for (int64_t begin = 0; begin < file.documents();) {
     const auto first_token = [&](int64_t document) { return int64_t{sentences[documents[static_cast<size_t>(document)]]}; };
@@ -124,10 +129,12 @@ TokenSamples::Plan TokenSamples::plan(const Block& block, int64_t epoch) const {
   std::vector<PlannedSample> of_document;
   for (size_t i = 0; i + 1 < documents.size(); ++i) {
     const int64_t document = shard.first_document + block.documents.begin + static_cast<int64_t>(i);
-    const std::span<const uint32_t> offsets = std::span(sentences).subspan(documents[i] - documents[0], documents[i + 1] - documents[i] + 1);
+    const std::span<const uint32_t> offsets =
+        std::span(sentences).subspan(documents[i] - documents[0], documents[i + 1] - documents[i] + 1);
     of_document.clear();
     if (is_pair_) {
-      const RandomStream random(recipe_.seed, RandomPurpose::kSentencePairs, static_cast<uint64_t>(epoch) << 40 | static_cast<uint64_t>(document));
+      const RandomStream random(recipe_.seed, RandomPurpose::kSentencePairs,
+                                static_cast<uint64_t>(epoch) << 40 | static_cast<uint64_t>(document));
       plan_sentence_pairs(offsets, recipe_.max_seq_length, recipe_.short_seq_prob, random, of_document);
     } else {
       plan_segments(offsets, recipe_.max_seq_length, of_document);
@@ -138,7 +145,8 @@ TokenSamples::Plan TokenSamples::plan(const Block& block, int64_t epoch) const {
 }
 
 Pieces TokenSamples::pieces_of(int64_t id, int64_t epoch) {
-  const auto next = std::upper_bound(blocks_.begin(), blocks_.end(), id, [](int64_t i, const Block& block) { return i < block.first_sample; });
+  const auto next =
+      std::upper_bound(blocks_.begin(), blocks_.end(), id, [](int64_t i, const Block& block) { return i < block.first_sample; });
   const Block& block = *std::prev(next);
   const auto index = static_cast<int64_t>(&block - blocks_.data());
   const Plan& plan = plans_.get(epoch * static_cast<int64_t>(blocks_.size()) + index, [&] { return this->plan(block, epoch); });
@@ -146,7 +154,11 @@ Pieces TokenSamples::pieces_of(int64_t id, int64_t epoch) {
   const int64_t samples = (next == blocks_.end() ? size_ : next->first_sample) - block.first_sample;
   const Planned& planned = plan[static_cast<size_t>((id - block.first_sample) * static_cast<int64_t>(plan.size()) / samples)];
 
-  Pieces pieces{.a_shard = block.shard, .b_shard = block.shard, .a = planned.sample.a, .b = planned.sample.b, .is_random_next = planned.sample.is_random_next};
+  Pieces pieces{.a_shard = block.shard,
+                .b_shard = block.shard,
+                .a = planned.sample.a,
+                .b = planned.sample.b,
+                .is_random_next = planned.sample.is_random_next};
   if (!is_pair_) return pieces;
   RandomStream random(planned.sample.key, RandomPurpose::kSentencePairDetails, 0);
   if (planned.sample.is_random_next) take_random_next(planned, pieces, random);
@@ -157,11 +169,14 @@ Pieces TokenSamples::pieces_of(int64_t id, int64_t epoch) {
 // Sentences of another document of the store, from a random one on, until there are enough tokens.
 void TokenSamples::take_random_next(const Planned& planned, Pieces& pieces, RandomStream& random) const {
   int64_t other = planned.document;
-  for (int attempt = 0; attempt < kRandomTries && other == planned.document; ++attempt) other = static_cast<int64_t>(random.below(static_cast<uint64_t>(documents_)));
-  const auto next = std::upper_bound(shards_.begin(), shards_.end(), other, [](int64_t document, const Shard& shard) { return document < shard.first_document; });
+  for (int attempt = 0; attempt < kRandomTries && other == planned.document; ++attempt)
+    other = static_cast<int64_t>(random.below(static_cast<uint64_t>(documents_)));
+  const auto next = std::upper_bound(shards_.begin(), shards_.end(), other,
+                                     [](int64_t document, const Shard& shard) { return document < shard.first_document; });
   const Shard& shard = *std::prev(next);
   const std::vector<uint32_t> sentences = shard.file.document_offsets({other - shard.first_document, other - shard.first_document + 1});
-  const int64_t first = sentences[0] + static_cast<int64_t>(random.below(sentences[1] - sentences[0])), wanted = std::max<int64_t>(1, planned.sample.target - pieces.a.size());
+  const int64_t first = sentences[0] + static_cast<int64_t>(random.below(sentences[1] - sentences[0])),
+                wanted = std::max<int64_t>(1, planned.sample.target - pieces.a.size());
   pieces.b_shard = static_cast<size_t>(&shard - shards_.data());
   for (int64_t ahead = kSentencesAhead;; ahead *= 2) {
     const std::vector<uint32_t> offsets = shard.file.sentence_offsets({first, std::min<int64_t>(first + ahead, sentences[1])});
@@ -191,7 +206,8 @@ Sample TokenSamples::read(int64_t id, int64_t epoch) {
 
 }  // namespace
 
-std::unique_ptr<SampleSource> open_token_samples(const std::filesystem::path& folder, const Manifest& manifest, const SplitEntry& split, const SampleRecipe& recipe) {
+std::unique_ptr<SampleSource> open_token_samples(const std::filesystem::path& folder, const Manifest& manifest, const SplitEntry& split,
+                                                 const SampleRecipe& recipe) {
   return std::make_unique<TokenSamples>(folder, manifest, split, recipe);
 }
 

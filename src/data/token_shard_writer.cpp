@@ -30,8 +30,8 @@ struct TokenShardWriter::Data {
 };
 
 TokenShardWriter::TokenShardWriter(std::filesystem::path path, ShardOptions options) : data_(std::make_unique<Data>()) {
-  MPIBERT_CHECK(options.vocabulary_size > 0 && options.vocabulary_size <= std::numeric_limits<int32_t>::max(), kInvalidArgument, path.string(), ": a vocabulary of ",
-                options.vocabulary_size, " tokens");
+  MPIBERT_CHECK(options.vocabulary_size > 0 && options.vocabulary_size <= std::numeric_limits<int32_t>::max(), kInvalidArgument,
+                path.string(), ": a vocabulary of ", options.vocabulary_size, " tokens");
   data_->path = std::move(path);
   data_->options = std::move(options);
 }
@@ -46,21 +46,22 @@ int64_t TokenShardWriter::tokens() const { return data_->tokens(); }
 void TokenShardWriter::add(const TokenizedDocument& document) {
   Data& d = *data_;
   const auto tokens = static_cast<int64_t>(document.ids.size());
-  const bool is_document = document.sentences() > 0 && document.offsets.front() == 0 && document.offsets.back() == tokens &&
-                           std::adjacent_find(document.offsets.begin(), document.offsets.end(), std::greater_equal<>()) == document.offsets.end();
-  MPIBERT_CHECK(is_document, kInvalidArgument, d.path.string(), ": document ", documents(), " has ", document.sentences(), " sentences of ", tokens,
-                " tokens; a document has at least one sentence and a sentence one token");
-  MPIBERT_CHECK(d.tokens() + tokens < kMaxTokens, kInvalidArgument, d.path.string(), ": a shard of ", d.tokens() + tokens, " tokens, expected less than ", kMaxTokens);
+  const bool is_document =
+      document.sentences() > 0 && document.offsets.front() == 0 && document.offsets.back() == tokens &&
+      std::adjacent_find(document.offsets.begin(), document.offsets.end(), std::greater_equal<>()) == document.offsets.end();
+  MPIBERT_CHECK(is_document, kInvalidArgument, d.path.string(), ": document ", documents(), " has ", document.sentences(), " sentences of ",
+                tokens, " tokens; a document has at least one sentence and a sentence one token");
+  MPIBERT_CHECK(d.tokens() + tokens < kMaxTokens, kInvalidArgument, d.path.string(), ": a shard of ", d.tokens() + tokens,
+                " tokens, expected less than ", kMaxTokens);
   const auto [lowest, highest] = std::minmax_element(document.ids.begin(), document.ids.end());
-  MPIBERT_CHECK(*lowest >= 0 && *highest < d.options.vocabulary_size, kInvalidArgument, d.path.string(), ": document ", documents(), " has a token outside the vocabulary of ",
-                d.options.vocabulary_size);
+  MPIBERT_CHECK(*lowest >= 0 && *highest < d.options.vocabulary_size, kInvalidArgument, d.path.string(), ": document ", documents(),
+                " has a token outside the vocabulary of ", d.options.vocabulary_size);
   const auto before = static_cast<uint32_t>(d.tokens());
   for (size_t i = 1; i < document.offsets.size(); ++i) d.sentence_offsets.push_back(before + static_cast<uint32_t>(document.offsets[i]));
   d.document_offsets.push_back(static_cast<uint32_t>(d.sentence_offsets.size() - 1));
   if (d.is_narrow())
     for (const int32_t id : document.ids) d.narrow_ids.push_back(static_cast<uint16_t>(id));
-  else
-    d.wide_ids.insert(d.wide_ids.end(), document.ids.begin(), document.ids.end());
+  else d.wide_ids.insert(d.wide_ids.end(), document.ids.begin(), document.ids.end());
   d.longest = std::max(d.longest, tokens);
 }
 
@@ -102,7 +103,8 @@ void TokenShardWriter::Data::write(const std::filesystem::path& to) const {
 
 ShardEntry TokenShardWriter::commit() {
   ShardEntry entry{.count = documents(), .tokens = tokens(), .longest = data_->longest};
-  commit_shard(data_->path, [this](const std::filesystem::path& to) { data_->write(to); }, entry);
+  commit_shard(
+      data_->path, [this](const std::filesystem::path& to) { data_->write(to); }, entry);
   return entry;
 }
 

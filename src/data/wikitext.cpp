@@ -17,9 +17,29 @@ namespace {
 constexpr size_t kDeepestHeading = 6;
 
 // Behavior switches, from https://www.mediawiki.org/wiki/Help:Magic_words.
-constexpr std::array<std::string_view, 23> kSwitches = {
-    "ARCHIVEDTALK", "DISAMBIG", "END", "EXPECTUNUSEDCATEGORY", "EXPECTUNUSEDTEMPLATE", "FORCETOC", "HIDDENCAT", "INDEX", "NEWSECTIONLINK", "NOCC", "NOCONTENTCONVERT", "NOEDITSECTION",
-    "NOGALLERY", "NOGLOBAL", "NOINDEX", "NONEWSECTIONLINK", "NOTALK", "NOTC", "NOTITLECONVERT", "NOTOC", "START", "STATICREDIRECT", "TOC"};
+constexpr std::array<std::string_view, 23> kSwitches = {"ARCHIVEDTALK",
+                                                        "DISAMBIG",
+                                                        "END",
+                                                        "EXPECTUNUSEDCATEGORY",
+                                                        "EXPECTUNUSEDTEMPLATE",
+                                                        "FORCETOC",
+                                                        "HIDDENCAT",
+                                                        "INDEX",
+                                                        "NEWSECTIONLINK",
+                                                        "NOCC",
+                                                        "NOCONTENTCONVERT",
+                                                        "NOEDITSECTION",
+                                                        "NOGALLERY",
+                                                        "NOGLOBAL",
+                                                        "NOINDEX",
+                                                        "NONEWSECTIONLINK",
+                                                        "NOTALK",
+                                                        "NOTC",
+                                                        "NOTITLECONVERT",
+                                                        "NOTOC",
+                                                        "START",
+                                                        "STATICREDIRECT",
+                                                        "TOC"};
 
 std::string without_switches(std::string_view text) {
   std::string out;
@@ -57,11 +77,14 @@ std::string without_doubled_quotes(std::string_view line) {
   return out;
 }
 
-// ''x'' -> "x", '''x''' -> x, '''''x''''' -> x. A run of five without a partner in the line is one of three and one of two; of more than five the last five count.
+// ''x'' -> "x", '''x''' -> x, '''''x''''' -> x. A run of five without a partner in the line is one of three and one of two; of more than
+// five the last five count.
 std::string unquoted(std::string_view line) {
   if (line.find("''") == std::string_view::npos) return std::string(line);
   size_t fives = 0, fives_before = 0;
-  for (size_t at = line.find("'''''"); at != std::string_view::npos; at = line.find("'''''", std::min(line.find_first_not_of('\'', at), line.size()))) ++fives;
+  for (size_t at = line.find("'''''"); at != std::string_view::npos;
+       at = line.find("'''''", std::min(line.find_first_not_of('\'', at), line.size())))
+    ++fives;
   std::string out;
   for (size_t at = 0; at < line.size();) {
     if (line[at] != '\'') {
@@ -83,7 +106,8 @@ std::string unquoted(std::string_view line) {
 // By byte: whether tidy has to look at it. Of the others whole runs are copied.
 constexpr std::array<bool, 256> kUntidy = [] {
   std::array<bool, 256> table{};
-  for (const char c : {' ', '\t', '<', '>', ',', ':', '.', ')', ']', '\xC2'}) table[static_cast<unsigned char>(c)] = true;  // C2: of « and »
+  for (const char c : {' ', '\t', '<', '>', ',', ':', '.', ')', ']', '\xC2'})
+    table[static_cast<unsigned char>(c)] = true;  // C2: of « and »
   return table;
 }();
 
@@ -150,13 +174,16 @@ class Lines {
   void add(std::string line) {
     if (line.starts_with("==") && add_heading(line)) return;
     switch (line.front()) {
-      case ':': return put(line.substr(std::min(line.find_first_not_of(':'), line.size())));
+      case ':':
+        return put(line.substr(std::min(line.find_first_not_of(':'), line.size())));
       case '*':
       case '#':
       case ';':
       case '{':
-      case '|': return;
-      default: break;
+      case '|':
+        return;
+      default:
+        break;
     }
     if (line.back() == '}' || (line.front() == '(' && line.back() == ')') || line.find_first_not_of(".-") == std::string::npos) return;
     for (std::optional<std::string>& heading : headings_) {

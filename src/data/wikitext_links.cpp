@@ -25,10 +25,13 @@ std::string namespace_key(std::string_view name) {
   return key;
 }
 
-// A prefix of another wiki: a language ("de", "zh-yue", "simple") or a sister project. Links by the prefixes of Wikipedia and Wiktionary show their text, as in WikiExtractor.
+// A prefix of another wiki: a language ("de", "zh-yue", "simple") or a sister project. Links by the prefixes of Wikipedia and Wiktionary
+// show their text, as in WikiExtractor.
 bool is_interwiki(std::string_view prefix) {
-  constexpr std::array<std::string_view, 24> kProjects = {"b", "c", "commons", "d", "doi", "m", "meta", "mw", "n", "q", "s", "simple", "species", "v", "voy", "wikibooks",
-                                                          "wikidata", "wikinews", "wikiquote", "wikisource", "wikispecies", "wikiversity", "wikivoyage", "wmf"};
+  constexpr std::array<std::string_view, 24> kProjects = {"b",         "c",          "commons",     "d",           "doi",        "m",
+                                                          "meta",      "mw",         "n",           "q",           "s",          "simple",
+                                                          "species",   "v",          "voy",         "wikibooks",   "wikidata",   "wikinews",
+                                                          "wikiquote", "wikisource", "wikispecies", "wikiversity", "wikivoyage", "wmf"};
   if (std::find(kProjects.begin(), kProjects.end(), prefix) != kProjects.end()) return true;
   const size_t dash = std::min(prefix.find('-'), prefix.size());
   if (dash < 2 || dash > 3 || prefix.size() > 16 || prefix.ends_with('-')) return false;
@@ -38,9 +41,11 @@ bool is_interwiki(std::string_view prefix) {
 }  // namespace
 
 WikiNamespaces::WikiNamespaces() {
-  for (const char* name : {"Media", "Special", "Talk", "User", "User talk", "Wikipedia", "Wikipedia talk", "Project", "Project talk", "WP", "File", "File talk", "Image", "Image talk",
-                           "MediaWiki", "MediaWiki talk", "Template", "Template talk", "Help", "Help talk", "Category", "Category talk", "Portal", "Portal talk", "Draft", "Draft talk",
-                           "TimedText", "TimedText talk", "Module", "Module talk"})
+  for (const char* name : {"Media",         "Special",        "Talk",        "User",          "User talk",  "Wikipedia", "Wikipedia talk",
+                           "Project",       "Project talk",   "WP",          "File",          "File talk",  "Image",     "Image talk",
+                           "MediaWiki",     "MediaWiki talk", "Template",    "Template talk", "Help",       "Help talk", "Category",
+                           "Category talk", "Portal",         "Portal talk", "Draft",         "Draft talk", "TimedText", "TimedText talk",
+                           "Module",        "Module talk"})
     add(name);
 }
 
@@ -62,9 +67,10 @@ namespace wikitext {
 namespace {
 
 // From https://www.mediawiki.org/wiki/Manual:$wgUrlProtocols.
-constexpr std::array<std::string_view, 29> kProtocols = {"bitcoin:", "ftp://",   "ftps://", "geo:",   "git://",  "gopher://", "http://", "https://", "irc://", "ircs://",
-                                                         "magnet:",  "mailto:",  "mms://",  "news:",  "nntp://", "redis://",  "sftp://", "sip:",     "sips:",  "sms:",
-                                                         "ssh://",   "svn://",   "tel:",    "telnet://", "urn:", "worldwind://", "xmpp:", "//",      "matrix:"};
+constexpr std::array<std::string_view, 29> kProtocols = {
+    "bitcoin:", "ftp://",  "ftps://", "geo:",      "git://",  "gopher://",    "http://", "https://", "irc://", "ircs://",
+    "magnet:",  "mailto:", "mms://",  "news:",     "nntp://", "redis://",     "sftp://", "sip:",     "sips:",  "sms:",
+    "ssh://",   "svn://",  "tel:",    "telnet://", "urn:",    "worldwind://", "xmpp:",   "//",       "matrix:"};
 
 // Bytes of the protocol that `text` begins with, or 0.
 size_t protocol_length(std::string_view text) {
@@ -75,7 +81,9 @@ size_t protocol_length(std::string_view text) {
   return 0;
 }
 
-bool ends_address(char c) { return static_cast<unsigned char>(c) <= ' ' || c == '\x7F' || c == '[' || c == ']' || c == '<' || c == '>' || c == '"'; }
+bool ends_address(char c) {
+  return static_cast<unsigned char>(c) <= ' ' || c == '\x7F' || c == '[' || c == ']' || c == '<' || c == '>' || c == '"';
+}
 
 // A label that is the address of a picture shows the picture.
 bool is_picture(std::string_view label) {
@@ -118,7 +126,10 @@ std::vector<Link> matched_links(std::string_view text) {
 
 class LinkReplacer {
  public:
-  LinkReplacer(std::string_view text, const WikiNamespaces& namespaces) : text_(text), namespaces_(namespaces), links_(matched_links(text)) { out_.reserve(text.size()); }
+  LinkReplacer(std::string_view text, const WikiNamespaces& namespaces)
+      : text_(text), namespaces_(namespaces), links_(matched_links(text)) {
+    out_.reserve(text.size());
+  }
 
   std::string run() {
     put(0, text_.size(), 0);

@@ -28,26 +28,100 @@ struct Element {
 
 // Sorted. Tags of other names are text.
 constexpr std::array kElements = {
-    Element{"a", Kind::kKeep}, Element{"abbr", Kind::kKeep}, Element{"b", Kind::kKeep}, Element{"bdi", Kind::kKeep}, Element{"bdo", Kind::kKeep},
-    Element{"big", Kind::kKeep}, Element{"blockquote", Kind::kKeep}, Element{"br", Kind::kSpace}, Element{"caption", Kind::kNested},
-    Element{"categorytree", Kind::kDrop}, Element{"ce", Kind::kKeep}, Element{"center", Kind::kLine}, Element{"chem", Kind::kKeep}, Element{"cite", Kind::kKeep},
-    Element{"code", Kind::kCode}, Element{"data", Kind::kKeep}, Element{"dd", Kind::kNested}, Element{"del", Kind::kKeep}, Element{"dfn", Kind::kKeep},
-    Element{"dir", Kind::kNested}, Element{"div", Kind::kKeep}, Element{"dl", Kind::kNested}, Element{"dt", Kind::kNested}, Element{"em", Kind::kKeep},
-    Element{"font", Kind::kKeep}, Element{"form", Kind::kNested}, Element{"gallery", Kind::kDrop}, Element{"graph", Kind::kDrop}, Element{"h1", Kind::kLine},
-    Element{"h2", Kind::kLine}, Element{"h3", Kind::kLine}, Element{"h4", Kind::kLine}, Element{"h5", Kind::kLine}, Element{"h6", Kind::kLine},
-    Element{"hiero", Kind::kKeep}, Element{"hr", Kind::kSpace}, Element{"i", Kind::kKeep}, Element{"imagemap", Kind::kDrop}, Element{"img", Kind::kKeep},
-    Element{"includeonly", Kind::kDrop}, Element{"indicator", Kind::kDrop}, Element{"input", Kind::kKeep}, Element{"inputbox", Kind::kDrop},
-    Element{"ins", Kind::kKeep}, Element{"kbd", Kind::kKeep}, Element{"li", Kind::kNested}, Element{"mapframe", Kind::kDrop}, Element{"maplink", Kind::kDrop},
-    Element{"mark", Kind::kKeep}, Element{"math", Kind::kFormula}, Element{"menu", Kind::kNested}, Element{"nobr", Kind::kKeep}, Element{"noinclude", Kind::kDrop},
-    Element{"nowiki", Kind::kNowiki}, Element{"ol", Kind::kNested}, Element{"onlyinclude", Kind::kKeep}, Element{"option", Kind::kNested}, Element{"p", Kind::kLine},
-    Element{"plaintext", Kind::kKeep}, Element{"poem", Kind::kKeep}, Element{"pre", Kind::kDrop}, Element{"q", Kind::kKeep}, Element{"ref", Kind::kDrop},
-    Element{"references", Kind::kDrop}, Element{"rp", Kind::kKeep}, Element{"rt", Kind::kKeep}, Element{"ruby", Kind::kKeep}, Element{"s", Kind::kKeep},
-    Element{"samp", Kind::kKeep}, Element{"score", Kind::kDrop}, Element{"section", Kind::kKeep}, Element{"select", Kind::kNested}, Element{"small", Kind::kNested},
-    Element{"source", Kind::kDrop}, Element{"span", Kind::kKeep}, Element{"strike", Kind::kKeep}, Element{"strong", Kind::kKeep}, Element{"sub", Kind::kKeep},
-    Element{"sup", Kind::kKeep}, Element{"syntaxhighlight", Kind::kDrop}, Element{"table", Kind::kNested}, Element{"td", Kind::kNested},
-    Element{"templatedata", Kind::kDrop}, Element{"templatestyles", Kind::kKeep}, Element{"textarea", Kind::kNested}, Element{"th", Kind::kNested},
-    Element{"time", Kind::kKeep}, Element{"timeline", Kind::kDrop}, Element{"tr", Kind::kNested}, Element{"tt", Kind::kKeep}, Element{"u", Kind::kKeep},
-    Element{"ul", Kind::kNested}, Element{"var", Kind::kKeep}, Element{"wbr", Kind::kKeep},
+    Element{"a", Kind::kKeep},
+    Element{"abbr", Kind::kKeep},
+    Element{"b", Kind::kKeep},
+    Element{"bdi", Kind::kKeep},
+    Element{"bdo", Kind::kKeep},
+    Element{"big", Kind::kKeep},
+    Element{"blockquote", Kind::kKeep},
+    Element{"br", Kind::kSpace},
+    Element{"caption", Kind::kNested},
+    Element{"categorytree", Kind::kDrop},
+    Element{"ce", Kind::kKeep},
+    Element{"center", Kind::kLine},
+    Element{"chem", Kind::kKeep},
+    Element{"cite", Kind::kKeep},
+    Element{"code", Kind::kCode},
+    Element{"data", Kind::kKeep},
+    Element{"dd", Kind::kNested},
+    Element{"del", Kind::kKeep},
+    Element{"dfn", Kind::kKeep},
+    Element{"dir", Kind::kNested},
+    Element{"div", Kind::kKeep},
+    Element{"dl", Kind::kNested},
+    Element{"dt", Kind::kNested},
+    Element{"em", Kind::kKeep},
+    Element{"font", Kind::kKeep},
+    Element{"form", Kind::kNested},
+    Element{"gallery", Kind::kDrop},
+    Element{"graph", Kind::kDrop},
+    Element{"h1", Kind::kLine},
+    Element{"h2", Kind::kLine},
+    Element{"h3", Kind::kLine},
+    Element{"h4", Kind::kLine},
+    Element{"h5", Kind::kLine},
+    Element{"h6", Kind::kLine},
+    Element{"hiero", Kind::kKeep},
+    Element{"hr", Kind::kSpace},
+    Element{"i", Kind::kKeep},
+    Element{"imagemap", Kind::kDrop},
+    Element{"img", Kind::kKeep},
+    Element{"includeonly", Kind::kDrop},
+    Element{"indicator", Kind::kDrop},
+    Element{"input", Kind::kKeep},
+    Element{"inputbox", Kind::kDrop},
+    Element{"ins", Kind::kKeep},
+    Element{"kbd", Kind::kKeep},
+    Element{"li", Kind::kNested},
+    Element{"mapframe", Kind::kDrop},
+    Element{"maplink", Kind::kDrop},
+    Element{"mark", Kind::kKeep},
+    Element{"math", Kind::kFormula},
+    Element{"menu", Kind::kNested},
+    Element{"nobr", Kind::kKeep},
+    Element{"noinclude", Kind::kDrop},
+    Element{"nowiki", Kind::kNowiki},
+    Element{"ol", Kind::kNested},
+    Element{"onlyinclude", Kind::kKeep},
+    Element{"option", Kind::kNested},
+    Element{"p", Kind::kLine},
+    Element{"plaintext", Kind::kKeep},
+    Element{"poem", Kind::kKeep},
+    Element{"pre", Kind::kDrop},
+    Element{"q", Kind::kKeep},
+    Element{"ref", Kind::kDrop},
+    Element{"references", Kind::kDrop},
+    Element{"rp", Kind::kKeep},
+    Element{"rt", Kind::kKeep},
+    Element{"ruby", Kind::kKeep},
+    Element{"s", Kind::kKeep},
+    Element{"samp", Kind::kKeep},
+    Element{"score", Kind::kDrop},
+    Element{"section", Kind::kKeep},
+    Element{"select", Kind::kNested},
+    Element{"small", Kind::kNested},
+    Element{"source", Kind::kDrop},
+    Element{"span", Kind::kKeep},
+    Element{"strike", Kind::kKeep},
+    Element{"strong", Kind::kKeep},
+    Element{"sub", Kind::kKeep},
+    Element{"sup", Kind::kKeep},
+    Element{"syntaxhighlight", Kind::kDrop},
+    Element{"table", Kind::kNested},
+    Element{"td", Kind::kNested},
+    Element{"templatedata", Kind::kDrop},
+    Element{"templatestyles", Kind::kKeep},
+    Element{"textarea", Kind::kNested},
+    Element{"th", Kind::kNested},
+    Element{"time", Kind::kKeep},
+    Element{"timeline", Kind::kDrop},
+    Element{"tr", Kind::kNested},
+    Element{"tt", Kind::kKeep},
+    Element{"u", Kind::kKeep},
+    Element{"ul", Kind::kNested},
+    Element{"var", Kind::kKeep},
+    Element{"wbr", Kind::kKeep},
 };
 static_assert(std::is_sorted(kElements.begin(), kElements.end(), [](const Element& a, const Element& b) { return a.name < b.name; }));
 constexpr size_t kLongestName = 16, kLongestTag = 2000;  // bytes; a bound on what is looked at again after a '<' that begins no tag
@@ -65,7 +139,8 @@ int take_name(std::string_view text, size_t& at) {
     name[length] = c;
   }
   const std::string_view key(name.data(), length);
-  const auto* found = std::lower_bound(kElements.begin(), kElements.end(), key, [](const Element& e, std::string_view n) { return e.name < n; });
+  const auto* found =
+      std::lower_bound(kElements.begin(), kElements.end(), key, [](const Element& e, std::string_view n) { return e.name < n; });
   return found != kElements.end() && found->name == key ? static_cast<int>(found - kElements.begin()) : -1;
 }
 
@@ -136,14 +211,19 @@ class TagRemover {
     const size_t begin = at_;
     at_ = tag.end;
     switch (kind) {
-      case Kind::kKeep: return;
-      case Kind::kSpace: return separate(begin, ' ');
-      case Kind::kLine: return separate(begin, '\n');
-      case Kind::kNested: return nest(tag);
+      case Kind::kKeep:
+        return;
+      case Kind::kSpace:
+        return separate(begin, ' ');
+      case Kind::kLine:
+        return separate(begin, '\n');
+      case Kind::kNested:
+        return nest(tag);
       case Kind::kDrop:
       case Kind::kFormula:
       case Kind::kCode:
-      case Kind::kNowiki: break;
+      case Kind::kNowiki:
+        break;
     }
     if (kind == Kind::kNowiki && tag.is_empty) out_ += kNothing;
     if (tag.is_end || tag.is_empty) return;

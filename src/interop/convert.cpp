@@ -18,7 +18,7 @@ namespace fs = std::filesystem;
 namespace {
 
 // What transformers and this program keep beside the weights.
-constexpr std::array kTextFiles = {"config.json",       "generation_config.json",  "vocab.txt",         "tokenizer.json",
+constexpr std::array kTextFiles = {"config.json",           "generation_config.json",  "vocab.txt",        "tokenizer.json",
                                    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"};
 
 std::map<std::string, std::string> read_text_files(const fs::path& folder) {
@@ -56,7 +56,8 @@ std::vector<std::byte> read_finite(const WeightsReader& reader, const TensorInfo
 
 }  // namespace
 
-LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, WeightsFormat format, const std::map<std::string, std::string>& more_texts) {
+LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, WeightsFormat format,
+                                const std::map<std::string, std::string>& more_texts) {
   MPIBERT_CHECK(!fs::exists(folder) || (fs::is_directory(folder) && fs::is_empty(folder)), kBusy, folder.string(),
                 " is there and not empty; give a new folder, so that no weights of another model lie beside those written");
   const WeightsReader reader(from);
@@ -82,13 +83,15 @@ LoadReport convert_model_folder(const fs::path& from, const fs::path& folder, We
       nameless.push_back(tensor.tensor.name);
       continue;
     }
-    MPIBERT_CHECK(names.insert(tensor.name).second, kCorrupt, from.string(), ": \"", tensor.tensor.name, "\" is the second name of the tensor \"", tensor.name, "\"");
+    MPIBERT_CHECK(names.insert(tensor.name).second, kCorrupt, from.string(), ": \"", tensor.tensor.name,
+                  "\" is the second name of the tensor \"", tensor.name, "\"");
     data.push_back(read_finite(reader, target->tensor));
     tensors.push_back({target->name, target->tensor.dtype, target->tensor.shape, data.back()});
     report.loaded.push_back(tensor.name);
     report.renamed += target->name != tensor.tensor.name;
   }
-  MPIBERT_CHECK(nameless.empty(), kInvalidArgument, from.string(), ": Google's BERT for TensorFlow has no names for: ", listed_names(nameless));
+  MPIBERT_CHECK(nameless.empty(), kInvalidArgument, from.string(),
+                ": Google's BERT for TensorFlow has no names for: ", listed_names(nameless));
   std::map<std::string, std::string> texts = read_text_files(fs::is_directory(from) ? from : from.parent_path());
   for (const auto& [name, text] : more_texts) texts[name] = text;
   if (format == WeightsFormat::kTensorflow && texts.contains("config.json")) texts["bert_config.json"] = texts["config.json"];

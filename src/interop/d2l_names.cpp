@@ -39,7 +39,8 @@ std::string layer_name(std::string_view layer) {
   if (!layer.starts_with(kBlocks)) return found_in(kLayers, layer);
   layer.remove_prefix(kBlocks.size());
   const size_t digits = std::min(layer.find('.'), layer.size());
-  const bool is_number = digits > 0 && std::all_of(layer.begin(), layer.begin() + static_cast<ptrdiff_t>(digits), [](unsigned char c) { return std::isdigit(c) != 0; });
+  const bool is_number = digits > 0 && std::all_of(layer.begin(), layer.begin() + static_cast<ptrdiff_t>(digits),
+                                                   [](unsigned char c) { return std::isdigit(c) != 0; });
   const std::string part = is_number && digits < layer.size() ? found_in(kInBlock, layer.substr(digits + 1)) : "";
   return part.empty() ? "" : "bert.encoder.layer." + std::string(layer.substr(0, digits)) + "." + part;
 }

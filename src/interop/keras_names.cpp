@@ -51,7 +51,8 @@ std::optional<std::string> layer_name(std::string_view path, std::string_view va
   const auto [end, error] = std::from_chars(path.data(), path.data() + path.size(), number);
   const std::string_view rest = path.substr(static_cast<size_t>(end - path.data()));
   if (error != std::errc{} || number < 0) return std::nullopt;
-  if (rest.empty() && variable == "embeddings" && number < 3) return str_cat("bert.embeddings.", kEmbeddings[static_cast<size_t>(number)], "_embeddings");
+  if (rest.empty() && variable == "embeddings" && number < 3)
+    return str_cat("bert.embeddings.", kEmbeddings[static_cast<size_t>(number)], "_embeddings");
   if (rest.empty() && number == 3 && (variable == "gamma" || variable == "beta")) return "bert.embeddings.LayerNorm";
   if (number < kFirstEncoderLayer) return std::nullopt;
   if (rest.empty() && (variable == "kernel" || variable == "bias")) return "bert.pooler.dense";
@@ -88,7 +89,12 @@ std::optional<TensorInfo> tensor_from_keras(const TensorInfo& tensor, const std:
     found.name = "cls.predictions.bias";
     return found;
   }
-  constexpr std::array<Pair, 6> kVariables = {{{"kernel", ".weight"}, {"gamma", ".weight"}, {"embeddings", ".weight"}, {"embedding_table", ".weight"}, {"bias", ".bias"}, {"beta", ".bias"}}};
+  constexpr std::array<Pair, 6> kVariables = {{{"kernel", ".weight"},
+                                               {"gamma", ".weight"},
+                                               {"embeddings", ".weight"},
+                                               {"embedding_table", ".weight"},
+                                               {"bias", ".bias"},
+                                               {"beta", ".bias"}}};
   const auto kind = find(kVariables, variable);
   const std::optional<std::string> layer = layer_name(path.substr(0, slash), variable);
   if (!kind || !layer) return std::nullopt;

@@ -7,7 +7,8 @@
 
 namespace mpibert {
 
-// Names of BERT in TensorFlow 2, as the checkpoints of the TensorFlow model garden have them (tf_model_garden/nlp/bert, cloud-tpu-checkpoints/bert/keras_bert), each with
+// Names of BERT in TensorFlow 2, as the checkpoints of the TensorFlow model garden have them (tf_model_garden/nlp/bert,
+// cloud-tpu-checkpoints/bert/keras_bert), each with
 // "/.ATTRIBUTES/VARIABLE_VALUE" behind it. The first part is "encoder", "model" or absent:
 //   encoder/layer_with_weights-0, 1, 2 /embeddings        bert.embeddings.word_, position_, token_type_embeddings.weight
 //   encoder/layer_with_weights-3/gamma, beta              bert.embeddings.LayerNorm.weight, bias
@@ -15,12 +16,15 @@ namespace mpibert {
 //     _attention_layer/_query_dense/kernel [H, A, D]        attention.self.query.weight [H, H]       (key, value alike; biases are [A, D])
 //     _attention_layer/_output_dense, or
 //     _attention_output_dense/kernel [A, D, H]              attention.output.dense.weight [H, H]
-//     _attention_layer_norm, _intermediate_dense, _output_dense, _output_layer_norm     attention.output.LayerNorm, intermediate.dense, output.dense, output.LayerNorm
+//     _attention_layer_norm, _intermediate_dense,           attention.output.LayerNorm, intermediate.dense,
+//         _output_dense, _output_layer_norm                 output.dense, output.LayerNorm
 //   encoder/layer_with_weights-(4 + L)/kernel, bias, or
 //   next_sentence..pooler_dense/kernel, bias              bert.pooler.dense.weight, bias
-//   masked_lm/dense, layer_norm, embedding_table, output_bias.Sbias     cls.predictions.transform.dense, transform.LayerNorm, the word embeddings, cls.predictions.bias
+//   masked_lm/dense, layer_norm,                            cls.predictions.transform.dense, transform.LayerNorm,
+//       embedding_table, output_bias.Sbias                  the word embeddings, cls.predictions.bias
 //   model/classification_heads/0/out_proj/kernel, bias    cls.seq_relationship.weight, bias
-// Sources: bert_pretrainer.py of the model garden; keras-hub's convert_bert.py; transformers' convert_bert_original_tf2_checkpoint_to_pytorch.py.
+// Sources: bert_pretrainer.py of the model garden; keras-hub's convert_bert.py; transformers'
+// convert_bert_original_tf2_checkpoint_to_pytorch.py.
 bool is_keras_name(std::string_view name);
 
 // The view that transformers' name means, with this name; none for a name that is not of the model.

@@ -17,8 +17,12 @@ namespace {
 
 constexpr uint64_t kMaxTensors = 100'000, kMaxSmallBytes = 4096;
 
-constexpr std::array<std::pair<std::string_view, DType>, 6> kDtypes = {
-    {{"Float32", DType::kFloat32}, {"Float16", DType::kFloat16}, {"BFloat16", DType::kBFloat16}, {"Int64", DType::kInt64}, {"Int32", DType::kInt32}, {"UInt8", DType::kUInt8}}};
+constexpr std::array<std::pair<std::string_view, DType>, 6> kDtypes = {{{"Float32", DType::kFloat32},
+                                                                        {"Float16", DType::kFloat16},
+                                                                        {"BFloat16", DType::kBFloat16},
+                                                                        {"Int64", DType::kInt64},
+                                                                        {"Int32", DType::kInt32},
+                                                                        {"UInt8", DType::kUInt8}}};
 
 // A piece of the file: of a field of bytes where they lie.
 struct Piece {
@@ -41,17 +45,19 @@ class FileFields {
     if (rest_.size() == 0) return std::nullopt;
     const uint64_t tag = varint();
     const uint64_t type = tag & 7;
-    MPIBERT_CHECK(type == 0 || type == 2, kCorrupt, where_, ": byte ", rest_.begin, ": a field of wire type ", type, "; the file is damaged, encrypted or of another format");
+    MPIBERT_CHECK(type == 0 || type == 2, kCorrupt, where_, ": byte ", rest_.begin, ": a field of wire type ", type,
+                  "; the file is damaged, encrypted or of another format");
     Field field{.number = static_cast<uint32_t>(std::min<uint64_t>(tag >> 3, 1u << 29)), .value = varint(), .is_bytes = type == 2};
     if (!field.is_bytes) return field;
-    MPIBERT_CHECK(field.value <= rest_.size(), kCorrupt, where_, ": byte ", rest_.begin, ": a field of ", field.value, " bytes reaches beyond byte ", rest_.end,
-                  "; the file is truncated or damaged");
+    MPIBERT_CHECK(field.value <= rest_.size(), kCorrupt, where_, ": byte ", rest_.begin, ": a field of ", field.value,
+                  " bytes reaches beyond byte ", rest_.end, "; the file is truncated or damaged");
     field.bytes = {rest_.begin, rest_.begin + field.value};
     rest_.begin += field.value;
     return field;
   }
   std::string text(const Field& field) const {
-    MPIBERT_CHECK(field.is_bytes && field.bytes.size() <= kMaxSmallBytes, kCorrupt, where_, ": field ", field.number, " is not a text of at most ", kMaxSmallBytes, " bytes");
+    MPIBERT_CHECK(field.is_bytes && field.bytes.size() <= kMaxSmallBytes, kCorrupt, where_, ": field ", field.number,
+                  " is not a text of at most ", kMaxSmallBytes, " bytes");
     return file_.read_text(field.bytes.begin, field.bytes.size());
   }
 
@@ -60,7 +66,8 @@ class FileFields {
     const std::string head = file_.read_text(rest_.begin, std::min<uint64_t>(rest_.size(), 10));
     std::string_view text(head);
     const std::optional<uint64_t> value = take_varint(text);
-    MPIBERT_CHECK(value, kCorrupt, where_, ": byte ", rest_.begin, ": no whole number of variable length; the file is truncated or damaged");
+    MPIBERT_CHECK(value, kCorrupt, where_, ": byte ", rest_.begin,
+                  ": no whole number of variable length; the file is truncated or damaged");
     rest_.begin += head.size() - text.size();
     return *value;
   }
@@ -113,15 +120,18 @@ TensorInfo parse_value(const InputFile& file, Piece message, const std::string& 
     if (field->number == 2 && field->is_bytes) tensor = field->bytes;
   }
   const std::string in = str_cat(where, ": tensor \"", name, "\": ");
-  MPIBERT_CHECK(!name.empty() && tensor, kCorrupt, in, "expected a name and a tensor in the ", message.size(), " bytes from ", message.begin, " on");
+  MPIBERT_CHECK(!name.empty() && tensor, kCorrupt, in, "expected a name and a tensor in the ", message.size(), " bytes from ",
+                message.begin, " on");
   const Parts parts = parse_tensor(file, *tensor, str_cat(where, ": tensor \"", name, "\""));
   const auto known = std::find_if(kDtypes.begin(), kDtypes.end(), [&](const auto& dtype) { return dtype.first == parts.type; });
-  MPIBERT_CHECK(known != kDtypes.end(), kInvalidArgument, in, "of the type \"", parts.type, "\"; this program reads Float32, BFloat16, Float16, Int64, Int32 and UInt8");
+  MPIBERT_CHECK(known != kDtypes.end(), kInvalidArgument, in, "of the type \"", parts.type,
+                "\"; this program reads Float32, BFloat16, Float16, Int64, Int32 and UInt8");
   TensorInfo info{.name = name, .dtype = known->second, .begin = parts.content.begin};
   // MindSpore gives a scalar the one dimension 0.
   const bool is_scalar = parts.dims == std::vector<int64_t>{0} && parts.content.size() == bytes_of(info.dtype);
   info.shape = is_scalar ? Shape() : checked_shape(parts.dims, info.dtype, in);
-  MPIBERT_CHECK(info.bytes() == parts.content.size(), kCorrupt, in, name_of(info.dtype), " ", info.shape.text(), " takes ", info.bytes(), " bytes, but it has ", parts.content.size());
+  MPIBERT_CHECK(info.bytes() == parts.content.size(), kCorrupt, in, name_of(info.dtype), " ", info.shape.text(), " takes ", info.bytes(),
+                " bytes, but it has ", parts.content.size());
   return info;
 }
 
@@ -142,13 +152,16 @@ std::vector<TensorInfo> read_mindspore_header(const InputFile& file) {
   std::vector<TensorInfo> tensors;
   FileFields fields(file, {0, file.size()}, where);
   while (const auto field = fields.next()) {
-    MPIBERT_CHECK(field->number == 1 && field->is_bytes, kCorrupt, where, ": a field ", field->number, ", expected the values of a MindSpore checkpoint only");
+    MPIBERT_CHECK(field->number == 1 && field->is_bytes, kCorrupt, where, ": a field ", field->number,
+                  ", expected the values of a MindSpore checkpoint only");
     MPIBERT_CHECK(tensors.size() < kMaxTensors, kCorrupt, where, " has more than ", kMaxTensors, " tensors");
     tensors.push_back(parse_value(file, field->bytes, where));
   }
   std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
-  const auto twice = std::adjacent_find(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.name == b.name; });
-  MPIBERT_CHECK(twice == tensors.end(), kInvalidArgument, where, ": \"", twice->name, "\" stands twice: a parameter of more than 512 MB in parts, which are not read");
+  const auto twice =
+      std::adjacent_find(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.name == b.name; });
+  MPIBERT_CHECK(twice == tensors.end(), kInvalidArgument, where, ": \"", twice->name,
+                "\" stands twice: a parameter of more than 512 MB in parts, which are not read");
   return tensors;
 }
 

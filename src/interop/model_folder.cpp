@@ -17,7 +17,8 @@ namespace mpibert {
 namespace {
 
 // Heads as transformers names them. A model either has one whole or lacks it whole.
-constexpr std::array<std::string_view, 5> kKnownHeads = {"cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_outputs.", "bert.pooler."};
+constexpr std::array<std::string_view, 5> kKnownHeads = {"cls.predictions.", "cls.seq_relationship.", "classifier.", "qa_outputs.",
+                                                         "bert.pooler."};
 
 bool starts_with_any(std::string_view name, std::span<const std::string> prefixes) {
   return std::any_of(prefixes.begin(), prefixes.end(), [&](const std::string& prefix) { return name.starts_with(prefix); });
@@ -46,14 +47,20 @@ class Match {
  public:
   Match(const WeightsReader& reader, const std::filesystem::path& folder, std::span<const WantedTensor> wanted,
         std::span<const std::string> prefixes, bool replace_head)
-      : reader_(reader), folder_(folder.string()), wanted_(wanted), prefixes_(prefixes), replace_head_(replace_head), stored_(model_tensors(reader)) {
+      : reader_(reader),
+        folder_(folder.string()),
+        wanted_(wanted),
+        prefixes_(prefixes),
+        replace_head_(replace_head),
+        stored_(model_tensors(reader)) {
     for (const WantedTensor& tensor : wanted_) {
       const std::string name = canonical_weight_name(tensor.name);
       MPIBERT_CHECK(wanted_names_.insert(name).second, kInvalidArgument, "\"", name, "\" is wanted twice");
     }
     for (const ModelTensor& tensor : stored_) {
       const auto [at, is_new] = present_.emplace(tensor.name, &tensor);
-      MPIBERT_CHECK(is_new, kCorrupt, folder_, ": \"", at->second->tensor.name, "\" and \"", tensor.tensor.name, "\" are two names for one tensor");
+      MPIBERT_CHECK(is_new, kCorrupt, folder_, ": \"", at->second->tensor.name, "\" and \"", tensor.tensor.name,
+                    "\" are two names for one tensor");
     }
     // A head saved with the decoder's name for its bias only: the two are one tensor.
     if (const auto bias = present_.find(kDecoderBias); bias != present_.end()) present_.emplace(kPredictionsBias, bias->second);
@@ -81,7 +88,9 @@ class Match {
 
  private:
   // The pooler is pre-trained and fits any number of labels, so it is kept though it may be absent.
-  bool is_replaced(std::string_view name) const { return replace_head_ && starts_with_any(name, prefixes_) && !name.starts_with("bert.pooler."); }
+  bool is_replaced(std::string_view name) const {
+    return replace_head_ && starts_with_any(name, prefixes_) && !name.starts_with("bert.pooler.");
+  }
 
   void place_wanted(const WantedTensor& wanted) {
     const std::string name = canonical_weight_name(wanted.name);
@@ -91,7 +100,8 @@ class Match {
       return;
     }
     const TensorInfo& tensor = at->second->tensor;
-    if (tensor.shape != wanted.shape) shapes_.push_back(str_cat(tensor.name, " is ", tensor.shape.text(), ", wanted ", wanted.shape.text()));
+    if (tensor.shape != wanted.shape)
+      shapes_.push_back(str_cat(tensor.name, " is ", tensor.shape.text(), ", wanted ", wanted.shape.text()));
     report_.loaded.push_back(wanted.name);
     report_.renamed += wanted.name != tensor.name;
     found_.emplace_back(&wanted, &tensor);
@@ -100,7 +110,8 @@ class Match {
   void place_unwanted(const std::string& name, const ModelTensor& stored) {
     const TensorInfo& tensor = stored.tensor;
     const std::string_view head = known_head(name);
-    const bool wants_head = std::any_of(wanted_names_.begin(), wanted_names_.end(), [&](const std::string& other) { return !head.empty() && other.starts_with(head); });
+    const bool wants_head = std::any_of(wanted_names_.begin(), wanted_names_.end(),
+                                        [&](const std::string& other) { return !head.empty() && other.starts_with(head); });
     if (stored.role == ModelTensor::Role::kBuffer) {
       report_.ignored.push_back(tensor.name);
     } else if (stored.role == ModelTensor::Role::kTrainingState) {
@@ -132,7 +143,8 @@ class Match {
     for (const std::string& name : report_.loaded) heads_there.emplace(head_of(canonical_weight_name(name), prefixes_), name);
     for (const std::string& name : report_.fresh) {
       const auto there = heads_there.find(head_of(canonical_weight_name(name), prefixes_));
-      MPIBERT_CHECK(there == heads_there.end(), kCorrupt, folder_, ": a head is there in part: \"", there->second, "\" is, \"", name, "\" is not");
+      MPIBERT_CHECK(there == heads_there.end(), kCorrupt, folder_, ": a head is there in part: \"", there->second, "\" is, \"", name,
+                    "\" is not");
     }
   }
 
@@ -141,7 +153,7 @@ class Match {
   std::span<const WantedTensor> wanted_;
   std::span<const std::string> prefixes_;
   bool replace_head_;
-  std::set<std::string> wanted_names_;                             // canonical
+  std::set<std::string> wanted_names_;  // canonical
   std::vector<ModelTensor> stored_;
   std::map<std::string, const ModelTensor*, std::less<>> present_;  // canonical name -> tensor
   std::vector<std::pair<const WantedTensor*, const TensorInfo*>> found_;
@@ -176,13 +188,14 @@ std::string LoadReport::text() const {
   if (renamed > 0) line += str_cat(" (", renamed, " under other names)");
   if (!fresh.empty()) line += str_cat("; new, to be trained: ", listed_names(fresh));
   if (!dropped.empty()) line += str_cat("; left out, of another head: ", listed_names(dropped));
-  if (!training_state.empty()) line += str_cat("; state of its training, left out (", training_state.size(), "): ", listed_names(training_state, 3));
+  if (!training_state.empty())
+    line += str_cat("; state of its training, left out (", training_state.size(), "): ", listed_names(training_state, 3));
   if (!ignored.empty()) line += str_cat("; no parameters: ", listed_names(ignored));
   return line;
 }
 
-LoadReport load_weights(const std::filesystem::path& folder, std::span<const WantedTensor> wanted, std::span<const std::string> head_prefixes,
-                        const TensorSink& sink, bool replace_head) {
+LoadReport load_weights(const std::filesystem::path& folder, std::span<const WantedTensor> wanted,
+                        std::span<const std::string> head_prefixes, const TensorSink& sink, bool replace_head) {
   const WeightsReader reader(folder);
   Match match(reader, folder, wanted, head_prefixes, replace_head);
   const LoadReport report = match.check();
@@ -190,10 +203,11 @@ LoadReport load_weights(const std::filesystem::path& folder, std::span<const Wan
   return report;
 }
 
-void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& text_files,
-                       WeightsFormat format) {
+void save_model_folder(const std::filesystem::path& folder, const std::vector<NamedTensor>& tensors,
+                       const std::map<std::string, std::string>& text_files, WeightsFormat format) {
   for (const auto& [name, text] : text_files) {
-    MPIBERT_CHECK(!name.empty() && name != "." && name != ".." && name != "model.safetensors" && name != "pytorch_model.bin" && name.find_first_of(std::string("/\0", 2)) == std::string::npos,
+    MPIBERT_CHECK(!name.empty() && name != "." && name != ".." && name != "model.safetensors" && name != "pytorch_model.bin" &&
+                      name.find_first_of(std::string("/\0", 2)) == std::string::npos,
                   kInvalidArgument, "\"", name, "\" cannot be the name of a text file in a model folder");
   }
   std::error_code code;
@@ -201,9 +215,12 @@ void save_model_folder(const std::filesystem::path& folder, const std::vector<Na
   MPIBERT_CHECK(!code, kBusy, "cannot make the folder ", folder.string(), ": ", code.message());
   for (const auto& [name, text] : text_files) write_file_atomically(folder / name, text);
   switch (format) {
-    case WeightsFormat::kSafetensors: return write_safetensors(folder / "model.safetensors", tensors);
-    case WeightsFormat::kPytorch: return write_pytorch(folder / "pytorch_model.bin", tensors);
-    case WeightsFormat::kTensorflow: return write_tensorflow(folder / "bert_model.ckpt", tensors);
+    case WeightsFormat::kSafetensors:
+      return write_safetensors(folder / "model.safetensors", tensors);
+    case WeightsFormat::kPytorch:
+      return write_pytorch(folder / "pytorch_model.bin", tensors);
+    case WeightsFormat::kTensorflow:
+      return write_tensorflow(folder / "bert_model.ckpt", tensors);
   }
 }
 

@@ -20,12 +20,41 @@ std::string opcode_text(uint8_t code) {
     uint8_t code;
     const char* name;
   };
-  static constexpr Known kRefused[] = {{'i', "INST"},        {'o', "OBJ"},        {0x81, "NEWOBJ"},   {0x92, "NEWOBJ_EX"},    {0x93, "STACK_GLOBAL"}, {0x82, "EXT1"},
-                                       {0x83, "EXT2"},       {0x84, "EXT4"},      {'P', "PERSID"},    {'I', "INT"},           {'L', "LONG"},          {'F', "FLOAT"},
-                                       {'S', "STRING"},      {'T', "BINSTRING"},  {'V', "UNICODE"},   {'U', "SHORT_BINSTRING"}, {'B', "BINBYTES"},    {'C', "SHORT_BINBYTES"},
-                                       {'0', "POP"},         {'1', "POP_MARK"},   {'2', "DUP"},       {'p', "PUT"},           {'g', "GET"},           {'l', "LIST"},
-                                       {'d', "DICT"},        {0x8b, "LONG4"},     {0x8c, "SHORT_BINUNICODE"}, {0x8d, "BINUNICODE8"}, {0x8e, "BINBYTES8"}, {0x8f, "EMPTY_SET"},
-                                       {0x90, "ADDITEMS"},   {0x91, "FROZENSET"}, {0x94, "MEMOIZE"},  {0x95, "FRAME"},        {0x96, "BYTEARRAY8"}};
+  static constexpr Known kRefused[] = {{'i', "INST"},
+                                       {'o', "OBJ"},
+                                       {0x81, "NEWOBJ"},
+                                       {0x92, "NEWOBJ_EX"},
+                                       {0x93, "STACK_GLOBAL"},
+                                       {0x82, "EXT1"},
+                                       {0x83, "EXT2"},
+                                       {0x84, "EXT4"},
+                                       {'P', "PERSID"},
+                                       {'I', "INT"},
+                                       {'L', "LONG"},
+                                       {'F', "FLOAT"},
+                                       {'S', "STRING"},
+                                       {'T', "BINSTRING"},
+                                       {'V', "UNICODE"},
+                                       {'U', "SHORT_BINSTRING"},
+                                       {'B', "BINBYTES"},
+                                       {'C', "SHORT_BINBYTES"},
+                                       {'0', "POP"},
+                                       {'1', "POP_MARK"},
+                                       {'2', "DUP"},
+                                       {'p', "PUT"},
+                                       {'g', "GET"},
+                                       {'l', "LIST"},
+                                       {'d', "DICT"},
+                                       {0x8b, "LONG4"},
+                                       {0x8c, "SHORT_BINUNICODE"},
+                                       {0x8d, "BINUNICODE8"},
+                                       {0x8e, "BINBYTES8"},
+                                       {0x8f, "EMPTY_SET"},
+                                       {0x90, "ADDITEMS"},
+                                       {0x91, "FROZENSET"},
+                                       {0x94, "MEMOIZE"},
+                                       {0x95, "FRAME"},
+                                       {0x96, "BYTEARRAY8"}};
   const auto known = std::find_if(std::begin(kRefused), std::end(kRefused), [&](const Known& k) { return k.code == code; });
   return known != std::end(kRefused) ? str_cat("opcode ", known->name) : str_cat("byte ", static_cast<int>(code), ", which is no opcode");
 }
@@ -40,7 +69,8 @@ class PickleMachine {
   void run() {
     while (step()) {
     }
-    if (stack_.size() != 1 || !marks_.empty()) fail("STOP with ", stack_.size(), " values and ", marks_.size(), " open marks on the stack, expected one value");
+    if (stack_.size() != 1 || !marks_.empty())
+      fail("STOP with ", stack_.size(), " values and ", marks_.size(), " open marks on the stack, expected one value");
     pickle_.root_ = stack_.back();
     pickle_.end_ = at_;
   }
@@ -51,38 +81,100 @@ class PickleMachine {
     place_ = at_;
     const auto code = number<uint8_t>();
     switch (code) {
-      case 0x80: check_protocol(); break;
-      case '.': return false;
-      case 'N': push(Kind::kNone); break;
-      case 0x88: push(Kind::kBool, 1); break;
-      case 0x89: push(Kind::kBool, 0); break;
-      case 'K': push(Kind::kInt, number<uint8_t>()); break;
-      case 'M': push(Kind::kInt, number<uint16_t>()); break;
-      case 'J': push(Kind::kInt, number<int32_t>()); break;
-      case 0x8a: push(Kind::kInt, long_integer()); break;
-      case 'G': push_float(); break;
-      case 'X': push(Kind::kText).text = take(number<uint32_t>()); break;
-      case 'c': push_name(); break;
-      case '(': open_mark(); break;
-      case ')': push(Kind::kTuple); break;
-      case ']': push(Kind::kList); break;
-      case '}': push(Kind::kDict); break;
-      case 0x85: push_tuple(1); break;
-      case 0x86: push_tuple(2); break;
-      case 0x87: push_tuple(3); break;
-      case 't': push_tuple(close_mark()); break;
-      case 'a': append(Kind::kList, 1); break;
-      case 'e': append(Kind::kList, close_mark()); break;
-      case 's': append(Kind::kDict, 2); break;
-      case 'u': append(Kind::kDict, close_mark()); break;
-      case 'q': put(number<uint8_t>()); break;
-      case 'r': put(number<uint32_t>()); break;
-      case 'h': get(number<uint8_t>()); break;
-      case 'j': get(number<uint32_t>()); break;
-      case 'Q': wrap(Kind::kPersistent, 1); break;
-      case 'R': reduce(); break;
-      case 'b': leave_out_state(); break;
-      default: fail(opcode_text(code), ", which state dicts have not");
+      case 0x80:
+        check_protocol();
+        break;
+      case '.':
+        return false;
+      case 'N':
+        push(Kind::kNone);
+        break;
+      case 0x88:
+        push(Kind::kBool, 1);
+        break;
+      case 0x89:
+        push(Kind::kBool, 0);
+        break;
+      case 'K':
+        push(Kind::kInt, number<uint8_t>());
+        break;
+      case 'M':
+        push(Kind::kInt, number<uint16_t>());
+        break;
+      case 'J':
+        push(Kind::kInt, number<int32_t>());
+        break;
+      case 0x8a:
+        push(Kind::kInt, long_integer());
+        break;
+      case 'G':
+        push_float();
+        break;
+      case 'X':
+        push(Kind::kText).text = take(number<uint32_t>());
+        break;
+      case 'c':
+        push_name();
+        break;
+      case '(':
+        open_mark();
+        break;
+      case ')':
+        push(Kind::kTuple);
+        break;
+      case ']':
+        push(Kind::kList);
+        break;
+      case '}':
+        push(Kind::kDict);
+        break;
+      case 0x85:
+        push_tuple(1);
+        break;
+      case 0x86:
+        push_tuple(2);
+        break;
+      case 0x87:
+        push_tuple(3);
+        break;
+      case 't':
+        push_tuple(close_mark());
+        break;
+      case 'a':
+        append(Kind::kList, 1);
+        break;
+      case 'e':
+        append(Kind::kList, close_mark());
+        break;
+      case 's':
+        append(Kind::kDict, 2);
+        break;
+      case 'u':
+        append(Kind::kDict, close_mark());
+        break;
+      case 'q':
+        put(number<uint8_t>());
+        break;
+      case 'r':
+        put(number<uint32_t>());
+        break;
+      case 'h':
+        get(number<uint8_t>());
+        break;
+      case 'j':
+        get(number<uint32_t>());
+        break;
+      case 'Q':
+        wrap(Kind::kPersistent, 1);
+        break;
+      case 'R':
+        reduce();
+        break;
+      case 'b':
+        leave_out_state();
+        break;
+      default:
+        fail(opcode_text(code), ", which state dicts have not");
     }
     return true;
   }
@@ -183,13 +275,16 @@ class PickleMachine {
   void push_name() {
     const std::string module(line()), name = str_cat(module, ".", line());
     if (name != kOrderedDict && std::find(allowed_.begin(), allowed_.end(), name) == allowed_.end())
-      fail("names ", name, ", which state dicts have not; nothing of the file was executed. If you trust it, load it in Python and torch.save(model.state_dict(), FILE)");
+      fail("names ", name,
+           ", which state dicts have not; nothing of the file was executed. If you trust it, load it in Python and "
+           "torch.save(model.state_dict(), FILE)");
     push(Kind::kName).text = name;
   }
   void reduce() {
     const std::vector<uint32_t> operands = pop(2);
     const PickleValue &name = pickle_.values_[operands[0]], &arguments = pickle_.values_[operands[1]];
-    if (name.kind != Kind::kName || arguments.kind != Kind::kTuple) fail("a call of ", kind_text(name.kind), " with ", kind_text(arguments.kind), ", expected a name and a tuple");
+    if (name.kind != Kind::kName || arguments.kind != Kind::kTuple)
+      fail("a call of ", kind_text(name.kind), " with ", kind_text(arguments.kind), ", expected a name and a tuple");
     if (name.text == kOrderedDict) {
       if (!arguments.items.empty()) fail(kOrderedDict, " with arguments");
       push(Kind::kDict);
@@ -219,17 +314,28 @@ class PickleMachine {
 
 const char* kind_text(Kind kind) {
   switch (kind) {
-    case Kind::kNone: return "None";
-    case Kind::kBool: return "a truth value";
-    case Kind::kInt: return "an integer";
-    case Kind::kFloat: return "a number";
-    case Kind::kText: return "a text";
-    case Kind::kName: return "a name";
-    case Kind::kTuple: return "a tuple";
-    case Kind::kList: return "a list";
-    case Kind::kDict: return "a dict";
-    case Kind::kCall: return "an object";
-    case Kind::kPersistent: return "a storage";
+    case Kind::kNone:
+      return "None";
+    case Kind::kBool:
+      return "a truth value";
+    case Kind::kInt:
+      return "an integer";
+    case Kind::kFloat:
+      return "a number";
+    case Kind::kText:
+      return "a text";
+    case Kind::kName:
+      return "a name";
+    case Kind::kTuple:
+      return "a tuple";
+    case Kind::kList:
+      return "a list";
+    case Kind::kDict:
+      return "a dict";
+    case Kind::kCall:
+      return "an object";
+    case Kind::kPersistent:
+      return "a storage";
   }
   return "";
 }

@@ -43,7 +43,8 @@ class PickleWriter {
 };
 
 std::string_view storage_class(DType dtype) {
-  const auto known = std::find_if(kPytorchStorages.begin(), kPytorchStorages.end(), [&](const auto& storage) { return storage.second == dtype; });
+  const auto known =
+      std::find_if(kPytorchStorages.begin(), kPytorchStorages.end(), [&](const auto& storage) { return storage.second == dtype; });
   MPIBERT_CHECK(known != kPytorchStorages.end(), kInvalidArgument, "a tensor of ", name_of(dtype), ", which is not written");
   return known->first.substr(std::string_view("torch.").size());
 }
@@ -58,7 +59,13 @@ void write_tensor(PickleWriter& pickle, const NamedTensor& tensor, size_t key) {
     stride *= std::max<int64_t>(tensor.shape[i], 1);
   }
   pickle.name("torch._utils", "_rebuild_tensor_v2").op("(");
-  pickle.op("(").text("storage").name("torch", storage_class(tensor.dtype)).text(std::to_string(key)).text("cpu").integer(tensor.shape.size()).op("tQ");
+  pickle.op("(")
+      .text("storage")
+      .name("torch", storage_class(tensor.dtype))
+      .text(std::to_string(key))
+      .text("cpu")
+      .integer(tensor.shape.size())
+      .op("tQ");
   pickle.integer(0).tuple(dims).tuple(strides).op("\x89").name("collections", "OrderedDict").op(")R").op("tR");
 }
 

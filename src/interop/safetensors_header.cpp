@@ -16,14 +16,15 @@ namespace {
 using nlohmann::json;
 
 constexpr std::array<std::pair<std::string_view, DType>, 6> kReadable = {{{"F32", DType::kFloat32},
-                                                                           {"BF16", DType::kBFloat16},
-                                                                           {"F16", DType::kFloat16},
-                                                                           {"I64", DType::kInt64},
-                                                                           {"I32", DType::kInt32},
-                                                                           {"U8", DType::kUInt8}}};
+                                                                          {"BF16", DType::kBFloat16},
+                                                                          {"F16", DType::kFloat16},
+                                                                          {"I64", DType::kInt64},
+                                                                          {"I32", DType::kInt32},
+                                                                          {"U8", DType::kUInt8}}};
 // Of the format, but nothing here has a use for them.
-constexpr std::array<std::string_view, 17> kOthers = {"BOOL",    "I8",     "I16",     "U16",        "U32",        "U64", "F64", "C64", "F8_E5M2",
-                                                      "F8_E4M3", "F8_E8M0", "F4",      "F6_E2M3",    "F6_E3M2",    "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E4M3B11FNUZ"};
+constexpr std::array<std::string_view, 17> kOthers = {"BOOL",    "I8",      "I16",         "U16",         "U32",           "U64",
+                                                      "F64",     "C64",     "F8_E5M2",     "F8_E4M3",     "F8_E8M0",       "F4",
+                                                      "F6_E2M3", "F6_E3M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ", "F8_E4M3B11FNUZ"};
 
 // Reads the header as the machine below, so that nothing is stored but what a valid header holds:
 //   { "__metadata__" : { key : string, ... },  NAME : { "dtype" : string, "shape" : [counts], "data_offsets" : [begin, end] }, ... }
@@ -46,7 +47,8 @@ class HeaderReader {
 
   bool number_unsigned(number_unsigned_t value) {
     if (state_ == State::kShape) {
-      MPIBERT_CHECK(value <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), kCorrupt, place(), "dimension ", value, " is too large");
+      MPIBERT_CHECK(value <= static_cast<uint64_t>(std::numeric_limits<int64_t>::max()), kCorrupt, place(), "dimension ", value,
+                    " is too large");
       dims_.push_back(static_cast<int64_t>(value));
       MPIBERT_CHECK(dims_.size() <= 5, kInvalidArgument, place(), "more than 5 dimensions; this program reads up to 5");
     } else if (state_ == State::kOffsets) {
@@ -142,8 +144,8 @@ class HeaderReader {
     tensor.shape = checked_shape(dims_, tensor.dtype, place());
     tensor.begin = offsets_[0];
     const uint64_t expected = tensor.bytes();
-    MPIBERT_CHECK(offsets_[0] <= offsets_[1] && offsets_[1] - offsets_[0] == expected, kCorrupt, place(), safetensors_dtype(tensor.dtype), " ",
-                  tensor.shape.text(), " takes ", expected, " bytes, but data_offsets are [", offsets_[0], ", ", offsets_[1], "]");
+    MPIBERT_CHECK(offsets_[0] <= offsets_[1] && offsets_[1] - offsets_[0] == expected, kCorrupt, place(), safetensors_dtype(tensor.dtype),
+                  " ", tensor.shape.text(), " takes ", expected, " bytes, but data_offsets are [", offsets_[0], ", ", offsets_[1], "]");
   }
 
   const std::string& file_;
@@ -158,11 +160,12 @@ class HeaderReader {
 
 // Sorted by place, each tensor begins where the one before it ends, and the last ends with the file.
 void check_cover(std::vector<TensorInfo>& tensors, uint64_t data_size, const std::string& file) {
-  std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return std::pair(a.begin, a.bytes()) < std::pair(b.begin, b.bytes()); });
+  std::sort(tensors.begin(), tensors.end(),
+            [](const TensorInfo& a, const TensorInfo& b) { return std::pair(a.begin, a.bytes()) < std::pair(b.begin, b.bytes()); });
   uint64_t covered = 0;
   for (const TensorInfo& tensor : tensors) {
-    MPIBERT_CHECK(tensor.begin == covered, kCorrupt, file, ": tensor \"", tensor.name, "\": begins at byte ", tensor.begin, " of the data, expected ",
-                  covered, ": tensors ", tensor.begin < covered ? "overlap" : "leave a gap");
+    MPIBERT_CHECK(tensor.begin == covered, kCorrupt, file, ": tensor \"", tensor.name, "\": begins at byte ", tensor.begin,
+                  " of the data, expected ", covered, ": tensors ", tensor.begin < covered ? "overlap" : "leave a gap");
     covered = tensor.begin + tensor.bytes();
   }
   MPIBERT_CHECK(covered == data_size, kCorrupt, file, ": the tensors end at byte ", covered, " of the data, but the file has ", data_size,
@@ -187,7 +190,8 @@ SafetensorsHeader parse_safetensors_header(std::string_view text, uint64_t data_
   std::sort(header.tensors.begin(), header.tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
   for (size_t i = 0; i < header.tensors.size(); ++i) {
     TensorInfo& tensor = header.tensors[i];
-    MPIBERT_CHECK(i == 0 || tensor.name != header.tensors[i - 1].name, kCorrupt, file, ": tensor \"", tensor.name, "\" stands twice in the header");
+    MPIBERT_CHECK(i == 0 || tensor.name != header.tensors[i - 1].name, kCorrupt, file, ": tensor \"", tensor.name,
+                  "\" stands twice in the header");
     tensor.begin += data_begin;
   }
   return header;
@@ -200,8 +204,8 @@ SafetensorsHeader read_safetensors_header(const InputFile& file) {
   file.read(0, std::as_writable_bytes(std::span(&header_bytes, 1)));
   MPIBERT_CHECK(header_bytes <= kSafetensorsMaxHeaderBytes, kCorrupt, name, ": the header claims ", header_bytes, " bytes, more than the ",
                 kSafetensorsMaxHeaderBytes, " that the format allows; this may be no safetensors file");
-  MPIBERT_CHECK(header_bytes <= file.size() - 8, kCorrupt, name, ": the header claims ", header_bytes, " bytes, but the file has ", file.size(),
-                "; it is truncated or no safetensors file");
+  MPIBERT_CHECK(header_bytes <= file.size() - 8, kCorrupt, name, ": the header claims ", header_bytes, " bytes, but the file has ",
+                file.size(), "; it is truncated or no safetensors file");
   return parse_safetensors_header(file.read_text(8, header_bytes), 8 + header_bytes, file.size() - 8 - header_bytes, name);
 }
 

@@ -38,8 +38,8 @@ std::string header_text(const std::vector<NamedTensor>& sorted, const std::map<s
     throw Error(ErrorKind::kInvalidArgument, str_cat("metadata have to be UTF-8: ", error.what()));
   }
   text.resize((text.size() + 7) / 8 * 8, ' ');
-  MPIBERT_CHECK(text.size() <= kSafetensorsMaxHeaderBytes, kInvalidArgument, "the header would have ", text.size(), " bytes, more than the ",
-                kSafetensorsMaxHeaderBytes, " that the format allows");
+  MPIBERT_CHECK(text.size() <= kSafetensorsMaxHeaderBytes, kInvalidArgument, "the header would have ", text.size(),
+                " bytes, more than the ", kSafetensorsMaxHeaderBytes, " that the format allows");
   return text;
 }
 
@@ -51,7 +51,8 @@ void write_safetensors(const ByteSink& sink, std::vector<NamedTensor> tensors, c
     return order_a != order_b ? order_a > order_b : a.name < b.name;
   });
   check_named_tensors(tensors);
-  const bool has_reserved = std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& tensor) { return tensor.name == "__metadata__"; });
+  const bool has_reserved =
+      std::any_of(tensors.begin(), tensors.end(), [](const NamedTensor& tensor) { return tensor.name == "__metadata__"; });
   MPIBERT_CHECK(!has_reserved, kInvalidArgument, "a tensor cannot be named \"__metadata__\" in this format");
   const std::string header = header_text(tensors, metadata);
   const uint64_t header_bytes = header.size();
@@ -62,7 +63,8 @@ void write_safetensors(const ByteSink& sink, std::vector<NamedTensor> tensors, c
   }
 }
 
-void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors, const std::map<std::string, std::string>& metadata) {
+void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors,
+                       const std::map<std::string, std::string>& metadata) {
   AtomicFile file(path);
   write_safetensors([&](std::span<const std::byte> bytes) { file.write(bytes); }, std::move(tensors), metadata);
   file.commit();

@@ -20,11 +20,15 @@ json parse_strict_json(std::string_view text, const std::string& where, int max_
         MPIBERT_CHECK(static_cast<int>(keys.size()) <= max_depth, kCorrupt, where, ": JSON nested deeper than ", max_depth);
         break;
       case json::parse_event_t::object_end:
-      case json::parse_event_t::array_end: keys.pop_back(); break;
-      case json::parse_event_t::key:
-        MPIBERT_CHECK(keys.back().insert(parsed.get<std::string>()).second, kCorrupt, where, ": the key ", parsed.dump(), " stands twice in one object");
+      case json::parse_event_t::array_end:
+        keys.pop_back();
         break;
-      case json::parse_event_t::value: break;
+      case json::parse_event_t::key:
+        MPIBERT_CHECK(keys.back().insert(parsed.get<std::string>()).second, kCorrupt, where, ": the key ", parsed.dump(),
+                      " stands twice in one object");
+        break;
+      case json::parse_event_t::value:
+        break;
     }
     return true;
   };

@@ -16,12 +16,18 @@ Shape checked_shape(std::span<const int64_t> dims, DType dtype, const std::strin
   }
   MPIBERT_CHECK(!overflow, kCorrupt, place, "shape is too large for any file");
   switch (dims.size()) {
-    case 0: return {};
-    case 1: return {dims[0]};
-    case 2: return {dims[0], dims[1]};
-    case 3: return {dims[0], dims[1], dims[2]};
-    case 4: return {dims[0], dims[1], dims[2], dims[3]};
-    default: return {dims[0], dims[1], dims[2], dims[3], dims[4]};
+    case 0:
+      return {};
+    case 1:
+      return {dims[0]};
+    case 2:
+      return {dims[0], dims[1]};
+    case 3:
+      return {dims[0], dims[1], dims[2]};
+    case 4:
+      return {dims[0], dims[1], dims[2], dims[3]};
+    default:
+      return {dims[0], dims[1], dims[2], dims[3], dims[4]};
   }
 }
 

@@ -71,12 +71,16 @@ std::optional<TensorflowName> name_to_tensorflow(std::string_view canonical) {
 }
 
 bool is_tensorflow_training_state(std::string_view name) {
-  constexpr std::array<std::string_view, 8> kSlots = {"adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1", "AdamWeightDecayOptimizer", "AdamWeightDecayOptimizer_1"};
-  constexpr std::array<std::string_view, 5> kCounters = {"global_step", "beta1_power", "beta2_power", "save_counter", "_CHECKPOINTABLE_OBJECT_GRAPH"};
+  constexpr std::array<std::string_view, 8> kSlots = {
+      "adam_m", "adam_v", "lamb_m", "lamb_v", "Adam", "Adam_1", "AdamWeightDecayOptimizer", "AdamWeightDecayOptimizer_1"};
+  constexpr std::array<std::string_view, 5> kCounters = {"global_step", "beta1_power", "beta2_power", "save_counter",
+                                                         "_CHECKPOINTABLE_OBJECT_GRAPH"};
   // tf.train.Checkpoint keeps slots below the variable, and the optimizer's own variables below "optimizer".
-  if (name.find("/.OPTIMIZER_SLOT/") != std::string_view::npos || name.starts_with("optimizer/") || name.starts_with("save_counter/")) return true;
+  if (name.find("/.OPTIMIZER_SLOT/") != std::string_view::npos || name.starts_with("optimizer/") || name.starts_with("save_counter/"))
+    return true;
   const std::string_view last = name.substr(name.find_last_of('/') + 1);
-  return std::find(kSlots.begin(), kSlots.end(), last) != kSlots.end() || std::find(kCounters.begin(), kCounters.end(), name) != kCounters.end();
+  return std::find(kSlots.begin(), kSlots.end(), last) != kSlots.end() ||
+         std::find(kCounters.begin(), kCounters.end(), name) != kCounters.end();
 }
 
 }  // namespace mpibert

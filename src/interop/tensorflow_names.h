@@ -14,7 +14,8 @@ namespace mpibert {
 //   cls/seq_relationship/output_weights, output_bias      cls.seq_relationship.weight, bias
 //   cls/squad/output_weights, output_bias                 qa_outputs.weight, bias
 //   output_weights, output_bias                           classifier.weight, bias
-// Only kernels are transposed. Sources: modeling.py, run_pretraining.py, run_classifier.py, run_squad.py of google-research/bert; load_tf_weights_in_bert of transformers.
+// Only kernels are transposed. Sources: modeling.py, run_pretraining.py, run_classifier.py, run_squad.py of google-research/bert;
+// load_tf_weights_in_bert of transformers.
 struct TensorflowName {
   std::string name{};
   bool is_transposed = false;

@@ -1,8 +1,8 @@
 #include <algorithm>
 
 #include "base/crc32c.h"
-#include "interop/named_tensors.h"
 #include "base/protobuf.h"
+#include "interop/named_tensors.h"
 #include "interop/sorted_table.h"
 #include "interop/tensorflow_header.h"
 #include "mpibert/base/error.h"
@@ -14,8 +14,10 @@ namespace mpibert {
 namespace {
 
 uint64_t tensorflow_dtype(const NamedTensor& tensor) {
-  const auto known = std::find_if(kTensorflowDtypes.begin(), kTensorflowDtypes.end(), [&](const auto& dtype) { return dtype.second == tensor.dtype; });
-  MPIBERT_CHECK(known != kTensorflowDtypes.end(), kInvalidArgument, "tensor \"", tensor.name, "\": a tensor of ", name_of(tensor.dtype), " is not written");
+  const auto known =
+      std::find_if(kTensorflowDtypes.begin(), kTensorflowDtypes.end(), [&](const auto& dtype) { return dtype.second == tensor.dtype; });
+  MPIBERT_CHECK(known != kTensorflowDtypes.end(), kInvalidArgument, "tensor \"", tensor.name, "\": a tensor of ", name_of(tensor.dtype),
+                " is not written");
   return known->first;
 }
 

@@ -39,13 +39,15 @@ ModelTensor of_d2l(const TensorInfo& tensor, bool is_gluon) {
   return {.name = name, .tensor = std::move(*found)};
 }
 
-// MindSpore's cells of the same model: self_attn for self, layer_norm with gamma and beta, embedding_table. Beside them lies what an optimizer keeps.
-// Source: src/bert.py and src/utils.py (convert_state_dict) of cqunlp/bert.
+// MindSpore's cells of the same model: self_attn for self, layer_norm with gamma and beta, embedding_table. Beside them lies what an
+// optimizer keeps. Source: src/bert.py and src/utils.py (convert_state_dict) of cqunlp/bert.
 ModelTensor of_mindspore(const TensorInfo& tensor, const std::string& where) {
-  constexpr std::array<std::string_view, 8> kStates = {"adam_m.", "adam_v.", "moment1.", "moment2.", "moments.", "global_step", "beta1_power", "beta2_power"};
+  constexpr std::array<std::string_view, 8> kStates = {"adam_m.",  "adam_v.",     "moment1.",    "moment2.",
+                                                       "moments.", "global_step", "beta1_power", "beta2_power"};
   constexpr std::array<std::string_view, 5> kCounters = {"learning_rate", "epoch_num", "step_num", "scale_sense", "current_iterator_step"};
   const bool is_state = std::any_of(kStates.begin(), kStates.end(), [&](std::string_view state) { return tensor.name.starts_with(state); });
-  if (is_state || std::find(kCounters.begin(), kCounters.end(), tensor.name) != kCounters.end()) return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
+  if (is_state || std::find(kCounters.begin(), kCounters.end(), tensor.name) != kCounters.end())
+    return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
   TensorInfo renamed = tensor;
   const auto replace = [&](std::string_view part, std::string_view with) {
     if (const size_t at = renamed.name.find(part); at != std::string::npos) renamed.name.replace(at, part.size(), with);
@@ -67,13 +69,17 @@ ModelTensor of_keras(const TensorInfo& tensor, const std::string& where) {
   return {.name = name, .tensor = std::move(*found)};
 }
 
-// The tied embeddings may stand twice, and so may the pooler: one trained with next-sentence prediction lies beside one of the encoder that was not.
+// The tied embeddings may stand twice, and so may the pooler: one trained with next-sentence prediction lies beside one of the encoder that
+// was not.
 void drop_doubles(std::vector<ModelTensor>& tensors) {
-  const auto prefers = [](std::string_view name) { return name.starts_with("masked_lm/embedding_table/") ? 1 : name.starts_with("next_sentence..pooler_dense/") ? 2 : 0; };
+  const auto prefers = [](std::string_view name) {
+    return name.starts_with("masked_lm/embedding_table/") ? 1 : name.starts_with("next_sentence..pooler_dense/") ? 2 : 0;
+  };
   for (const ModelTensor& kept : tensors) {
     if (prefers(kept.tensor.name) == 0) continue;
     for (ModelTensor& other : tensors) {
-      if (&other != &kept && other.role == Role::kParameter && other.name == kept.name) other = {.name = other.tensor.name, .role = Role::kBuffer, .tensor = other.tensor};
+      if (&other != &kept && other.role == Role::kParameter && other.name == kept.name)
+        other = {.name = other.tensor.name, .role = Role::kBuffer, .tensor = other.tensor};
     }
   }
 }
@@ -82,7 +88,9 @@ void drop_doubles(std::vector<ModelTensor>& tensors) {
 
 std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
   const std::vector<TensorInfo>& stored = reader.tensors();
-  const auto any = [&](const auto& is_so) { return std::any_of(stored.begin(), stored.end(), [&](const TensorInfo& tensor) { return is_so(std::string_view(tensor.name)); }); };
+  const auto any = [&](const auto& is_so) {
+    return std::any_of(stored.begin(), stored.end(), [&](const TensorInfo& tensor) { return is_so(std::string_view(tensor.name)); });
+  };
   const bool is_gluon = any([](std::string_view name) { return name.ends_with(".gamma"); });
   const bool is_keras = any(is_keras_name);
   std::function<ModelTensor(const TensorInfo&, const std::string&)> convention = of_transformers;
@@ -96,8 +104,10 @@ std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
     convention = of_mindspore;
   }
   for (const TensorInfo& tensor : stored)
-    MPIBERT_CHECK(tensor.name.find("relative_positions") == std::string::npos, kInvalidArgument, reader.files()[tensor.file].string(), ": tensor \"", tensor.name,
-                  "\" is of a model with use_relative_positions (clipped distances, of keys and values), which is not supported; relative_key of transformers is");
+    MPIBERT_CHECK(tensor.name.find("relative_positions") == std::string::npos, kInvalidArgument, reader.files()[tensor.file].string(),
+                  ": tensor \"", tensor.name,
+                  "\" is of a model with use_relative_positions (clipped distances, of keys and values), which is not supported; "
+                  "relative_key of transformers is");
   std::vector<ModelTensor> tensors;
   for (const TensorInfo& tensor : stored) tensors.push_back(convention(tensor, reader.files()[tensor.file].string()));
   if (is_keras) drop_doubles(tensors);
@@ -106,17 +116,22 @@ std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
 
 bool is_decoder(std::string_view name) { return name == kDecoderWeight || name == kDecoderBias; }
 
-void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& tensors, const ModelTensor& decoder, const std::string& where) {
+void check_tied(const WeightsReader& reader, const std::vector<ModelTensor>& tensors, const ModelTensor& decoder,
+                const std::string& where) {
   const std::string_view repeats = decoder.name == kDecoderWeight ? kWordEmbeddings : kPredictionsBias;
   const auto original = std::find_if(tensors.begin(), tensors.end(), [&](const ModelTensor& tensor) { return tensor.name == repeats; });
   if (original == tensors.end()) return;
-  MPIBERT_CHECK(decoder.tensor.shape == original->tensor.shape && reader.read_floats(decoder.tensor) == reader.read_floats(original->tensor), kInvalidArgument, where, ": \"",
-                decoder.tensor.name, "\" differs from \"", original->tensor.name, "\"; BERT ties the two, and a model that does not says \"tie_word_embeddings\": false in config.json (Google's for TensorFlow cannot)");
+  MPIBERT_CHECK(
+      decoder.tensor.shape == original->tensor.shape && reader.read_floats(decoder.tensor) == reader.read_floats(original->tensor),
+      kInvalidArgument, where, ": \"", decoder.tensor.name, "\" differs from \"", original->tensor.name,
+      "\"; BERT ties the two, and a model that does not says \"tie_word_embeddings\": false in config.json (Google's for TensorFlow "
+      "cannot)");
 }
 
 void check_finite(const WeightsReader& reader, const TensorInfo& tensor, std::span<const float> values) {
   const auto bad = std::find_if(values.begin(), values.end(), [](float value) { return !std::isfinite(value); });
-  MPIBERT_CHECK(bad == values.end(), kCorrupt, reader.files()[tensor.file].string(), ": tensor \"", tensor.name, "\": number ", bad - values.begin(), " of ", values.size(), " is ", *bad,
+  MPIBERT_CHECK(bad == values.end(), kCorrupt, reader.files()[tensor.file].string(), ": tensor \"", tensor.name, "\": number ",
+                bad - values.begin(), " of ", values.size(), " is ", *bad,
                 "; the training that wrote it had diverged, take an earlier checkpoint of it");
 }
 
@@ -135,7 +150,8 @@ std::string listed_names(const std::vector<std::string>& names, size_t shown) {
 }
 
 TensorInfo transposed(TensorInfo tensor, const std::string& where) {
-  MPIBERT_CHECK(tensor.shape.rank() == 2, kCorrupt, where, ": tensor \"", tensor.name, "\" is ", tensor.shape.text(), ", expected a matrix");
+  MPIBERT_CHECK(tensor.shape.rank() == 2, kCorrupt, where, ": tensor \"", tensor.name, "\" is ", tensor.shape.text(),
+                ", expected a matrix");
   if (tensor.strides.empty()) tensor.strides = {tensor.shape[1], 1};
   std::swap(tensor.strides[0], tensor.strides[1]);
   tensor.shape = {tensor.shape[1], tensor.shape[0]};

@@ -18,14 +18,15 @@ struct ModelTensor {
     kTrainingState,  // of an optimizer, counters
     kUnknown,        // a name that means nothing here
   };
-  std::string name{};   // canonical; of a buffer, a state and an unknown one the file's
+  std::string name{};  // canonical; of a buffer, a state and an unknown one the file's
   Role role = Role::kParameter;
   TensorInfo tensor{};  // transposed or reshaped to what `name` is; tensor.name stays the file's
 };
 
-// The tensors of a file, whoever's names they have, in order of the file's names. Known are those of transformers (also without "bert." and with gamma and beta), and of
-// Google's BERT for TensorFlow 1 and 2 (src/interop/tensorflow_names.h, keras_names.h), of "Dive into Deep Learning" (d2l_names.h) and of MindSpore. Which it is, the file's names say.
-// Throws kInvalidArgument for a model of MindSpore with use_relative_positions.
+// The tensors of a file, whoever's names they have, in order of the file's names. Known are those of transformers (also without "bert." and
+// with gamma and beta), and of Google's BERT for TensorFlow 1 and 2 (src/interop/tensorflow_names.h, keras_names.h), of "Dive into Deep
+// Learning" (d2l_names.h) and of MindSpore. Which it is, the file's names say. Throws kInvalidArgument for a model of MindSpore with
+// use_relative_positions.
 std::vector<ModelTensor> model_tensors(const WeightsReader& reader);
 
 inline constexpr std::string_view kDecoderBias = "cls.predictions.decoder.bias", kPredictionsBias = "cls.predictions.bias";

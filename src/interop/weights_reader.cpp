@@ -25,7 +25,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<const char*, 5> kFilesOfWeights = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json", "pretrained.params"};
+constexpr std::array<const char*, 5> kFilesOfWeights = {"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin",
+                                                        "pytorch_model.bin.index.json", "pretrained.params"};
 constexpr size_t kMaxIndexBytes = 100'000'000;
 
 // What other programs leave in a folder instead.
@@ -37,21 +38,26 @@ constexpr size_t kMaxIndexBytes = 100'000'000;
       "; convert it with transformers: python -c \"from transformers import AutoModelForPreTraining as M; "
       "M.from_pretrained('FOLDER').save_pretrained('FOLDER')\"";
   for (const Foreign& foreign : {Foreign{"tf_model.h5", "a Keras file"}, Foreign{"flax_model.msgpack", "a Flax file"}}) {
-    MPIBERT_CHECK(!fs::exists(folder / foreign.name), kInvalidArgument, folder.string(), " holds its weights only as ", foreign.name, " (", foreign.what,
-                  "), and this program reads model.safetensors, pytorch_model.bin and bert_model.ckpt", kRemedy);
+    MPIBERT_CHECK(!fs::exists(folder / foreign.name), kInvalidArgument, folder.string(), " holds its weights only as ", foreign.name, " (",
+                  foreign.what, "), and this program reads model.safetensors, pytorch_model.bin and bert_model.ckpt", kRemedy);
   }
-  throw Error(ErrorKind::kNotFound, str_cat(folder.string(), " holds none of model.safetensors, pytorch_model.bin, their .index.json, pretrained.params, bert_model.ckpt.index and one file .ckpt"));
+  throw Error(ErrorKind::kNotFound, str_cat(folder.string(),
+                                            " holds none of model.safetensors, pytorch_model.bin, their .index.json, pretrained.params, "
+                                            "bert_model.ckpt.index and one file .ckpt"));
 }
 
 fs::path file_of(const fs::path& path) {
-  if (const fs::path index = path.string() + ".index"; !fs::exists(path) && fs::exists(index)) return index;  // PREFIX of a TensorFlow checkpoint
+  if (const fs::path index = path.string() + ".index"; !fs::exists(path) && fs::exists(index))
+    return index;  // PREFIX of a TensorFlow checkpoint
   MPIBERT_CHECK(fs::exists(path), kNotFound, "no such file or folder: ", path.string());
   if (!fs::is_directory(path)) return path;
   if (const std::optional<fs::path> file = find_weights(path)) return *file;
   throw_no_weights(path);
 }
 
-bool is_plain_name(const std::string& name) { return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string("/\0", 2)) == std::string::npos; }
+bool is_plain_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find_first_of(std::string("/\0", 2)) == std::string::npos;
+}
 
 // tensor -> file, of an index: {"weight_map": {TENSOR: FILE, ...}, ...}
 std::map<std::string, std::string> read_index(const fs::path& path) {
@@ -61,7 +67,8 @@ std::map<std::string, std::string> read_index(const fs::path& path) {
   MPIBERT_CHECK(weight_map.is_object() && !weight_map.empty(), kCorrupt, where, ": \"weight_map\" is not an object with members");
   std::map<std::string, std::string> files;
   for (const auto& [tensor, file] : weight_map.items()) {
-    MPIBERT_CHECK(file.is_string() && is_plain_name(file.get<std::string>()), kCorrupt, where, ": tensor \"", tensor, "\": not a plain file name: ", file.dump());
+    MPIBERT_CHECK(file.is_string() && is_plain_name(file.get<std::string>()), kCorrupt, where, ": tensor \"", tensor,
+                  "\": not a plain file name: ", file.dump());
     files.emplace(tensor, file.get<std::string>());
   }
   return files;
@@ -150,12 +157,14 @@ struct WeightsReader::Data {
     std::sort(tensors.begin(), tensors.end(), [](const TensorInfo& a, const TensorInfo& b) { return a.name < b.name; });
     for (const TensorInfo& tensor : tensors) {
       const auto listed = map.find(tensor.name);
-      MPIBERT_CHECK(listed != map.end(), kCorrupt, files[tensor.file].string(), ": tensor \"", tensor.name, "\" is not in ", index.filename().string());
-      MPIBERT_CHECK(names[tensor.file] == listed->second, kCorrupt, index.string(), ": tensor \"", tensor.name, "\" is in ", names[tensor.file],
-                    ", not in ", listed->second);
+      MPIBERT_CHECK(listed != map.end(), kCorrupt, files[tensor.file].string(), ": tensor \"", tensor.name, "\" is not in ",
+                    index.filename().string());
+      MPIBERT_CHECK(names[tensor.file] == listed->second, kCorrupt, index.string(), ": tensor \"", tensor.name, "\" is in ",
+                    names[tensor.file], ", not in ", listed->second);
     }
     for (const auto& [tensor, file] : map) {
-      const auto at = std::lower_bound(tensors.begin(), tensors.end(), tensor, [](const TensorInfo& a, const std::string& b) { return a.name < b; });
+      const auto at =
+          std::lower_bound(tensors.begin(), tensors.end(), tensor, [](const TensorInfo& a, const std::string& b) { return a.name < b; });
       MPIBERT_CHECK(at != tensors.end() && at->name == tensor, kCorrupt, index.string(), ": tensor \"", tensor, "\" is not in ", file);
     }
     MPIBERT_CHECK(tensors.size() == map.size(), kCorrupt, index.string(), ": a tensor stands in two files");
@@ -180,12 +189,14 @@ const std::map<std::string, std::string>& WeightsReader::metadata() const { retu
 const std::vector<fs::path>& WeightsReader::files() const { return data_->files; }
 
 const TensorInfo* WeightsReader::find(std::string_view name) const {
-  const auto at = std::lower_bound(data_->tensors.begin(), data_->tensors.end(), name, [](const TensorInfo& a, std::string_view b) { return a.name < b; });
+  const auto at = std::lower_bound(data_->tensors.begin(), data_->tensors.end(), name,
+                                   [](const TensorInfo& a, std::string_view b) { return a.name < b; });
   return at != data_->tensors.end() && at->name == name ? &*at : nullptr;
 }
 
 void WeightsReader::read_bytes(const TensorInfo& tensor, std::span<std::byte> out) const {
-  MPIBERT_CHECK(out.size() == tensor.bytes(), kInvalidArgument, "tensor \"", tensor.name, "\" has ", tensor.bytes(), " bytes, the buffer ", out.size());
+  MPIBERT_CHECK(out.size() == tensor.bytes(), kInvalidArgument, "tensor \"", tensor.name, "\" has ", tensor.bytes(), " bytes, the buffer ",
+                out.size());
   const InputFile& file = data_->open.at(tensor.file);
   if (tensor.strides.empty()) {
     file.read(tensor.begin, out);
@@ -200,8 +211,8 @@ std::vector<float> WeightsReader::read_floats(const TensorInfo& tensor) const {
     read_bytes(tensor, std::as_writable_bytes(std::span(values)));
     return values;
   }
-  MPIBERT_CHECK(is_float(tensor.dtype), kCorrupt, files()[tensor.file].string(), ": tensor \"", tensor.name,
-                "\" is of ", name_of(tensor.dtype), ", expected fp32, bf16 or fp16");
+  MPIBERT_CHECK(is_float(tensor.dtype), kCorrupt, files()[tensor.file].string(), ": tensor \"", tensor.name, "\" is of ",
+                name_of(tensor.dtype), ", expected fp32, bf16 or fp16");
   std::vector<std::byte> narrow(tensor.bytes());
   read_bytes(tensor, narrow);
   host_cast(Tensor(narrow.data(), tensor.dtype, tensor.shape), host_tensor(std::span(values), tensor.shape));

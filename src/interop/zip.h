@@ -13,17 +13,17 @@
 
 namespace mpibert {
 
-// Zip archives whose entries are stored as they are, with the 64-bit fields of large ones: what torch.save writes, so that a number's place in the file is known.
-// Compressed, encrypted and split archives are refused.
-// Source: PKWARE, APPNOTE.TXT 4.3 (records) and 4.5.3 (64-bit fields).
+// Zip archives whose entries are stored as they are, with the 64-bit fields of large ones: what torch.save writes, so that a number's place
+// in the file is known. Compressed, encrypted and split archives are refused. Source: PKWARE, APPNOTE.TXT 4.3 (records) and 4.5.3 (64-bit
+// fields).
 
 struct ZipEntry {
   uint64_t begin = 0, size = 0;  // its bytes in the file
   uint32_t crc32 = 0;
 };
 
-// Entries by name. Throws kCorrupt, naming the file and the entry, unless all lie within the file, do not overlap, are named once and alike in the directory
-// and at their place, and the directory has at most 64 MiB.
+// Entries by name. Throws kCorrupt, naming the file and the entry, unless all lie within the file, do not overlap, are named once and alike
+// in the directory and at their place, and the directory has at most 64 MiB.
 std::map<std::string, ZipEntry> read_zip_directory(const InputFile& file);
 
 // Reads the entry and throws kCorrupt if its CRC-32 is another.

@@ -31,7 +31,8 @@ uint64_t find_end(const InputFile& file, const std::string& where) {
   const auto tail_bytes = static_cast<size_t>(std::min<uint64_t>(file.size(), kEndBytes + 0xffff));
   const std::string tail = file.read_text(file.size() - tail_bytes, tail_bytes);
   for (size_t at = tail.size() < kEndBytes ? 0 : tail.size() - kEndBytes + 1; at-- > 0;) {
-    if (number_at<uint32_t>(tail, at) == kEnd && at + kEndBytes + number_at<uint16_t>(tail, at + 20) == tail.size()) return file.size() - tail.size() + at;
+    if (number_at<uint32_t>(tail, at) == kEnd && at + kEndBytes + number_at<uint16_t>(tail, at + 20) == tail.size())
+      return file.size() - tail.size() + at;
   }
   throw Error(ErrorKind::kCorrupt, str_cat(where, ": the zip archive has no directory at its end; it is truncated"));
 }
@@ -46,16 +47,21 @@ Directory find_directory(const InputFile& file, const std::string& where) {
     MPIBERT_CHECK(end_begin >= kEnd64LocatorBytes, kCorrupt, where, ": no place for the zip archive's 64-bit directory");
     const std::string locator = file.read_text(end_begin - kEnd64LocatorBytes, kEnd64LocatorBytes);
     limit = number_at<uint64_t>(locator, 8);
-    MPIBERT_CHECK(number_at<uint32_t>(locator, 0) == kEnd64Locator && limit <= end_begin - kEnd64LocatorBytes && end_begin - kEnd64LocatorBytes - limit >= kEnd64Bytes,
-                  kCorrupt, where, ": byte ", end_begin - kEnd64LocatorBytes, ": the zip archive's 64-bit directory is not where it should be");
+    MPIBERT_CHECK(number_at<uint32_t>(locator, 0) == kEnd64Locator && limit <= end_begin - kEnd64LocatorBytes &&
+                      end_begin - kEnd64LocatorBytes - limit >= kEnd64Bytes,
+                  kCorrupt, where, ": byte ", end_begin - kEnd64LocatorBytes,
+                  ": the zip archive's 64-bit directory is not where it should be");
     const std::string end64 = file.read_text(limit, kEnd64Bytes);
     MPIBERT_CHECK(number_at<uint32_t>(end64, 0) == kEnd64 && number_at<uint64_t>(end64, 16) == 0, kCorrupt, where, ": byte ", limit,
                   ": no 64-bit directory of a zip archive in one part");
-    directory = {.begin = number_at<uint64_t>(end64, 48), .size = number_at<uint64_t>(end64, 40), .entries = number_at<uint64_t>(end64, 32)};
+    directory = {
+        .begin = number_at<uint64_t>(end64, 48), .size = number_at<uint64_t>(end64, 40), .entries = number_at<uint64_t>(end64, 32)};
   }
-  MPIBERT_CHECK(directory.begin <= limit && directory.size <= limit - directory.begin, kCorrupt, where, ": the zip archive's directory is said to be the ", directory.size,
-                " bytes from ", directory.begin, " on, but ends at byte ", limit, " at the latest");
-  MPIBERT_CHECK(directory.size <= kMaxDirectoryBytes, kCorrupt, where, ": the zip archive's directory has ", directory.size, " bytes, more than ", kMaxDirectoryBytes);
+  MPIBERT_CHECK(directory.begin <= limit && directory.size <= limit - directory.begin, kCorrupt, where,
+                ": the zip archive's directory is said to be the ", directory.size, " bytes from ", directory.begin,
+                " on, but ends at byte ", limit, " at the latest");
+  MPIBERT_CHECK(directory.size <= kMaxDirectoryBytes, kCorrupt, where, ": the zip archive's directory has ", directory.size,
+                " bytes, more than ", kMaxDirectoryBytes);
   return directory;
 }
 
@@ -81,7 +87,8 @@ Listed take_listed(std::string_view& bytes, const std::string& where) {
   MPIBERT_CHECK(bytes.size() >= kDirectoryHeaderBytes && number_at<uint32_t>(bytes, 0) == kDirectoryHeader, kCorrupt, where,
                 ": the zip archive's directory has an entry that is none, ", bytes.size(), " bytes before its end");
   const size_t name = number_at<uint16_t>(bytes, 28), extra = number_at<uint16_t>(bytes, 30), comment = number_at<uint16_t>(bytes, 32);
-  MPIBERT_CHECK(bytes.size() - kDirectoryHeaderBytes >= name + extra + comment, kCorrupt, where, ": the last entry of the zip archive's directory is truncated");
+  MPIBERT_CHECK(bytes.size() - kDirectoryHeaderBytes >= name + extra + comment, kCorrupt, where,
+                ": the last entry of the zip archive's directory is truncated");
   Listed entry{.name = std::string(bytes.substr(kDirectoryHeaderBytes, name)),
                .size = number_at<uint32_t>(bytes, 24),
                .header = number_at<uint32_t>(bytes, 42),
@@ -91,7 +98,8 @@ Listed take_listed(std::string_view& bytes, const std::string& where) {
   widen(entry, stored_size, bytes.substr(kDirectoryHeaderBytes + name, extra), place);
   MPIBERT_CHECK((number_at<uint16_t>(bytes, 8) & kIsEncrypted) == 0, kInvalidArgument, place, "the entry is encrypted");
   const auto method = number_at<uint16_t>(bytes, 10);
-  MPIBERT_CHECK(method == kStored, kInvalidArgument, place, "the entry is compressed (method ", method, "), which torch.save does not do; pack the archive again with zip -0");
+  MPIBERT_CHECK(method == kStored, kInvalidArgument, place, "the entry is compressed (method ", method,
+                "), which torch.save does not do; pack the archive again with zip -0");
   MPIBERT_CHECK(stored_size == entry.size, kCorrupt, place, "stored as it is in ", stored_size, " bytes, but has ", entry.size);
   bytes.remove_prefix(kDirectoryHeaderBytes + name + extra + comment);
   return entry;
@@ -101,13 +109,15 @@ Listed take_listed(std::string_view& bytes, const std::string& where) {
 ZipEntry locate(const InputFile& file, const Listed& entry, uint64_t limit, const std::string& where) {
   const std::string place = str_cat(where, ": ", entry.name, ": ");
   const size_t fixed = kLocalHeaderBytes + entry.name.size();
-  MPIBERT_CHECK(entry.header <= limit && fixed <= limit - entry.header, kCorrupt, place, "is said to begin at byte ", entry.header, ", but ends at byte ", limit, " at the latest");
+  MPIBERT_CHECK(entry.header <= limit && fixed <= limit - entry.header, kCorrupt, place, "is said to begin at byte ", entry.header,
+                ", but ends at byte ", limit, " at the latest");
   const std::string header = file.read_text(entry.header, fixed);
-  MPIBERT_CHECK(number_at<uint32_t>(header, 0) == kLocalHeader && number_at<uint16_t>(header, 8) == kStored && number_at<uint16_t>(header, 26) == entry.name.size() &&
-                    header.substr(kLocalHeaderBytes) == entry.name,
+  MPIBERT_CHECK(number_at<uint32_t>(header, 0) == kLocalHeader && number_at<uint16_t>(header, 8) == kStored &&
+                    number_at<uint16_t>(header, 26) == entry.name.size() && header.substr(kLocalHeaderBytes) == entry.name,
                 kCorrupt, place, "no such entry at byte ", entry.header, ", where the directory has it");
   const uint64_t begin = entry.header + fixed + number_at<uint16_t>(header, 28);
-  MPIBERT_CHECK(begin <= limit && entry.size <= limit - begin, kCorrupt, place, "is said to have ", entry.size, " bytes from ", begin, " on, but ends at byte ", limit, " at the latest");
+  MPIBERT_CHECK(begin <= limit && entry.size <= limit - begin, kCorrupt, place, "is said to have ", entry.size, " bytes from ", begin,
+                " on, but ends at byte ", limit, " at the latest");
   return {.begin = begin, .size = entry.size, .crc32 = entry.crc32};
 }
 
@@ -120,7 +130,8 @@ std::map<std::string, ZipEntry> read_zip_directory(const InputFile& file) {
   std::string_view rest = text;
   std::vector<Listed> listed;
   while (!rest.empty()) listed.push_back(take_listed(rest, where));
-  MPIBERT_CHECK(listed.size() == directory.entries, kCorrupt, where, ": the zip archive's directory has ", listed.size(), " entries, not ", directory.entries);
+  MPIBERT_CHECK(listed.size() == directory.entries, kCorrupt, where, ": the zip archive's directory has ", listed.size(), " entries, not ",
+                directory.entries);
 
   std::sort(listed.begin(), listed.end(), [](const Listed& a, const Listed& b) { return a.header < b.header; });
   std::map<std::string, ZipEntry> entries;
@@ -140,8 +151,8 @@ void check_zip_entry(const InputFile& file, const std::string& name, const ZipEn
     file.read(entry.begin + done, part);
     crc = ::crc32_z(crc, reinterpret_cast<const Bytef*>(part.data()), part.size());
   }
-  MPIBERT_CHECK(crc == entry.crc32, kCorrupt, file.path().string(), ": ", name, ": the CRC-32 of its ", entry.size, " bytes from ", entry.begin, " on is ", crc, ", expected ",
-                entry.crc32, "; the file is damaged, fetch or write it again");
+  MPIBERT_CHECK(crc == entry.crc32, kCorrupt, file.path().string(), ": ", name, ": the CRC-32 of its ", entry.size, " bytes from ",
+                entry.begin, " on is ", crc, ", expected ", entry.crc32, "; the file is damaged, fetch or write it again");
 }
 
 }  // namespace mpibert

@@ -12,7 +12,7 @@ using namespace zip;
 
 namespace {
 
-constexpr size_t kAlignment = 64;          // torch.save's
+constexpr size_t kAlignment = 64;           // torch.save's
 constexpr uint16_t kPaddingExtra = 0x4246;  // "FB", the extra field that it pads with
 constexpr uint16_t kVersion = 45;           // of the format: the first with 64-bit fields
 constexpr uint16_t kDate = (1 << 5) | 1;    // 1 January 1980: the bytes do not depend on the day
@@ -32,7 +32,8 @@ void ZipWriter::add(const std::string& name, std::span<const std::byte> bytes) {
   const bool wide_size = size >= zip64_from_, wide_place = header >= zip64_from_;
   const auto name_bytes = static_cast<uint16_t>(name.size());
   const auto fields = [&](uint32_t size_field, size_t extra_bytes) {
-    return packed(kVersion, kNameIsUtf8, kStored, uint16_t{0}, kDate, crc, size_field, size_field, name_bytes, static_cast<uint16_t>(extra_bytes));
+    return packed(kVersion, kNameIsUtf8, kStored, uint16_t{0}, kDate, crc, size_field, size_field, name_bytes,
+                  static_cast<uint16_t>(extra_bytes));
   };
 
   std::string extra = wide_size ? packed(kExtra64, uint16_t{16}, size, size) : "";
@@ -57,7 +58,8 @@ void ZipWriter::finish() {
   const bool wide = begin >= zip64_from_ || size >= zip64_from_ || entries_ >= kIn64Bits16;
   if (wide) {
     const uint64_t end64 = written_;
-    write(packed(kEnd64, static_cast<uint64_t>(kEnd64Bytes - 12), kVersion, kVersion, uint32_t{0}, uint32_t{0}, entries_, entries_, size, begin));
+    write(packed(kEnd64, static_cast<uint64_t>(kEnd64Bytes - 12), kVersion, kVersion, uint32_t{0}, uint32_t{0}, entries_, entries_, size,
+                 begin));
     write(packed(kEnd64Locator, uint32_t{0}, end64, uint32_t{1}));
   }
   const auto entries = wide ? kIn64Bits16 : static_cast<uint16_t>(entries_);

@@ -30,7 +30,8 @@ EncoderOutput BertModel::forward(Backend& backend, const Batch& batch, const Pas
   return {.hidden = inputs_.back(), .pooled = pooler_ ? pooler_->forward(backend, batch, inputs_.back()) : Tensor{}};
 }
 
-void BertModel::backward(Backend& backend, const Batch& batch, const Pass& pass, const EncoderOutput& d_output, const GradientReady& ready) {
+void BertModel::backward(Backend& backend, const Batch& batch, const Pass& pass, const EncoderOutput& d_output,
+                         const GradientReady& ready) {
   // Says that all from here on is final; the result, whether that is all that was asked for.
   const auto finished = [&](int64_t offset) {
     const bool last = offset <= pass.first_trained;

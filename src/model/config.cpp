@@ -15,13 +15,16 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::array<std::pair<const char*, Activation>, 4> kActivations{
-    {{"gelu", Activation::kGelu}, {"gelu_new", Activation::kGeluTanh}, {"gelu_pytorch_tanh", Activation::kGeluTanh}, {"relu", Activation::kRelu}}};
+constexpr std::array<std::pair<const char*, Activation>, 4> kActivations{{{"gelu", Activation::kGelu},
+                                                                          {"gelu_new", Activation::kGeluTanh},
+                                                                          {"gelu_pytorch_tanh", Activation::kGeluTanh},
+                                                                          {"relu", Activation::kRelu}}};
 
-constexpr std::array<std::pair<const char*, PositionEmbedding>, 4> kPositionEmbeddings{{{"absolute", PositionEmbedding::kAbsolute},
-                                                                                         {"sinusoidal", PositionEmbedding::kSinusoidal},
-                                                                                         {"relative_key", PositionEmbedding::kRelativeKey},
-                                                                                         {"relative_key_query", PositionEmbedding::kRelativeKeyQuery}}};
+constexpr std::array<std::pair<const char*, PositionEmbedding>, 4> kPositionEmbeddings{
+    {{"absolute", PositionEmbedding::kAbsolute},
+     {"sinusoidal", PositionEmbedding::kSinusoidal},
+     {"relative_key", PositionEmbedding::kRelativeKey},
+     {"relative_key_query", PositionEmbedding::kRelativeKeyQuery}}};
 
 // The fields that mean something here: visit(key, member) for each. One list for reading and writing.
 template <class Config, class Visit>
@@ -92,8 +95,8 @@ json json_of(const std::optional<float>& field) { return field ? number(*field) 
 void check_supported(const json& object, std::string_view where) {
   const auto only = [&](const char* key, const json& supported) {
     const auto found = object.find(key);
-    MPIBERT_CHECK(found == object.end() || *found == supported, kInvalidArgument, where, ": ", key, " ", found->dump(), " is not supported: expected ",
-                  supported.dump());
+    MPIBERT_CHECK(found == object.end() || *found == supported, kInvalidArgument, where, ": ", key, " ", found->dump(),
+                  " is not supported: expected ", supported.dump());
   };
   only("model_type", "bert");
   only("use_relative_positions", false);
@@ -116,14 +119,19 @@ auto named(const Table& table, const char* key, const std::string& name) {
 }  // namespace
 
 Activation BertConfig::activation() const { return named(kActivations, "hidden_act", hidden_act); }
-PositionEmbedding BertConfig::position_embedding() const { return named(kPositionEmbeddings, "position_embedding_type", position_embedding_type); }
-bool BertConfig::has_distances() const { return position_embedding() == PositionEmbedding::kRelativeKey || position_embedding() == PositionEmbedding::kRelativeKeyQuery; }
+PositionEmbedding BertConfig::position_embedding() const {
+  return named(kPositionEmbeddings, "position_embedding_type", position_embedding_type);
+}
+bool BertConfig::has_distances() const {
+  return position_embedding() == PositionEmbedding::kRelativeKey || position_embedding() == PositionEmbedding::kRelativeKeyQuery;
+}
 
 void check(const BertConfig& config) {
   for_each_field(config, [&](const char* key, const auto& field) {
     if constexpr (std::is_same_v<decltype(field), const int64_t&>) {
       const int64_t least = &field == &config.num_hidden_layers ? 0 : 1;
-      MPIBERT_CHECK(field >= least && field < (int64_t{1} << 31), kInvalidArgument, key, " ", field, ": expected at least ", least, " and less than 2^31");
+      MPIBERT_CHECK(field >= least && field < (int64_t{1} << 31), kInvalidArgument, key, " ", field, ": expected at least ", least,
+                    " and less than 2^31");
     }
   });
   const auto probability = [](const char* key, float value) {

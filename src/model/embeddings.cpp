@@ -10,10 +10,13 @@ const Parameter& position_table(const BertConfig& config, ParameterArena& arena)
   const std::string name = "bert.embeddings.position_embeddings.weight";
   const Shape shape{config.max_position_embeddings, config.hidden_size};
   switch (config.position_embedding()) {
-    case PositionEmbedding::kAbsolute: return arena.add(name, shape, Init::kNormal, true);
-    case PositionEmbedding::kSinusoidal: return arena.add_constant(name, shape, Init::kSinusoid);
+    case PositionEmbedding::kAbsolute:
+      return arena.add(name, shape, Init::kNormal, true);
+    case PositionEmbedding::kSinusoidal:
+      return arena.add_constant(name, shape, Init::kSinusoid);
     case PositionEmbedding::kRelativeKey:
-    case PositionEmbedding::kRelativeKeyQuery: break;
+    case PositionEmbedding::kRelativeKeyQuery:
+      break;
   }
   return arena.add_constant(name, shape, Init::kZero);
 }
@@ -26,8 +29,11 @@ Embeddings::Embeddings(const BertConfig& config, ParameterArena& arena)
       is_positioned_(!config.has_distances()),
       word_(arena.add("bert.embeddings.word_embeddings.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true)),
       position_(position_table(config, arena)),
-      token_type_(arena.add("bert.embeddings.token_type_embeddings.weight", {config.type_vocab_size, config.hidden_size}, Init::kNormal, true)),
-      norm_(config.embedding_layer_norm ? std::optional<LayerNorm>(std::in_place, arena, "bert.embeddings.LayerNorm", config.hidden_size, config.layer_norm_eps) : std::nullopt) {}
+      token_type_(
+          arena.add("bert.embeddings.token_type_embeddings.weight", {config.type_vocab_size, config.hidden_size}, Init::kNormal, true)),
+      norm_(config.embedding_layer_norm
+                ? std::optional<LayerNorm>(std::in_place, arena, "bert.embeddings.LayerNorm", config.hidden_size, config.layer_norm_eps)
+                : std::nullopt) {}
 
 void Embeddings::plan(ActivationArena& arena, DType compute, const BatchLimits& limits) {
   plan_ = {};

@@ -46,7 +46,8 @@ void EncoderLayer::plan(ActivationArena& arena, const Backend& backend, DType co
   const int64_t tokens = limits.tokens, hidden = hidden_size_, inner = intermediate_size_;
   const auto saved_bytes = static_cast<int64_t>(backend.attention_saved_bytes(tokens, heads_, hidden / heads_, limits.max_seq_length));
   const auto keep = [&](const char* name, DType dtype, Shape largest) {
-    return train ? &arena.saved(layer_name(index_) + "." + name, dtype, largest) : &arena.scratch(std::string("layer.") + name, dtype, largest);
+    return train ? &arena.saved(layer_name(index_) + "." + name, dtype, largest)
+                 : &arena.scratch(std::string("layer.") + name, dtype, largest);
   };
   plan_ = {
       .qkv = keep("qkv", compute, {tokens, 3 * hidden}),
@@ -126,8 +127,8 @@ Tensor EncoderLayer::forward_feed_forward(Backend& backend, const Batch& batch, 
   return output;
 }
 
-// `gradient` plays the residual path: it holds in turn the gradients of y, of sum2, of norm1, of sum1 and of x. Each layer norm splits it into
-// itself and d_branch, and the last product of each branch is added back onto it.
+// `gradient` plays the residual path: it holds in turn the gradients of y, of sum2, of norm1, of sum1 and of x. Each layer norm splits it
+// into itself and d_branch, and the last product of each branch is added back onto it.
 void EncoderLayer::backward(Backend& backend, const Batch& batch, const Tensor& x, const Pass& pass, const Tensor& gradient) const {
   backward_feed_forward(backend, batch, pass, gradient);
   backward_attention(backend, batch, x, pass, gradient);
@@ -152,10 +153,12 @@ void EncoderLayer::backward_feed_forward(Backend& backend, const Batch& batch, c
   intermediate_.backward_input(backend, d_inner, gradient, true);
 }
 
-void EncoderLayer::backward_attention(Backend& backend, const Batch& batch, const Tensor& x, const Pass& pass, const Tensor& gradient) const {
+void EncoderLayer::backward_attention(Backend& backend, const Batch& batch, const Tensor& x, const Pass& pass,
+                                      const Tensor& gradient) const {
   const int64_t tokens = batch.tokens(), head_size = hidden_size_ / heads_;
   const Tensor d_branch = plan_.d_branch->rows(tokens);
-  const Tensor d_context = plan_.d_wide->as({tokens, hidden_size_}), d_qkv = plan_.d_wide->as({tokens, 3 * hidden_size_}, tokens * hidden_size_);
+  const Tensor d_context = plan_.d_wide->as({tokens, hidden_size_}),
+               d_qkv = plan_.d_wide->as({tokens, 3 * hidden_size_}, tokens * hidden_size_);
   backend.layer_norm_backward({.gradient = gradient,
                                .sum = plan_.sum1->rows(tokens),
                                .mean = plan_.mean1->rows(tokens),

@@ -15,7 +15,8 @@ int64_t Head::count_labels(const Batch& host, std::string_view labels) {
   return std::ranges::count_if(host[labels].span<int32_t>(), [](int32_t label) { return label >= 0; });
 }
 
-void Head::add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass, const Tensor& logits) {
+void Head::add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass,
+                             const Tensor& logits) {
   if (!wants_loss(batch, labels, pass)) return;
   backend.cross_entropy({.logits = logits,
                          .labels = batch[labels].elements(0, logits.shape()[0]),

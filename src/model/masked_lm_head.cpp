@@ -9,8 +9,9 @@ MaskedLmHead::MaskedLmHead(const BertConfig& config, ParameterArena& arena)
       activation_(config.activation()),
       transform_(arena, "cls.predictions.transform.dense", config.hidden_size, config.hidden_size),
       norm_(arena, "cls.predictions.transform.LayerNorm", config.hidden_size, config.layer_norm_eps),
-      decoder_{config.tie_word_embeddings ? arena.find("bert.embeddings.word_embeddings.weight")
-                                          : arena.add("cls.predictions.decoder.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true),
+      decoder_{config.tie_word_embeddings
+                   ? arena.find("bert.embeddings.word_embeddings.weight")
+                   : arena.add("cls.predictions.decoder.weight", {config.vocab_size, config.hidden_size}, Init::kNormal, true),
                arena.add("cls.predictions.bias", {config.vocab_size}, Init::kZero, false)} {}
 
 Schema MaskedLmHead::labels() const {
@@ -54,7 +55,8 @@ void MaskedLmHead::forward(Backend& backend, const Batch& batch, const EncoderOu
   add_cross_entropy(backend, batch, "masked_lm_ids", 0, pass, logits_);
 }
 
-void MaskedLmHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& /*pass*/, const EncoderOutput& d_encoder) {
+void MaskedLmHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& /*pass*/,
+                            const EncoderOutput& d_encoder) {
   if (d_encoder.pooled) backend.zero(d_encoder.pooled);
   const int64_t count = logits_.shape()[0];
   if (count == 0) return;

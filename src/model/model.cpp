@@ -15,7 +15,11 @@ const BertConfig& checked(const BertConfig& config) {
 }  // namespace
 
 Model::Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head)
-    : config_(checked(config)), bert_(config, arena, make_head.pooler()), uses_pooler_(make_head.pooler()), head_(make_head(config, arena)), device_batch_(std::make_unique<DeviceBatch>()) {}
+    : config_(checked(config)),
+      bert_(config, arena, make_head.pooler()),
+      uses_pooler_(make_head.pooler()),
+      head_(make_head(config, arena)),
+      device_batch_(std::make_unique<DeviceBatch>()) {}
 Model::~Model() = default;
 
 int64_t Model::plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train) {
@@ -71,7 +75,8 @@ void Model::forward(Backend& backend, const Pass& pass) {
 
 void Model::backward(Backend& backend, const Pass& pass, const GradientReady& ready) {
   MPIBERT_CHECK(has_output_ && planned_to_train_, kInvalidArgument, "a backward follows a forward that trains, of the batch last put");
-  const EncoderOutput gradient{.hidden = d_hidden_->rows(inputs_->tokens()), .pooled = d_pooled_ ? d_pooled_->rows(inputs_->sequences()) : Tensor{}};
+  const EncoderOutput gradient{.hidden = d_hidden_->rows(inputs_->tokens()),
+                               .pooled = d_pooled_ ? d_pooled_->rows(inputs_->sequences()) : Tensor{}};
   backend.zero(gradient.hidden);
   head_->backward(backend, *inputs_, output_, pass, gradient);
   const bool last = head_->first_offset() <= pass.first_trained;

@@ -19,7 +19,8 @@ void MultipleChoiceHead::forward(Backend& backend, const Batch& batch, const Enc
   if (pass.train && of_samples < batch.sequences()) backend.zero(logits.rows(of_samples, batch.sequences()));
 }
 
-void MultipleChoiceHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& pass, const EncoderOutput& d_encoder) {
+void MultipleChoiceHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& pass,
+                                  const EncoderOutput& d_encoder) {
   classifier_.backward(backend, batch["sequence_keys"], pass, d_encoder.pooled);
 }
 

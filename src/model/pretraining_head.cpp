@@ -28,7 +28,8 @@ void PretrainingHead::forward(Backend& backend, const Batch& batch, const Encode
   if (batch.has("next_sentence_labels")) add_cross_entropy(backend, batch, "next_sentence_labels", 1, pass, nsp_logits_);
 }
 
-void PretrainingHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) {
+void PretrainingHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                               const EncoderOutput& d_encoder) {
   masked_.backward(backend, batch, encoder, pass, d_encoder);  // leaves zeros in d_encoder.pooled
   if (!batch.has("next_sentence_labels")) return;
   next_sentence_.backward_parameters(backend, encoder.pooled, nsp_logits_);

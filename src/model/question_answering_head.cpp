@@ -10,9 +10,12 @@ const std::array<std::string, 2> kLabels = {"start_positions", "end_positions"};
 
 }  // namespace
 
-QuestionAnsweringHead::QuestionAnsweringHead(const BertConfig& config, ParameterArena& arena) : outputs_(arena, "qa_outputs", config.hidden_size, 2) {}
+QuestionAnsweringHead::QuestionAnsweringHead(const BertConfig& config, ParameterArena& arena)
+    : outputs_(arena, "qa_outputs", config.hidden_size, 2) {}
 
-Schema QuestionAnsweringHead::labels() const { return {{kLabels[0], DType::kInt32, Per::kSequence}, {kLabels[1], DType::kInt32, Per::kSequence}}; }
+Schema QuestionAnsweringHead::labels() const {
+  return {{kLabels[0], DType::kInt32, Per::kSequence}, {kLabels[1], DType::kInt32, Per::kSequence}};
+}
 
 std::vector<int64_t> QuestionAnsweringHead::count(const Batch& host) const {
   std::vector<int64_t> counts;
@@ -42,7 +45,8 @@ void QuestionAnsweringHead::forward(Backend& backend, const Batch& batch, const 
   }
 }
 
-void QuestionAnsweringHead::backward(Backend& backend, const Batch& /*batch*/, const EncoderOutput& encoder, const Pass& /*pass*/, const EncoderOutput& d_encoder) {
+void QuestionAnsweringHead::backward(Backend& backend, const Batch& /*batch*/, const EncoderOutput& encoder, const Pass& /*pass*/,
+                                     const EncoderOutput& d_encoder) {
   outputs_.backward_parameters(backend, encoder.hidden, logits_);
   outputs_.backward_input(backend, logits_, d_encoder.hidden, true);
 }

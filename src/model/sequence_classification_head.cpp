@@ -36,8 +36,12 @@ void SequenceClassificationHead::forward(Backend& backend, const Batch& batch, c
   const Tensor& logits = classifier_.logits();
   if (!is_regression()) return add_cross_entropy(backend, batch, "labels", 0, pass, logits);
   if (!wants_loss(batch, "labels", pass)) return;
-  backend.squared_error(
-      {.logits = logits, .labels = batch["labels"], .state = pass.state, .term = 0, .backward = pass.train, .loss_sum = pass.loss_sums.elements(0, 1)});
+  backend.squared_error({.logits = logits,
+                         .labels = batch["labels"],
+                         .state = pass.state,
+                         .term = 0,
+                         .backward = pass.train,
+                         .loss_sum = pass.loss_sums.elements(0, 1)});
 }
 
 void SequenceClassificationHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& pass,

@@ -3,7 +3,8 @@
 
 namespace mpibert {
 
-TokenClassificationHead::TokenClassificationHead(const BertConfig& config, ParameterArena& arena, int64_t num_labels) : classifier_(config, arena, num_labels) {}
+TokenClassificationHead::TokenClassificationHead(const BertConfig& config, ParameterArena& arena, int64_t num_labels)
+    : classifier_(config, arena, num_labels) {}
 
 std::vector<int64_t> TokenClassificationHead::count(const Batch& host) const { return {count_labels(host, "labels")}; }
 
@@ -17,7 +18,8 @@ void TokenClassificationHead::forward(Backend& backend, const Batch& batch, cons
 }
 
 // Nothing else adds to the gradient of the hidden states: a model with this head has no pooler.
-void TokenClassificationHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& pass, const EncoderOutput& d_encoder) {
+void TokenClassificationHead::backward(Backend& backend, const Batch& batch, const EncoderOutput& /*encoder*/, const Pass& pass,
+                                       const EncoderOutput& d_encoder) {
   MPIBERT_CHECK(!d_encoder.pooled, kInvalidArgument, "a token classification head reads no pooled output: make its model without a pooler");
   classifier_.backward(backend, batch["token_keys"], pass, d_encoder.hidden);
 }

@@ -21,7 +21,8 @@ Tensor PlannedTensor::rows(int64_t rows) const { return as(largest_.with_rows(ro
 
 Tensor PlannedTensor::as(Shape shape, int64_t skip) const {
   MPIBERT_CHECK(memory_, kInvalidArgument, "activation '", name_, "' is used before its arena is allocated");
-  MPIBERT_CHECK(skip + shape.size() <= memory_.size(), kInvalidArgument, "activation '", name_, "' is planned for ", largest_.text(), ", not for ", shape.text());
+  MPIBERT_CHECK(skip + shape.size() <= memory_.size(), kInvalidArgument, "activation '", name_, "' is planned for ", largest_.text(),
+                ", not for ", shape.text());
   return memory_.elements(skip, skip + shape.size()).reshape(shape);
 }
 
@@ -38,7 +39,8 @@ const PlannedTensor& ActivationArena::scratch(std::string_view name, DType dtype
   MPIBERT_CHECK(!allocated_, kInvalidArgument, "activation '", name, "' is planned after the arena was allocated");
   for (PlannedTensor& t : scratch_) {
     if (t.name_ != name) continue;
-    MPIBERT_CHECK(t.dtype_ == dtype, kInvalidArgument, "activation '", name, "' is planned as ", name_of(t.dtype_), " and as ", name_of(dtype));
+    MPIBERT_CHECK(t.dtype_ == dtype, kInvalidArgument, "activation '", name, "' is planned as ", name_of(t.dtype_), " and as ",
+                  name_of(dtype));
     if (largest.size() > t.largest_.size()) t.largest_ = largest;
     return t;
   }

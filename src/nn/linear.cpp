@@ -10,7 +10,8 @@ void Linear::forward(Backend& backend, const Tensor& x, const Tensor& y) const {
 }
 
 void Linear::forward(Backend& backend, const Tensor& x, const Tensor& y, Activation activation, const Tensor& activated) const {
-  backend.matmul({.a = x, .b = weight_.value, .bias = bias_.value, .transpose_b = true, .activation = activation, .c = y, .activated = activated});
+  backend.matmul(
+      {.a = x, .b = weight_.value, .bias = bias_.value, .transpose_b = true, .activation = activation, .c = y, .activated = activated});
 }
 
 void Linear::backward_parameters(Backend& backend, const Tensor& x, const Tensor& gradient) const {
@@ -21,7 +22,8 @@ void Linear::backward_input(Backend& backend, const Tensor& gradient, const Tens
   backend.matmul({.a = gradient, .b = weight_.value, .beta = accumulate ? 1.0f : 0.0f, .c = d_x});
 }
 
-void Linear::backward_input(Backend& backend, const Tensor& gradient, Activation activation, const Tensor& before, const Tensor& d_before) const {
+void Linear::backward_input(Backend& backend, const Tensor& gradient, Activation activation, const Tensor& before,
+                            const Tensor& d_before) const {
   backend.matmul({.a = gradient, .b = weight_.value, .activation = activation, .derivative_at = before, .c = d_before});
 }
 

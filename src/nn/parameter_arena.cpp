@@ -43,7 +43,8 @@ Tensor Parameter::in(const Tensor& flat) const { return flat.elements(offset, en
 Parameter& ParameterArena::append(std::deque<Parameter>& list, std::string name, Shape shape, Init init, bool decay, int64_t offset) {
   MPIBERT_CHECK(!values_, kInvalidArgument, "parameter '", name, "' is declared after the arena was allocated");
   MPIBERT_CHECK(!has(name), kInvalidArgument, "parameter '", name, "' is declared twice");
-  MPIBERT_CHECK(shape.rank() > 0 && shape.size() > 0, kInvalidArgument, "parameter '", name, "' has shape ", shape.text(), ": it holds nothing");
+  MPIBERT_CHECK(shape.rank() > 0 && shape.size() > 0, kInvalidArgument, "parameter '", name, "' has shape ", shape.text(),
+                ": it holds nothing");
   Parameter& p = list.emplace_back();
   p.name = std::move(name);
   p.shape = shape;
@@ -87,7 +88,8 @@ void ParameterArena::set_rate(std::string_view name, float rate) {
   MPIBERT_CHECK(rate >= 0, kInvalidArgument, "parameter '", name, "': its share of the learning rate is ", rate, ", expected 0 or more");
   const auto found = std::find_if(parameters_.begin(), parameters_.end(), [&](const Parameter& p) { return p.name == name; });
   MPIBERT_CHECK(found != parameters_.end(), kInvalidArgument, "the model has no parameter '", name, "'");
-  MPIBERT_CHECK(!found->constant || rate == 0, kInvalidArgument, "parameter '", name, "' is a constant of the model: its share of the learning rate is 0, not ", rate);
+  MPIBERT_CHECK(!found->constant || rate == 0, kInvalidArgument, "parameter '", name,
+                "' is a constant of the model: its share of the learning rate is 0, not ", rate);
   found->rate = rate;
 }
 
@@ -107,8 +109,8 @@ void ParameterArena::allocate(Backend& backend, DType compute, int64_t padded_si
   MPIBERT_CHECK(!values_, kInvalidArgument, "the parameters are allocated already");
   MPIBERT_CHECK(size_ > 0, kInvalidArgument, "there are no parameters to allocate");
   MPIBERT_CHECK(is_float(compute), kInvalidArgument, "parameters are fp32, bf16 or fp16, not ", name_of(compute));
-  MPIBERT_CHECK(padded_size >= size_ && padded_size % kAlignment == 0, kInvalidArgument, "parameters padded to ", padded_size, " elements: expected a multiple of ",
-                kAlignment, " from ", size_, " on");
+  MPIBERT_CHECK(padded_size >= size_ && padded_size % kAlignment == 0, kInvalidArgument, "parameters padded to ", padded_size,
+                " elements: expected a multiple of ", kAlignment, " from ", size_, " on");
   padded_size_ = padded_size;
   compute_ = compute;
   buffer_ = backend.allocate(static_cast<size_t>(padded_size) * bytes_of(compute));
@@ -120,15 +122,17 @@ void ParameterArena::allocate(Backend& backend, DType compute, int64_t padded_si
 
 void ParameterArena::use_gradients(const Tensor& flat) {
   MPIBERT_CHECK(values_, kInvalidArgument, "gradients are given before the parameters are allocated");
-  MPIBERT_CHECK(flat && flat.dtype() == DType::kFloat32 && flat.shape() == Shape{padded_size_} && flat.device() == values_.device(), kInvalidArgument,
-                "gradients: expected [", padded_size_, "] fp32 on the device of the parameters, found ", flat.shape().text(), " ", name_of(flat.dtype()));
+  MPIBERT_CHECK(flat && flat.dtype() == DType::kFloat32 && flat.shape() == Shape{padded_size_} && flat.device() == values_.device(),
+                kInvalidArgument, "gradients: expected [", padded_size_, "] fp32 on the device of the parameters, found ",
+                flat.shape().text(), " ", name_of(flat.dtype()));
   gradients_ = flat;
   for (std::deque<Parameter>* list : {&parameters_, &stacks_})
     for (Parameter& p : *list) p.gradient = p.in(flat);
 }
 
 void ParameterArena::initialize(uint64_t seed, float initializer_range, const Tensor& host_masters) const {
-  MPIBERT_CHECK(host_masters.size() >= size_, kInvalidArgument, "masters of ", host_masters.size(), " elements for ", size_, " of parameters");
+  MPIBERT_CHECK(host_masters.size() >= size_, kInvalidArgument, "masters of ", host_masters.size(), " elements for ", size_,
+                " of parameters");
   std::ranges::fill(host_masters.span<float>(), 0.0f);
   for (size_t i = 0; i < parameters_.size(); ++i) {
     const Parameter& p = parameters_[i];
@@ -141,7 +145,8 @@ void ParameterArena::initialize(uint64_t seed, float initializer_range, const Te
 
 void ParameterArena::set_values(Backend& backend, const Tensor& host_masters) const {
   MPIBERT_CHECK(values_, kInvalidArgument, "values are set before the parameters are allocated");
-  MPIBERT_CHECK(host_masters.size() == padded_size_, kInvalidArgument, "masters of ", host_masters.size(), " elements for values of ", padded_size_);
+  MPIBERT_CHECK(host_masters.size() == padded_size_, kInvalidArgument, "masters of ", host_masters.size(), " elements for values of ",
+                padded_size_);
   if (compute_ == DType::kFloat32) return backend.upload(host_masters, values_);
   const Buffer memory = backend.allocate_host(values_.bytes());
   const Tensor rounded = memory.view(compute_, {padded_size_});

@@ -12,7 +12,8 @@ std::unique_ptr<Backend> make_backend(Device device, const BackendOptions& optio
     case DeviceType::kCpu:
       MPIBERT_CHECK(device.index == 0, kDevice, "expected cpu device 0, found ", device.index, ": the CPU is one device");
       MPIBERT_CHECK(!options.tf32, kUsage, "TF32 is a format of cards: expected --device cuda; on the CPU leave --tf32 out");
-      MPIBERT_CHECK(options.attention == AttentionKernel::kNative, kUsage, "cuDNN runs on cards: expected --device cuda; on the CPU leave --attention cudnn out");
+      MPIBERT_CHECK(options.attention == AttentionKernel::kNative, kUsage,
+                    "cuDNN runs on cards: expected --device cuda; on the CPU leave --attention cudnn out");
       return make_cpu_backend();
     case DeviceType::kCuda:
       return make_cuda_backend(device.index, options);

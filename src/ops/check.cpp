@@ -1,4 +1,5 @@
-// Shapes, element types and devices of every operation but the optimizer's (check_optimizer.cpp), once for all backends: the public half of Backend.
+// Shapes, element types and devices of every operation but the optimizer's (check_optimizer.cpp), once for all backends: the public half of
+// Backend.
 
 #include "ops/check.h"
 
@@ -28,8 +29,8 @@ void check_on_device(const char* operation, const Tensor& t, Device device) {
 void check_transfer(const char* operation, const Tensor& from, Device from_device, const Tensor& to, Device to_device) {
   check_on_device(operation, from, from_device);
   check_on_device(operation, to, to_device);
-  MPIBERT_CHECK(from.dtype() == to.dtype() && from.size() == to.size(), kInvalidArgument, operation, ": expected as many numbers of one type, found ",
-                text_of(from), " and ", text_of(to));
+  MPIBERT_CHECK(from.dtype() == to.dtype() && from.size() == to.size(), kInvalidArgument, operation,
+                ": expected as many numbers of one type, found ", text_of(from), " and ", text_of(to));
 }
 
 void Backend::matmul(const Matmul& op) {
@@ -37,7 +38,8 @@ void Backend::matmul(const Matmul& op) {
   rules.leads("a", op.a, 2);
   const DType compute = op.a.dtype();
   rules.leads("b", op.b, 2);
-  const int64_t m = op.a.shape()[op.transpose_a ? 1 : 0], k = op.a.shape()[op.transpose_a ? 0 : 1], n = op.b.shape()[op.transpose_b ? 0 : 1];
+  const int64_t m = op.a.shape()[op.transpose_a ? 1 : 0], k = op.a.shape()[op.transpose_a ? 0 : 1],
+                n = op.b.shape()[op.transpose_b ? 0 : 1];
   rules.has("b", op.b, compute, op.transpose_b ? Shape{n, k} : Shape{k, n});
   rules.may_have("bias", op.bias, compute, {n});
   rules.leads("c", op.c, 2);

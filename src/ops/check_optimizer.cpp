@@ -45,7 +45,9 @@ void Backend::adam_step(std::span<const AdamStep> ranges) {
     rules.has("exp_avg_sq", op.exp_avg_sq, DType::kFloat32, shape);
     rules.has("master", op.master, DType::kFloat32, shape);
     const AdamStep& first = ranges.front();
-    rules.of_one_step(op, first, op.kind == first.kind && op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon && alike(op.value, op.master, first.value, first.master));
+    rules.of_one_step(op, first,
+                      op.kind == first.kind && op.beta1 == first.beta1 && op.beta2 == first.beta2 && op.epsilon == first.epsilon &&
+                          alike(op.value, op.master, first.value, first.master));
   }
   if (!ranges.empty()) do_adam_step(ranges);
 }

@@ -9,8 +9,9 @@ namespace mpibert {
 
 void host_cast(const Tensor& from, const Tensor& to) {
   for (const Tensor* t : {&from, &to})
-    MPIBERT_CHECK(t->device().type == DeviceType::kCpu && is_float(t->dtype()) && t->size() == from.size(), kInvalidArgument, "host_cast: expected ", from.size(),
-                  " numbers of fp32, bf16 or fp16 on the host, found ", t->size(), " of ", name_of(t->dtype()));
+    MPIBERT_CHECK(t->device().type == DeviceType::kCpu && is_float(t->dtype()) && t->size() == from.size(), kInvalidArgument,
+                  "host_cast: expected ", from.size(), " numbers of fp32, bf16 or fp16 on the host, found ", t->size(), " of ",
+                  name_of(t->dtype()));
   with_type<float, bfloat16, float16>(from.dtype(), [&]<class From>(From) {
     with_type<float, bfloat16, float16>(to.dtype(), [&]<class To>(To) {
       std::ranges::transform(from.span<From>(), to.span<To>().begin(), [](From x) { return To(static_cast<float>(x)); });

@@ -23,7 +23,9 @@ class PlanningBackend final : public Backend {
     in_use_ += bytes;
     return reserve(bytes, [this, bytes] { in_use_ -= bytes; });
   }
-  Buffer allocate_host(size_t bytes) override { return reserve(bytes, [] {}); }
+  Buffer allocate_host(size_t bytes) override {
+    return reserve(bytes, [] {});
+  }
   size_t allocated_bytes() const override { return in_use_; }
   void zero(const Tensor&) override {}
   void copy(const Tensor&, const Tensor&) override {}
@@ -33,14 +35,16 @@ class PlanningBackend final : public Backend {
   void synchronize() override {}
   void* stream() const override { return nullptr; }
   size_t attention_saved_bytes(int64_t tokens, int64_t heads, int64_t head_size, int64_t max_seq_length) const override {
-    return device_.type == DeviceType::kCpu ? cpu_attention_saved_bytes(tokens, heads, head_size, max_seq_length) : cuda_attention_saved_bytes(tokens, heads);
+    return device_.type == DeviceType::kCpu ? cpu_attention_saved_bytes(tokens, heads, head_size, max_seq_length)
+                                            : cuda_attention_saved_bytes(tokens, heads);
   }
 
  private:
   Buffer reserve(size_t bytes, const std::function<void()>& release) {
     const size_t size = std::max<size_t>(bytes, 1);
     void* addresses = mmap(nullptr, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    MPIBERT_CHECK(addresses != MAP_FAILED, kOutOfMemory, "a plan of ", bytes, " bytes (", bytes >> 30, " GiB) is beyond what this system can address; lower the tokens of a batch");
+    MPIBERT_CHECK(addresses != MAP_FAILED, kOutOfMemory, "a plan of ", bytes, " bytes (", bytes >> 30,
+                  " GiB) is beyond what this system can address; lower the tokens of a batch");
     return Buffer(addresses, bytes, device_, [size, release](void* p) {
       munmap(p, size);
       release();

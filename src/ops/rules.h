@@ -25,14 +25,14 @@ class Rules {
     const bool on_cpu = device_.type == DeviceType::kCpu;
     const bool right = t && t.device() == device_ && is_float(t.dtype()) && !(on_cpu && t.dtype() == DType::kFloat16) &&
                        (rank == kAnyRank || t.shape().rank() == rank);
-    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", on_cpu ? "fp32 or bf16" : "fp32, bf16 or fp16", dimensions(rank), " on ", text_of(device_),
-                  ", found ", text_of(t));
+    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", on_cpu ? "fp32 or bf16" : "fp32, bf16 or fp16",
+                  dimensions(rank), " on ", text_of(device_), ", found ", text_of(t));
   }
 
   void has(std::string_view name, const Tensor& t, DType dtype, const Shape& shape) const {
     const bool right = t && t.device() == device_ && t.dtype() == dtype && t.shape() == shape;
-    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", shape.text(), " ", name_of(dtype), " on ", text_of(device_),
-                  ", found ", text_of(t));
+    MPIBERT_CHECK(right, kInvalidArgument, operation_, ": ", name, ": expected ", shape.text(), " ", name_of(dtype), " on ",
+                  text_of(device_), ", found ", text_of(t));
   }
 
   void may_have(std::string_view name, const Tensor& t, DType dtype, const Shape& shape) const {
@@ -60,7 +60,9 @@ class Rules {
     has("dropout.token_keys", d.token_keys, DType::kInt32, {rows});
   }
 
-  void activation(Activation a) const { that(a <= Activation::kTanh, "activation: expected one of Activation, found ", static_cast<int>(a)); }
+  void activation(Activation a) const {
+    that(a <= Activation::kTanh, "activation: expected one of Activation, found ", static_cast<int>(a));
+  }
 
   void epsilon(float e) const { that(e >= 0, "epsilon: expected 0 or more, found ", e); }
 
@@ -82,11 +84,14 @@ class Rules {
   // Ranges of one step are updated together.
   template <class Op>
   void of_one_step(const Op& op, const Op& first, bool alike) const {
-    that(alike && op.state.data() == first.state.data(), "ranges: expected tensors, rate and weight decay to be all that differs between the ranges of a step");
+    that(alike && op.state.data() == first.state.data(),
+         "ranges: expected tensors, rate and weight decay to be all that differs between the ranges of a step");
   }
 
  private:
-  static std::string dimensions(int rank) { return rank == kAnyRank ? "" : str_cat(" of ", rank, rank == 1 ? " dimension" : " dimensions"); }
+  static std::string dimensions(int rank) {
+    return rank == kAnyRank ? "" : str_cat(" of ", rank, rank == 1 ? " dimension" : " dimensions");
+  }
 
   std::string_view operation_;
   Device device_;

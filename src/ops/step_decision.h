@@ -16,7 +16,9 @@
 namespace mpibert {
 
 // What the gradient of a loss term is multiplied with.
-MPIBERT_HOST_DEVICE inline float scale_of(const StepState& state, int term) { return state.loss_weights[static_cast<size_t>(term)] * static_cast<float>(state.loss_scale); }
+MPIBERT_HOST_DEVICE inline float scale_of(const StepState& state, int term) {
+  return state.loss_weights[static_cast<size_t>(term)] * static_cast<float>(state.loss_scale);
+}
 
 // By squaring: products only, so that host and device agree to the bit.
 MPIBERT_HOST_DEVICE inline double power(double base, int64_t exponent) {
@@ -27,7 +29,9 @@ MPIBERT_HOST_DEVICE inline double power(double base, int64_t exponent) {
 }
 
 // The beta as the kernels have it, in fp32, so that the first moments are corrected to exactly the gradient.
-MPIBERT_HOST_DEVICE inline float bias_correction(double beta, int64_t t) { return static_cast<float>(1 - power(static_cast<double>(static_cast<float>(beta)), t)); }
+MPIBERT_HOST_DEVICE inline float bias_correction(double beta, int64_t t) {
+  return static_cast<float>(1 - power(static_cast<double>(static_cast<float>(beta)), t));
+}
 
 MPIBERT_HOST_DEVICE inline void update_loss_scale(StepState& state, const LossScaleOptions& options) {
   if (!options.dynamic) return;

@@ -33,7 +33,8 @@ class Adam final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_adam(AdamKind kind, const OptimizerOptions& options, Backend& backend, const ParameterArena& arena, std::vector<Piece> pieces) {
+std::unique_ptr<Optimizer> make_adam(AdamKind kind, const OptimizerOptions& options, Backend& backend, const ParameterArena& arena,
+                                     std::vector<Piece> pieces) {
   return std::make_unique<Adam>(kind, options, backend, arena, std::move(pieces));
 }
 

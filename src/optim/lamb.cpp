@@ -72,7 +72,8 @@ class Lamb final : public Optimizer {
     master_blocks_.squares(backend_, master_ ? master_ : arena_.values(), of_masters);
     direction_blocks_.squares(backend_, direction, of_directions);
     if (sum) sum(cells_);
-    backend_.trust_ratios({.weights = of_masters, .directions = of_directions, .first_cells = first_cells_, .adapts = adapts_, .ratios = ratios_});
+    backend_.trust_ratios(
+        {.weights = of_masters, .directions = of_directions, .first_cells = first_cells_, .adapts = adapts_, .ratios = ratios_});
   }
 
   bool adapts_all_;
@@ -84,7 +85,8 @@ class Lamb final : public Optimizer {
 
 }  // namespace
 
-std::unique_ptr<Optimizer> make_lamb(const OptimizerOptions& options, Backend& backend, const ParameterArena& arena, std::vector<Piece> pieces) {
+std::unique_ptr<Optimizer> make_lamb(const OptimizerOptions& options, Backend& backend, const ParameterArena& arena,
+                                     std::vector<Piece> pieces) {
   return std::make_unique<Lamb>(options, backend, arena, std::move(pieces));
 }
 

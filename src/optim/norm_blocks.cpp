@@ -18,7 +18,8 @@ void for_each_cell(int64_t begin, int64_t end, const Visit& visit) {
   }
 }
 
-int64_t cells_before(int64_t begin, int64_t offset) {  // how many whole cells of a range from `begin` lie before `offset`, a multiple of kBlock
+int64_t cells_before(int64_t begin,
+                     int64_t offset) {  // how many whole cells of a range from `begin` lie before `offset`, a multiple of kBlock
   return offset <= begin ? 0 : offset / NormBlocks::kBlock - begin / NormBlocks::kBlock;
 }
 
@@ -26,8 +27,8 @@ void check_pieces(std::span<const Piece> pieces, int64_t end_of_parameters) {
   int64_t previous = 0;
   for (const Piece& p : pieces) {
     const bool whole = p.begin % NormBlocks::kBlock == 0 && (p.end % NormBlocks::kBlock == 0 || p.end >= end_of_parameters);
-    MPIBERT_CHECK(whole && p.begin >= previous && p.end >= p.begin && p.local >= 0, kInvalidArgument, "piece [", p.begin, ", ", p.end, ") at ", p.local,
-                  ": expected ascending multiples of ", NormBlocks::kBlock);
+    MPIBERT_CHECK(whole && p.begin >= previous && p.end >= p.begin && p.local >= 0, kInvalidArgument, "piece [", p.begin, ", ", p.end,
+                  ") at ", p.local, ": expected ascending multiples of ", NormBlocks::kBlock);
     previous = p.end;
   }
 }
@@ -53,7 +54,9 @@ NormBlocks::NormBlocks(Backend& backend, std::vector<Segment> segments, std::spa
     for (const Piece& p : pieces) {
       const int64_t begin = std::max(segments[i].begin, p.begin), end = std::min(segments[i].end, p.end);
       int64_t cell = first_cells_[i] + cells_before(segments[i].begin, begin);
-      for_each_cell(begin, end, [&](int64_t from, int64_t to) { ranges[static_cast<size_t>(cell++)] = {p.local + from - p.begin, p.local + to - p.begin}; });
+      for_each_cell(begin, end, [&](int64_t from, int64_t to) {
+        ranges[static_cast<size_t>(cell++)] = {p.local + from - p.begin, p.local + to - p.begin};
+      });
     }
   }
   const Shape bytes{static_cast<int64_t>(ranges.size() * sizeof(Range))};
@@ -62,7 +65,8 @@ NormBlocks::NormBlocks(Backend& backend, std::vector<Segment> segments, std::spa
 }
 
 void NormBlocks::squares(Backend& backend, const Tensor& owned, const Tensor& cells) const {
-  backend.square_sums({.input = owned, .ranges = ranges_.view(DType::kUInt8, {count_ * static_cast<int64_t>(sizeof(Range))}), .output = cells});
+  backend.square_sums(
+      {.input = owned, .ranges = ranges_.view(DType::kUInt8, {count_ * static_cast<int64_t>(sizeof(Range))}), .output = cells});
 }
 
 }  // namespace mpibert

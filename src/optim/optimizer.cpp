@@ -26,8 +26,8 @@ Optimizer::Optimizer(const OptimizerOptions& options, Backend& backend, const Pa
   check(options);
   MPIBERT_CHECK(arena.values(), kInvalidArgument, "an optimizer is made before the parameters are allocated");
   for (const Piece& p : pieces_)
-    MPIBERT_CHECK(p.begin >= 0 && p.begin <= p.end && p.end <= arena.padded_size() && p.local >= 0, kInvalidArgument, "piece [", p.begin, ", ", p.end,
-                  ") of ", arena.padded_size(), " parameters");
+    MPIBERT_CHECK(p.begin >= 0 && p.begin <= p.end && p.end <= arena.padded_size() && p.local >= 0, kInvalidArgument, "piece [", p.begin,
+                  ", ", p.end, ") of ", arena.padded_size(), " parameters");
   const std::vector<Segment> segments = arena.segments();
   for (size_t s = 0; s < segments.size(); ++s) {
     if (segments[s].rate == 0) continue;
@@ -53,15 +53,21 @@ Optimizer::Optimizer(const OptimizerOptions& options, Backend& backend, const Pa
   for (const auto& [name, buffer] : buffers_) backend.zero(buffer);
 }
 
-Tensor Optimizer::master(const OwnedRange& range) const { return master_ ? master_.elements(range.local.begin, range.local.end) : value(range); }
+Tensor Optimizer::master(const OwnedRange& range) const {
+  return master_ ? master_.elements(range.local.begin, range.local.end) : value(range);
+}
 
 StepRule Optimizer::rule(double max_grad_norm, const LossScaleOptions& loss_scale) const {
-  return {.max_grad_norm = max_grad_norm, .beta1 = options_.beta1, .beta2 = options_.beta2, .correct_bias = options_.correct_bias, .loss_scale = loss_scale};
+  return {.max_grad_norm = max_grad_norm,
+          .beta1 = options_.beta1,
+          .beta2 = options_.beta2,
+          .correct_bias = options_.correct_bias,
+          .loss_scale = loss_scale};
 }
 
 void Optimizer::set_masters(const Tensor& host_masters) {
-  MPIBERT_CHECK(host_masters.size() == arena_.padded_size(), kInvalidArgument, "masters of ", host_masters.size(), " elements for parameters of ",
-                arena_.padded_size());
+  MPIBERT_CHECK(host_masters.size() == arena_.padded_size(), kInvalidArgument, "masters of ", host_masters.size(),
+                " elements for parameters of ", arena_.padded_size());
   for (const Piece& p : pieces_) {
     const int64_t size = p.end - p.begin;
     if (size == 0) continue;
@@ -70,7 +76,8 @@ void Optimizer::set_masters(const Tensor& host_masters) {
   }
 }
 
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, Backend& backend, const ParameterArena& arena, std::vector<Piece> pieces) {
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, Backend& backend, const ParameterArena& arena,
+                                          std::vector<Piece> pieces) {
   if (options.kind == "adam") return make_adam(AdamKind::kAdam, options, backend, arena, std::move(pieces));
   if (options.kind == "adamw") return make_adam(AdamKind::kAdamW, options, backend, arena, std::move(pieces));
   if (options.kind == "adamw-hf") return make_adam(AdamKind::kAdamWHf, options, backend, arena, std::move(pieces));

@@ -11,14 +11,15 @@ namespace mpibert {
 void check(const ScheduleOptions& options) {
   const bool known = options.kind == "constant" || options.kind == "linear" || options.kind == "polynomial" || options.kind == "cosine";
   MPIBERT_CHECK(known, kInvalidArgument, "schedule '", options.kind, "': expected constant, linear, polynomial or cosine");
-  MPIBERT_CHECK(options.peak >= 0 && std::isfinite(options.peak), kInvalidArgument, "peak learning rate ", options.peak, ": expected 0 or more");
+  MPIBERT_CHECK(options.peak >= 0 && std::isfinite(options.peak), kInvalidArgument, "peak learning rate ", options.peak,
+                ": expected 0 or more");
   MPIBERT_CHECK(options.warmup_steps >= 0, kInvalidArgument, "warmup_steps ", options.warmup_steps, ": expected 0 or more");
   if (options.kind == "constant") return;
-  MPIBERT_CHECK(options.total_steps >= options.warmup_steps, kInvalidArgument, "total_steps ", options.total_steps, ": expected at least warmup_steps, ",
-                options.warmup_steps);
+  MPIBERT_CHECK(options.total_steps >= options.warmup_steps, kInvalidArgument, "total_steps ", options.total_steps,
+                ": expected at least warmup_steps, ", options.warmup_steps);
   if (options.kind != "polynomial") return;
-  MPIBERT_CHECK(options.end >= 0 && options.end <= options.peak, kInvalidArgument, "end learning rate ", options.end, ": expected 0 to the peak, ",
-                options.peak);
+  MPIBERT_CHECK(options.end >= 0 && options.end <= options.peak, kInvalidArgument, "end learning rate ", options.end,
+                ": expected 0 to the peak, ", options.peak);
   MPIBERT_CHECK(options.power > 0, kInvalidArgument, "power ", options.power, " of the schedule: expected more than 0");
 }
 

@@ -40,7 +40,8 @@ Manifest check_dataset(const std::filesystem::path& folder, Exchange& exchange) 
         if (number++ % exchange.size() != exchange.rank()) continue;
         const std::filesystem::path path = folder / shard.file;
         const std::string found = sha256_hex_of_file(path);
-        MPIBERT_CHECK(found == shard.sha256, kCorrupt, "shard ", path.string(), " has SHA-256 ", found, ", the manifest says ", shard.sha256, "; copy it again or prepare the data again");
+        MPIBERT_CHECK(found == shard.sha256, kCorrupt, "shard ", path.string(), " has SHA-256 ", found, ", the manifest says ",
+                      shard.sha256, "; copy it again or prepare the data again");
         if (manifest.storage == Storage::kTokens) read_documents(path);
         else read_samples(path);
       }

@@ -12,8 +12,8 @@ namespace mpibert {
 
 namespace {
 
-constexpr size_t kParts = 64;               // of the words, by their hash
-constexpr int64_t kMostWaiting = 1 << 18;   // raw pieces that a thread holds
+constexpr size_t kParts = 64;              // of the words, by their hash
+constexpr int64_t kMostWaiting = 1 << 18;  // raw pieces that a thread holds
 
 // The counts of a rank, into which its threads pour theirs.
 class SharedCounts {
@@ -70,14 +70,16 @@ void count_unit(const CorpusUnit& unit, const CorpusOptions& options, WordCounte
 
 void count_own_units(const CorpusWordsOptions& options, const Exchange& exchange, SharedCounts& shared) {
   const std::vector<CorpusUnit> units = plan_corpus(list_corpus_files(options.inputs), options.block_bytes);
-  const auto ranks = static_cast<int64_t>(exchange.size()), rank = static_cast<int64_t>(exchange.rank()), all = static_cast<int64_t>(units.size());
+  const auto ranks = static_cast<int64_t>(exchange.size()), rank = static_cast<int64_t>(exchange.rank()),
+             all = static_cast<int64_t>(units.size());
   Counters counters(options.tokenizer);
   for_each_in_parallel((all - rank + ranks - 1) / ranks, [&](int64_t i) {
     WordCounter counter = counters.borrow();
     count_unit(units[static_cast<size_t>(i * ranks + rank)], options.corpus, counter, shared);
     counters.give_back(std::move(counter));
   });
-  for_each_in_parallel(static_cast<int64_t>(counters.all().size()), [&](int64_t i) { shared.take(counters.all()[static_cast<size_t>(i)]); });
+  for_each_in_parallel(static_cast<int64_t>(counters.all().size()),
+                       [&](int64_t i) { shared.take(counters.all()[static_cast<size_t>(i)]); });
 }
 
 // Counts as they travel: for each word its length (4 bytes), its count (8 bytes) and its bytes.

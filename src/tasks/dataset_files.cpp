@@ -28,11 +28,14 @@ void change_folder(const std::filesystem::path& folder, const std::function<void
     f();
   } catch (const std::filesystem::filesystem_error& error) {
     const bool refused = error.code() == std::errc::permission_denied || error.code() == std::errc::read_only_file_system;
-    throw Error(refused ? ErrorKind::kPermission : ErrorKind::kIo, str_cat("cannot make the output folder ", folder.string(), ": ", error.code().message()));
+    throw Error(refused ? ErrorKind::kPermission : ErrorKind::kIo,
+                str_cat("cannot make the output folder ", folder.string(), ": ", error.code().message()));
   }
 }
 
-nlohmann::json to_json(const ShardEntry& shard) { return {shard.file, shard.count, shard.tokens, shard.longest, shard.bytes, shard.sha256}; }
+nlohmann::json to_json(const ShardEntry& shard) {
+  return {shard.file, shard.count, shard.tokens, shard.longest, shard.bytes, shard.sha256};
+}
 
 ShardEntry shard_entry_from_json(const nlohmann::json& json) {
   return {.file = json.at(0), .count = json.at(1), .tokens = json.at(2), .longest = json.at(3), .bytes = json.at(4), .sha256 = json.at(5)};

@@ -35,7 +35,8 @@ std::string bytes_of_part(const std::vector<Place>& places, uint64_t part) {
 }  // namespace
 
 std::vector<std::vector<int64_t>> find_duplicates(std::span<const CorpusUnit> units, const CorpusOptions& options, Exchange& exchange) {
-  const auto ranks = static_cast<int64_t>(exchange.size()), rank = static_cast<int64_t>(exchange.rank()), all = static_cast<int64_t>(units.size());
+  const auto ranks = static_cast<int64_t>(exchange.size()), rank = static_cast<int64_t>(exchange.rank()),
+             all = static_cast<int64_t>(units.size());
   std::vector<std::vector<Place>> of_unit(units.size());
   together(exchange, [&] {
     for_each_in_parallel((all - rank + ranks - 1) / ranks, [&](int64_t i) {

@@ -54,10 +54,13 @@ std::vector<Entity> entities_of(std::span<const Tag> tags) {
   return entities;
 }
 
-EntityScores::EntityScores(const std::vector<std::string>& label_names) { std::ranges::transform(label_names, std::back_inserter(tags_), parse_tag); }
+EntityScores::EntityScores(const std::vector<std::string>& label_names) {
+  std::ranges::transform(label_names, std::back_inserter(tags_), parse_tag);
+}
 
 void EntityScores::add(std::span<const int32_t> predicted, std::span<const int32_t> labels) {
-  MPIBERT_CHECK(predicted.size() == labels.size(), kInvalidArgument, "a sentence of ", labels.size(), " words has ", predicted.size(), " predictions");
+  MPIBERT_CHECK(predicted.size() == labels.size(), kInvalidArgument, "a sentence of ", labels.size(), " words has ", predicted.size(),
+                " predictions");
   const auto entities = [&](std::span<const int32_t> numbers) {
     std::vector<Tag> tags;
     for (const int32_t number : numbers) tags.push_back(tags_.at(static_cast<size_t>(number)));

@@ -65,7 +65,9 @@ std::string final_text(const std::vector<std::string>& pieces, const std::string
   if (begin == std::u32string::npos || predicted.empty()) return words;
   const std::vector<size_t> from = places_without_blanks(again), to = places_without_blanks(original);
   if (from.size() != to.size()) return words;
-  const auto projected = [&](size_t place) { return to[static_cast<size_t>(std::lower_bound(from.begin(), from.end(), place) - from.begin())]; };
+  const auto projected = [&](size_t place) {
+    return to[static_cast<size_t>(std::lower_bound(from.begin(), from.end(), place) - from.begin())];
+  };
   std::string text;
   for (size_t i = projected(begin); i <= projected(begin + predicted.size() - 1); ++i) unicode::append_utf8(original[i], text);
   return text;

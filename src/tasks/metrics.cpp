@@ -16,11 +16,13 @@ namespace {
 
 template <class T>
 void check_sizes(std::span<const T> predicted, std::span<const T> labels) {
-  MPIBERT_CHECK(!labels.empty() && predicted.size() == labels.size(), kInvalidArgument, "a metric of ", predicted.size(), " predictions and ", labels.size(),
-                " labels; it needs equally many, and at least one");
+  MPIBERT_CHECK(!labels.empty() && predicted.size() == labels.size(), kInvalidArgument, "a metric of ", predicted.size(),
+                " predictions and ", labels.size(), " labels; it needs equally many, and at least one");
 }
 
-double mean(std::span<const double> values) { return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size()); }
+double mean(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
 
 // Ranks from 1.
 std::vector<double> average_ranks(std::span<const double> values) {
@@ -77,7 +79,9 @@ double matthews_correlation(std::span<const int32_t> predicted, std::span<const 
 
 double pearson(std::span<const double> predicted, std::span<const double> labels) {
   check_sizes(predicted, labels);
-  const auto is_constant = [](std::span<const double> values) { return std::all_of(values.begin(), values.end(), [&](double value) { return value == values[0]; }); };
+  const auto is_constant = [](std::span<const double> values) {
+    return std::all_of(values.begin(), values.end(), [&](double value) { return value == values[0]; });
+  };
   if (is_constant(predicted) || is_constant(labels)) return std::numeric_limits<double>::quiet_NaN();
   const double mean_predicted = mean(predicted), mean_label = mean(labels);
   double products = 0, of_predicted = 0, of_labels = 0;

@@ -28,16 +28,21 @@ void check_options(const PrepareOptions& options) {
   MPIBERT_CHECK(!options.inputs.empty(), kInvalidArgument, "no input");
   MPIBERT_CHECK(options.max_seq_length >= 5, kInvalidArgument, "max_seq_length is ", options.max_seq_length, ", expected at least 5");
   MPIBERT_CHECK(options.shard_samples > 0, kInvalidArgument, "shard_samples is ", options.shard_samples, ", expected at least 1");
-  MPIBERT_CHECK(options.dupe_factor > 0 && options.dupe_factor < 256, kInvalidArgument, "dupe_factor is ", options.dupe_factor, ", expected 1 to 255");
-  MPIBERT_CHECK(options.short_seq_prob >= 0 && options.short_seq_prob <= 1, kInvalidArgument, "short_seq_prob is ", options.short_seq_prob, ", expected 0 to 1");
+  MPIBERT_CHECK(options.dupe_factor > 0 && options.dupe_factor < 256, kInvalidArgument, "dupe_factor is ", options.dupe_factor,
+                ", expected 1 to 255");
+  MPIBERT_CHECK(options.short_seq_prob >= 0 && options.short_seq_prob <= 1, kInvalidArgument, "short_seq_prob is ", options.short_seq_prob,
+                ", expected 0 to 1");
   static const std::regex name("[A-Za-z0-9_]*");
-  MPIBERT_CHECK(options.storage == Storage::kSamples || options.task.kind == TaskKind::kPretraining, kInvalidArgument, "a store of tokens is for pre-training, not for task ", options.task.name);
+  MPIBERT_CHECK(options.storage == Storage::kSamples || options.task.kind == TaskKind::kPretraining, kInvalidArgument,
+                "a store of tokens is for pre-training, not for task ", options.task.name);
   MPIBERT_CHECK(options.storage == Storage::kSamples || (options.dupe_factor == 1 && !options.static_masking), kInvalidArgument,
                 "a store of tokens gives other samples and masks in every epoch: dupe_factor and static masking are for stored samples");
-  MPIBERT_CHECK(!options.python_random || (options.task.kind == TaskKind::kPretraining && options.storage == Storage::kSamples), kInvalidArgument,
+  MPIBERT_CHECK(!options.python_random || (options.task.kind == TaskKind::kPretraining && options.storage == Storage::kSamples),
+                kInvalidArgument,
                 "random numbers as Python's are for stored samples of pre-training (--task pretraining --storage samples)");
   for (const PrepareInput& input : options.inputs)
-    MPIBERT_CHECK(std::regex_match(input.split, name), kInvalidArgument, "split name '", input.split, "'; letters, digits and _ are allowed");
+    MPIBERT_CHECK(std::regex_match(input.split, name), kInvalidArgument, "split name '", input.split,
+                  "'; letters, digits and _ are allowed");
 }
 
 // What is prepared, for people to read and for a second start to compare: equal text, equal shards.
@@ -52,7 +57,8 @@ std::string identity_of(const PrepareOptions& o, const BertTokenizer& tokenizer,
       inputs.push_back({input.split, file.string(), bytes, changed});
     }
   }
-  json task = {o.task.name, o.task.label_names, o.task.files.text_a, o.task.files.text_b, o.task.files.label, o.task.files.choices, o.task.files.columns};
+  json task = {o.task.name,        o.task.label_names,   o.task.files.text_a, o.task.files.text_b,
+               o.task.files.label, o.task.files.choices, o.task.files.columns};
   return json({{"program", MPIBERT_VERSION},
                {"task", std::move(task)},
                {"inputs", std::move(inputs)},
@@ -100,10 +106,13 @@ json make_units(const PreparePlan& plan, PrepareJournal& journal, const std::map
     journal.record(number, result);
     made.push_back({number, result.json()});
     work += result.summary;
-    const double seconds = std::chrono::duration<double>(Clock::now() - start).count(), remaining = seconds * static_cast<double>(left - behind) / static_cast<double>(behind);
-    const std::string rate = work.bytes > 0 ? str_cat(", ", static_cast<int64_t>(static_cast<double>(work.bytes) / seconds / 1e4) / 100.0, " MB/s of text by this rank") : "";
-    log_info("split ", plan.splits[split].name, ": unit ", unit + 1, " of ", plan.units[split], rate, ", eta ", static_cast<int64_t>(remaining) / 60, ":", static_cast<int64_t>(remaining) / 10 % 6,
-             static_cast<int64_t>(remaining) % 10);
+    const double seconds = std::chrono::duration<double>(Clock::now() - start).count(),
+                 remaining = seconds * static_cast<double>(left - behind) / static_cast<double>(behind);
+    const std::string rate = work.bytes > 0 ? str_cat(", ", static_cast<int64_t>(static_cast<double>(work.bytes) / seconds / 1e4) / 100.0,
+                                                      " MB/s of text by this rank")
+                                            : "";
+    log_info("split ", plan.splits[split].name, ": unit ", unit + 1, " of ", plan.units[split], rate, ", eta ",
+             static_cast<int64_t>(remaining) / 60, ":", static_cast<int64_t>(remaining) / 10 % 6, static_cast<int64_t>(remaining) % 10);
   }
   return made;
 }
@@ -117,7 +126,8 @@ CorpusSummary collect_shards(const PreparePlan& plan, const std::map<int64_t, Ma
     summary += unit.summary;
   }
   for (const SplitEntry& split : splits)
-    MPIBERT_CHECK(split.count() > 0, kInvalidArgument, "split '", split.name, "' has no sample: its input holds no text in the format chosen");
+    MPIBERT_CHECK(split.count() > 0, kInvalidArgument, "split '", split.name,
+                  "' has no sample: its input holds no text in the format chosen");
   return summary;
 }
 
@@ -128,20 +138,25 @@ std::string pack_units(const std::map<int64_t, MadeUnit>& units) {
 }
 
 void unpack_units(const std::string& text, std::map<int64_t, MadeUnit>& units) {
-  for (const json& unit : json::parse(text)) units.insert_or_assign(unit.at(0).get<int64_t>(), MadeUnit::from_json(unit.at(1).get<std::string>(), "a rank's units"));
+  for (const json& unit : json::parse(text))
+    units.insert_or_assign(unit.at(0).get<int64_t>(), MadeUnit::from_json(unit.at(1).get<std::string>(), "a rank's units"));
 }
 
 }  // namespace
 
 UnitWriter::UnitWriter(const PrepareOptions& options, const Vocabulary& vocabulary, const SplitEntry& split, int64_t unit)
-    : options_(options), split_(split), shard_options_{.vocabulary_size = vocabulary.size(), .vocabulary_sha256 = vocabulary.sha256()}, unit_(unit) {}
+    : options_(options),
+      split_(split),
+      shard_options_{.vocabulary_size = vocabulary.size(), .vocabulary_sha256 = vocabulary.sha256()},
+      unit_(unit) {}
 
 void UnitWriter::add(const Sample& sample) {
   if (writer_ && writer_->size() == options_.shard_samples) {
     shards_.push_back(writer_->commit());
     writer_.reset();
   }
-  if (!writer_) writer_.emplace(options_.output / shard_name(split_.name, unit_, static_cast<int64_t>(shards_.size())), split_.labels, shard_options_);
+  if (!writer_)
+    writer_.emplace(options_.output / shard_name(split_.name, unit_, static_cast<int64_t>(shards_.size())), split_.labels, shard_options_);
   writer_->add(sample);
 }
 
@@ -155,12 +170,16 @@ namespace {
 
 PreparePlan make_plan(const PrepareOptions& options, const BertTokenizer& tokenizer) {
   switch (options.task.kind) {
-    case TaskKind::kPretraining: break;
-    case TaskKind::kTokenClassification: return plan_tokens(options, tokenizer);
-    case TaskKind::kQuestionAnswering: return plan_squad(options, tokenizer);
+    case TaskKind::kPretraining:
+      break;
+    case TaskKind::kTokenClassification:
+      return plan_tokens(options, tokenizer);
+    case TaskKind::kQuestionAnswering:
+      return plan_squad(options, tokenizer);
     case TaskKind::kClassification:
     case TaskKind::kMultipleChoice:
-    case TaskKind::kRegression: return plan_sentences(options, tokenizer);
+    case TaskKind::kRegression:
+      return plan_sentences(options, tokenizer);
   }
   throw std::logic_error("unknown kind of task");
 }
@@ -170,7 +189,8 @@ std::string from_rank_0(Exchange& exchange, const std::string& mine) { return ex
 
 // Makes the units of a plan that are not there yet, on all ranks, and the manifest.
 // make_input: if not empty, what has to be there before there is a plan; collective.
-Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange, const std::function<void()>& make_input, const std::function<PreparePlan()>& plan_units) {
+Manifest carry_out(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange,
+                   const std::function<void()>& make_input, const std::function<PreparePlan()>& plan_units) {
   PreparePlan plan;
   std::string identity;
   together(exchange, [&] {
@@ -237,13 +257,16 @@ Manifest make_store(const PrepareOptions& options, const BertTokenizer& tokenize
 Manifest prepare(const PrepareOptions& options, const BertTokenizer& tokenizer, Exchange& exchange) {
   together(exchange, [&] { check_options(options); });
   if (options.storage == Storage::kTokens) return make_store(options, tokenizer, exchange);
-  if (options.task.kind != TaskKind::kPretraining) return carry_out(options, tokenizer, exchange, {}, [&] { return make_plan(options, tokenizer); });
+  if (options.task.kind != TaskKind::kPretraining)
+    return carry_out(options, tokenizer, exchange, {}, [&] { return make_plan(options, tokenizer); });
   if (options.python_random) return carry_out(options, tokenizer, exchange, {}, [&] { return plan_google_instances(options, tokenizer); });
   PrepareOptions store = options;
   store.storage = Storage::kTokens;
   store.output = options.output / kStoreOfSamples;
   store.overwrite = false;
-  return carry_out(options, tokenizer, exchange, [&] { make_store(store, tokenizer, exchange); }, [&] { return plan_samples_of_store(options, tokenizer, store.output); });
+  return carry_out(
+      options, tokenizer, exchange, [&] { make_store(store, tokenizer, exchange); },
+      [&] { return plan_samples_of_store(options, tokenizer, store.output); });
 }
 
 }  // namespace mpibert

@@ -9,9 +9,10 @@ namespace mpibert {
 
 PreparePlan plan_google_instances(const PrepareOptions& options, const BertTokenizer& tokenizer) {
   MPIBERT_CHECK(options.task.pair && options.static_masking, kInvalidArgument,
-                "random numbers as Python's are those of the reference script, which makes sentence pairs with masks: expected --task pretraining --masking static");
-  MPIBERT_CHECK(options.corpus.format == CorpusFormat::kAuto || options.corpus.format == CorpusFormat::kLines, kInvalidArgument, "the reference script reads one sentence a line (--format lines), not ",
-                name_of(options.corpus.format));
+                "random numbers as Python's are those of the reference script, which makes sentence pairs with masks: expected --task "
+                "pretraining --masking static");
+  MPIBERT_CHECK(options.corpus.format == CorpusFormat::kAuto || options.corpus.format == CorpusFormat::kLines, kInvalidArgument,
+                "the reference script reads one sentence a line (--format lines), not ", name_of(options.corpus.format));
   PreparePlan plan;
   Schema labels = masked_lm_labels();
   for (Field& field : labels_of(options.task)) labels.push_back(std::move(field));
@@ -21,9 +22,14 @@ PreparePlan plan_google_instances(const PrepareOptions& options, const BertToken
     plan.splits.push_back({.name = input.split.empty() ? "train" : input.split, .labels = labels, .dropped = 0, .shards = {}});
     plan.units.push_back(1);
   }
-  plan.options = {{"rng", "python"}, {"masking", "static"}, {"dupe_factor", std::to_string(options.dupe_factor)}, {"short_seq_prob", str_cat(options.short_seq_prob)},
-                  {"masked_lm_prob", str_cat(options.masking.masked_lm_prob)}, {kMaxPredictionsOption, std::to_string(options.masking.max_predictions_per_seq)},
-                  {"do_whole_word_mask", options.masking.do_whole_word_mask ? "true" : "false"}, {"shard_samples", std::to_string(options.shard_samples)}};
+  plan.options = {{"rng", "python"},
+                  {"masking", "static"},
+                  {"dupe_factor", std::to_string(options.dupe_factor)},
+                  {"short_seq_prob", str_cat(options.short_seq_prob)},
+                  {"masked_lm_prob", str_cat(options.masking.masked_lm_prob)},
+                  {kMaxPredictionsOption, std::to_string(options.masking.max_predictions_per_seq)},
+                  {"do_whole_word_mask", options.masking.do_whole_word_mask ? "true" : "false"},
+                  {"shard_samples", std::to_string(options.shard_samples)}};
   plan.make = [&options, &tokenizer, files_of, splits = plan.splits](size_t split, int64_t unit) {
     const GoogleInstanceOptions as_script{.max_seq_length = options.max_seq_length,
                                           .short_seq_prob = options.short_seq_prob,
@@ -31,7 +37,9 @@ PreparePlan plan_google_instances(const PrepareOptions& options, const BertToken
                                           .dupe_factor = options.dupe_factor,
                                           .random_seed = options.seed};
     UnitWriter writer(options, tokenizer.vocabulary(), splits[split], unit);
-    for (const Sample& sample : make_google_instances(read_google_documents((*files_of)[split], tokenizer), tokenizer.vocabulary(), as_script)) writer.add(sample);
+    for (const Sample& sample :
+         make_google_instances(read_google_documents((*files_of)[split], tokenizer), tokenizer.vocabulary(), as_script))
+      writer.add(sample);
     return writer.finish();
   };
   return plan;

@@ -60,7 +60,8 @@ bool PrepareJournal::begin(bool overwrite) {
   const fs::path manifest = output_ / "manifest.json";
   const bool finished = fs::exists(manifest);
   if (finished && !overwrite) {
-    MPIBERT_CHECK(is_same(), kBusy, output_.string(), " holds another data set already; choose another folder or allow to overwrite it (--overwrite)");
+    MPIBERT_CHECK(is_same(), kBusy, output_.string(),
+                  " holds another data set already; choose another folder or allow to overwrite it (--overwrite)");
     finish();
     return true;
   }

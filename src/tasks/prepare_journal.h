@@ -33,8 +33,9 @@ class PrepareJournal {
  public:
   PrepareJournal(std::filesystem::path output, std::string identity) : output_(std::move(output)), identity_(std::move(identity)) {}
 
-  // Of one rank, before the others go on: true if the very same preparation is finished already. Otherwise the folder is ready to work in; what an unfinished preparation of the same
-  // identity left stays, and what one of another left is removed. Throws kBusy if a data set is there and `overwrite` is not set.
+  // Of one rank, before the others go on: true if the very same preparation is finished already. Otherwise the folder is ready to work in;
+  // what an unfinished preparation of the same identity left stays, and what one of another left is removed. Throws kBusy if a data set is
+  // there and `overwrite` is not set.
   bool begin(bool overwrite);
   std::map<int64_t, MadeUnit> made() const;  // units whose shards are all there
   bool claim(int64_t unit);                  // false if another rank did

@@ -12,7 +12,9 @@ namespace {
 std::vector<std::string> labels_in_training(const Task& task, const std::vector<NamedSplit>& splits) {
   for (const NamedSplit& split : splits)
     if (split.name == "train") return find_labels(task, split.path, split.name);
-  throw Error(ErrorKind::kUsage, str_cat("task ", task.name, " finds its labels in the training split, and there is none; say which labels there are: --labels a,b,c"));
+  throw Error(ErrorKind::kUsage,
+              str_cat("task ", task.name,
+                      " finds its labels in the training split, and there is none; say which labels there are: --labels a,b,c"));
 }
 
 // The sequences of a multiple choice, end to end.
@@ -43,10 +45,14 @@ Sample encode(const Example& example, const PrepareOptions& options, const BertT
 
 const char* name_of(Truncation truncation) {
   switch (truncation) {
-    case Truncation::kLongestFirst: return "longest_first";
-    case Truncation::kLongestFirstPop: return "longest_first_pop";
-    case Truncation::kOnlyFirst: return "only_first";
-    case Truncation::kOnlySecond: return "only_second";
+    case Truncation::kLongestFirst:
+      return "longest_first";
+    case Truncation::kLongestFirstPop:
+      return "longest_first_pop";
+    case Truncation::kOnlyFirst:
+      return "only_first";
+    case Truncation::kOnlySecond:
+      return "only_second";
   }
   throw std::logic_error("unknown truncation");
 }
@@ -62,17 +68,23 @@ PreparePlan plan_sentences(const PrepareOptions& options, const BertTokenizer& t
   for (const NamedSplit& split : splits) {
     raw->push_back(read_raw_split(task, split.path, split.name));
     const RawSplit& read = raw->back();
-    if (task.kind == TaskKind::kMultipleChoice) task.label_names = choice_numbers(read.examples.front().choices.size());  // now all others have as many
+    if (task.kind == TaskKind::kMultipleChoice)
+      task.label_names = choice_numbers(read.examples.front().choices.size());  // now all others have as many
     plan.splits.push_back({.name = split.name, .labels = labels_of(task, read.labelled), .dropped = read.dropped, .shards = {}});
     plan.units.push_back((static_cast<int64_t>(read.examples.size()) + options.shard_samples - 1) / options.shard_samples);
   }
   plan.label_names = task.label_names;
-  plan.options = {{"columns", columns_text(task)}, {"shard_samples", std::to_string(options.shard_samples)}, {"truncation", name_of(options.truncation)}};
+  plan.options = {{"columns", columns_text(task)},
+                  {"shard_samples", std::to_string(options.shard_samples)},
+                  {"truncation", name_of(options.truncation)}};
   plan.make = [&options, &tokenizer, raw, splits = plan.splits](size_t split, int64_t unit) {
     const std::vector<Example>& examples = (*raw)[split].examples;
-    const int64_t begin = unit * options.shard_samples, end = std::min(begin + options.shard_samples, static_cast<int64_t>(examples.size()));
+    const int64_t begin = unit * options.shard_samples,
+                  end = std::min(begin + options.shard_samples, static_cast<int64_t>(examples.size()));
     std::vector<Sample> samples(static_cast<size_t>(end - begin));
-    for_each_in_parallel(end - begin, [&](int64_t i) { samples[static_cast<size_t>(i)] = encode(examples[static_cast<size_t>(begin + i)], options, tokenizer); });
+    for_each_in_parallel(end - begin, [&](int64_t i) {
+      samples[static_cast<size_t>(i)] = encode(examples[static_cast<size_t>(begin + i)], options, tokenizer);
+    });
     UnitWriter writer(options, tokenizer.vocabulary(), splits[split], unit);
     for (const Sample& sample : samples) writer.add(sample);
     return writer.finish();

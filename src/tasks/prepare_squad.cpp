@@ -23,10 +23,12 @@ struct RawSquad {
 
 void check_answers(const Task& task, const RawSquad& raw, const std::string& where, bool training) {
   for (const SquadQuestion& question : raw.data.questions) {
-    MPIBERT_CHECK(question.has_answers == raw.labelled, kCorrupt, where, ": question ", question.id, question.has_answers ? " has" : " lacks", " \"answers\", unlike the first one");
+    MPIBERT_CHECK(question.has_answers == raw.labelled, kCorrupt, where, ": question ", question.id,
+                  question.has_answers ? " has" : " lacks", " \"answers\", unlike the first one");
     MPIBERT_CHECK(!training || question.has_answers, kCorrupt, where, ": question ", question.id, " has no \"answers\" to learn from");
     MPIBERT_CHECK(task.may_be_impossible || !question.has_answers || !question.answers.empty(), kCorrupt, where, ": question ", question.id,
-                  " has no answer, as questions of SQuAD 2.0 may; task ", task.name, " is for data in which all have one, use --task squad2");
+                  " has no answer, as questions of SQuAD 2.0 may; task ", task.name,
+                  " is for data in which all have one, use --task squad2");
   }
 }
 
@@ -54,7 +56,8 @@ void add_samples(const BertTokenizer& tokenizer, const QaSplit& split, bool labe
   for_each_in_parallel(static_cast<int64_t>(answers.size()), [&](int64_t i) {
     const SquadQuestion& question = split.data.questions[static_cast<size_t>(i)];
     if (!question.impossible && !question.answers.empty())
-      answers[static_cast<size_t>(i)] = answer_pieces(tokenizer, split.contexts[question.context], question.answers.front(), split.options.convention);
+      answers[static_cast<size_t>(i)] =
+          answer_pieces(tokenizer, split.contexts[question.context], question.answers.front(), split.options.convention);
   });
   for (size_t i = 0; i < answers.size(); ++i) {
     for (const QaFeature& feature : split.features[i]) {
@@ -71,7 +74,8 @@ void add_samples(const BertTokenizer& tokenizer, const QaSplit& split, bool labe
 PreparePlan plan_squad(const PrepareOptions& options, const BertTokenizer& tokenizer) {
   QaOptions qa = options.qa;
   qa.max_seq_length = options.max_seq_length;
-  MPIBERT_CHECK(qa.doc_stride > 0 && qa.max_query_length > 0, kInvalidArgument, "doc_stride is ", qa.doc_stride, ", max_query_length ", qa.max_query_length, "; expected at least 1");
+  MPIBERT_CHECK(qa.doc_stride > 0 && qa.max_query_length > 0, kInvalidArgument, "doc_stride is ", qa.doc_stride, ", max_query_length ",
+                qa.max_query_length, "; expected at least 1");
   PreparePlan plan;
   plan.options = to_manifest(qa);
   auto raws = std::make_shared<std::vector<RawSquad>>();
@@ -85,7 +89,8 @@ PreparePlan plan_squad(const PrepareOptions& options, const BertTokenizer& token
   plan.make = [&options, &tokenizer, qa, raws, splits = plan.splits](size_t split, int64_t unit) {
     const RawSquad& raw = (*raws)[split];
     if (unit == 0) write_file_atomically(options.output / raw_squad_file(splits[split].name), raw.text);
-    const auto begin = static_cast<size_t>(unit * kUnitQuestions), end = std::min(begin + static_cast<size_t>(kUnitQuestions), raw.data.questions.size());
+    const auto begin = static_cast<size_t>(unit * kUnitQuestions),
+               end = std::min(begin + static_cast<size_t>(kUnitQuestions), raw.data.questions.size());
     UnitWriter writer(options, tokenizer.vocabulary(), splits[split], unit);
     add_samples(tokenizer, make_qa_split(tokenizer, part_of(raw.data, begin, end), qa), raw.labelled, writer);
     return writer.finish();

@@ -12,13 +12,15 @@ namespace mpibert {
 
 namespace {
 
-constexpr int64_t kBatchBytes = int64_t{16} << 20;    // text that is tokenized at a time, by all threads
-constexpr int64_t kShardTokens = int64_t{1} << 26;    // of one shard, about: of a unit that cannot be cut, such as one long file that is compressed
+constexpr int64_t kBatchBytes = int64_t{16} << 20;  // text that is tokenized at a time, by all threads
+constexpr int64_t kShardTokens =
+    int64_t{1} << 26;  // of one shard, about: of a unit that cannot be cut, such as one long file that is compressed
 
 // One unit of the corpus, a batch of documents at a time.
 class StoreUnit {
  public:
-  StoreUnit(const PrepareOptions& options, const BertTokenizer& tokenizer, const SplitEntry& split, const CorpusUnit& input, int64_t unit, std::span<const int64_t> left_out)
+  StoreUnit(const PrepareOptions& options, const BertTokenizer& tokenizer, const SplitEntry& split, const CorpusUnit& input, int64_t unit,
+            std::span<const int64_t> left_out)
       : options_(options), tokenizer_(tokenizer), split_(split), reader_(input, options.corpus), unit_(unit), left_out_(left_out) {}
 
   MadeUnit make() {
@@ -61,8 +63,10 @@ class StoreUnit {
   void add(size_t i) {
     if (tokenized_[i].sentences() == 0) return;  // text of nothing but control characters leaves no token
     if (writer_ && writer_->tokens() + static_cast<int64_t>(tokenized_[i].ids.size()) > kShardTokens) commit();
-    const ShardOptions shard_options{.vocabulary_size = tokenizer_.vocabulary().size(), .vocabulary_sha256 = tokenizer_.vocabulary().sha256()};
-    if (!writer_) writer_.emplace(options_.output / shard_name(split_.name, unit_, static_cast<int64_t>(made_.shards.size())), shard_options);
+    const ShardOptions shard_options{.vocabulary_size = tokenizer_.vocabulary().size(),
+                                     .vocabulary_sha256 = tokenizer_.vocabulary().sha256()};
+    if (!writer_)
+      writer_.emplace(options_.output / shard_name(split_.name, unit_, static_cast<int64_t>(made_.shards.size())), shard_options);
     writer_->add(tokenized_[i]);
     made_.summary.add(tokenized_[i], texts_[i].bytes(), tokenizer_.vocabulary().unk_id());
   }
@@ -92,7 +96,8 @@ std::vector<std::vector<CorpusUnit>> units_of_corpus(const PrepareOptions& optio
   return units;
 }
 
-PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer, const std::vector<std::vector<std::vector<int64_t>>>& left_out) {
+PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer& tokenizer,
+                             const std::vector<std::vector<std::vector<int64_t>>>& left_out) {
   PreparePlan plan;
   auto units_of = std::make_shared<std::vector<std::vector<CorpusUnit>>>(units_of_corpus(options));
   for (size_t i = 0; i < options.inputs.size(); ++i) {
@@ -101,7 +106,8 @@ PreparePlan plan_token_store(const PrepareOptions& options, const BertTokenizer&
     for (const SplitEntry& split : plan.splits) MPIBERT_CHECK(split.name != name, kInvalidArgument, "split '", name, "' is given twice");
     plan.splits.push_back({.name = name, .labels = labels_of(options.task), .dropped = 0, .shards = {}});
     plan.units.push_back(static_cast<int64_t>((*units_of)[i].size()));
-    for (const CorpusUnit& unit : (*units_of)[i]) plan.cuts += str_cat(unit.files.front().string(), " ", unit.files.size(), " ", unit.begin, " ", unit.end, "\n");
+    for (const CorpusUnit& unit : (*units_of)[i])
+      plan.cuts += str_cat(unit.files.front().string(), " ", unit.files.size(), " ", unit.begin, " ", unit.end, "\n");
   }
   plan.options = named_options(options.corpus);
   plan.options.emplace_back("block_bytes", std::to_string(options.block_bytes));

@@ -24,7 +24,8 @@ struct RawTokens {
 RawTokens read_split(const Task& task, const NamedSplit& split) {
   const std::filesystem::path file = raw_file_of(task, split.path, split.name);
   RawTokens raw{.file = file.string(), .sentences = read_tagged_sentences(file)};
-  MPIBERT_CHECK(raw.labelled() || split.name != "train", kCorrupt, raw.file, " has words without tags: expected at least two columns, the tag the last");
+  MPIBERT_CHECK(raw.labelled() || split.name != "train", kCorrupt, raw.file,
+                " has words without tags: expected at least two columns, the tag the last");
   return raw;
 }
 
@@ -33,7 +34,8 @@ std::vector<std::string> tags_in_training(const Task& task, const std::vector<Na
   for (size_t i = 0; i < splits.size(); ++i)
     if (splits[i].name == "train")
       for (const TaggedSentence& sentence : raws[i].sentences) tags.insert(sentence.tags.begin(), sentence.tags.end());
-  MPIBERT_CHECK(!tags.empty(), kUsage, "task ", task.name, " finds its labels in the training split, and there is none; say which labels there are: --labels O,B-PER,I-PER");
+  MPIBERT_CHECK(!tags.empty(), kUsage, "task ", task.name,
+                " finds its labels in the training split, and there is none; say which labels there are: --labels O,B-PER,I-PER");
   return {tags.begin(), tags.end()};
 }
 
@@ -44,13 +46,15 @@ std::vector<int32_t> labels_of_words(const std::vector<std::string>& names, cons
     std::string known;
     if (found == names.end())
       for (const std::string& name : names) known += (known.empty() ? "" : ", ") + name;
-    MPIBERT_CHECK(found != names.end(), kCorrupt, raw.file, ":", sentence.line + static_cast<int64_t>(i), ": label '", sentence.tags[i], "' is none of ", known);
+    MPIBERT_CHECK(found != names.end(), kCorrupt, raw.file, ":", sentence.line + static_cast<int64_t>(i), ": label '", sentence.tags[i],
+                  "' is none of ", known);
     labels.push_back(static_cast<int32_t>(found - names.begin()));
   }
   return labels;
 }
 
-std::vector<Sample> samples_of(const BertTokenizer& tokenizer, const TaggedSentence& sentence, std::span<const int32_t> labels, int64_t number, int64_t max_seq_length) {
+std::vector<Sample> samples_of(const BertTokenizer& tokenizer, const TaggedSentence& sentence, std::span<const int32_t> labels,
+                               int64_t number, int64_t max_seq_length) {
   std::vector<Sample> samples;
   for (TokenFeature& feature : token_features(tokenizer, sentence.words, max_seq_length)) {
     Sample& sample = samples.emplace_back();
@@ -87,7 +91,8 @@ PreparePlan plan_tokens(const PrepareOptions& options, const BertTokenizer& toke
     std::vector<std::vector<Sample>> samples(static_cast<size_t>(end - begin));
     for_each_in_parallel(end - begin, [&](int64_t i) {
       const auto number = static_cast<size_t>(begin + i);
-      samples[static_cast<size_t>(i)] = samples_of(tokenizer, sentences[number], (*labels)[split][number], begin + i, options.max_seq_length);
+      samples[static_cast<size_t>(i)] =
+          samples_of(tokenizer, sentences[number], (*labels)[split][number], begin + i, options.max_seq_length);
     });
     UnitWriter writer(options, tokenizer.vocabulary(), splits[split], unit);
     for (const auto& of_sentence : samples)

@@ -13,7 +13,8 @@ namespace {
 constexpr char32_t kCapitalSigma = 0x3A3, kSigma = 0x3C3, kFinalSigma = 0x3C2, kDottedI = 0x130, kDotAbove = 0x307;
 
 bool is_in(std::span<const python::CodePointRange> ranges, char32_t c) {
-  const auto after = std::upper_bound(ranges.begin(), ranges.end(), c, [](char32_t value, const python::CodePointRange& range) { return value < range.first; });
+  const auto after = std::upper_bound(ranges.begin(), ranges.end(), c,
+                                      [](char32_t value, const python::CodePointRange& range) { return value < range.first; });
   return after != ranges.begin() && c <= std::prev(after)->last;
 }
 

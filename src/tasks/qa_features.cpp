@@ -63,7 +63,11 @@ std::vector<Span> windows_of(int64_t pieces, int64_t capacity, int64_t step) {
 }
 
 QaFeature make_feature(const Vocabulary& vocabulary, const std::vector<int32_t>& question, const QaContext& context, const Span& window) {
-  QaFeature feature{.input_ids = {vocabulary.cls_id()}, .token_type_ids = {}, .first = static_cast<int32_t>(question.size()) + 2, .begin = window.begin, .end = window.end};
+  QaFeature feature{.input_ids = {vocabulary.cls_id()},
+                    .token_type_ids = {},
+                    .first = static_cast<int32_t>(question.size()) + 2,
+                    .begin = window.begin,
+                    .end = window.end};
   feature.input_ids.insert(feature.input_ids.end(), question.begin(), question.end());
   feature.input_ids.push_back(vocabulary.sep_id());
   feature.input_ids.insert(feature.input_ids.end(), context.ids.begin() + window.begin, context.ids.begin() + window.end);
@@ -82,17 +86,20 @@ std::optional<Span> pieces_by_offsets(const QaContext& context, const SquadAnswe
   return first >= 0 && last < count ? std::optional(Span{first, last}) : std::nullopt;
 }
 
-// The words that the answer is in: {begin of the first, begin of the last}, in characters. White space belongs to the word before it. Nothing if they do not
-// hold the answer's text.
+// The words that the answer is in: {begin of the first, begin of the last}, in characters. White space belongs to the word before it.
+// Nothing if they do not hold the answer's text.
 std::optional<Span> words_of_answer(const std::string& context, const SquadAnswer& answer) {
   const auto begin = static_cast<int32_t>(answer.start), end = begin + static_cast<int32_t>(character_count(answer.text));
   const std::vector<Span> words = words_at_white_space(context);
-  const auto word_at = [&](int32_t place) { return std::upper_bound(words.begin(), words.end(), place, [](int32_t at, const Span& word) { return at < word.begin; }); };
+  const auto word_at = [&](int32_t place) {
+    return std::upper_bound(words.begin(), words.end(), place, [](int32_t at, const Span& word) { return at < word.begin; });
+  };
   const auto first = word_at(begin), after = word_at(end - 1);  // one behind the word
   if (end == begin || first == words.begin()) return std::nullopt;
   const CharacterIndex characters(context);
   std::string text;
-  for (auto word = first - 1; word < after; ++word) text += (text.empty() ? "" : " ") + std::string(characters.text(word->begin, word->end));
+  for (auto word = first - 1; word < after; ++word)
+    text += (text.empty() ? "" : " ") + std::string(characters.text(word->begin, word->end));
   if (text.find(join_python_words(answer.text)) == std::string::npos) return std::nullopt;
   return Span{(first - 1)->begin, (after - 1)->begin};
 }
@@ -101,8 +108,12 @@ std::optional<Span> words_of_answer(const std::string& context, const SquadAnswe
 std::optional<Span> pieces_by_words(const BertTokenizer& tokenizer, const QaContext& context, const SquadAnswer& answer) {
   const std::optional<Span> words = words_of_answer(context.text, answer);
   if (!words) return std::nullopt;
-  const auto first = static_cast<int32_t>(std::find_if(context.words.begin(), context.words.end(), [&](const Span& word) { return word.begin >= words->begin; }) - context.words.begin());
-  const auto after = static_cast<int32_t>(std::find_if(context.words.begin(), context.words.end(), [&](const Span& word) { return word.begin > words->end; }) - context.words.begin());
+  const auto first = static_cast<int32_t>(
+      std::find_if(context.words.begin(), context.words.end(), [&](const Span& word) { return word.begin >= words->begin; }) -
+      context.words.begin());
+  const auto after = static_cast<int32_t>(
+      std::find_if(context.words.begin(), context.words.end(), [&](const Span& word) { return word.begin > words->end; }) -
+      context.words.begin());
   const std::vector<int32_t> wanted = tokenizer.ids(answer.text);
   const auto size = static_cast<int32_t>(wanted.size());
   for (int32_t start = first; size > 0 && start + size <= after; ++start)
@@ -118,17 +129,21 @@ QaContext encode_context(const BertTokenizer& tokenizer, std::string text, QaCon
   return {.text = std::move(text), .ids = encoding.ids, .places = encoding.char_offsets, .words = words_of(encoding)};
 }
 
-std::vector<QaFeature> encode_question(const BertTokenizer& tokenizer, const std::string& question, const QaContext& context, const QaOptions& options) {
+std::vector<QaFeature> encode_question(const BertTokenizer& tokenizer, const std::string& question, const QaContext& context,
+                                       const QaOptions& options) {
   std::vector<int32_t> ids = tokenizer.ids(question);
   const bool by_words = options.convention == QaConvention::kRunSquad;
   if (by_words && static_cast<int64_t>(ids.size()) > options.max_query_length) ids.resize(static_cast<size_t>(options.max_query_length));
   const auto pieces = static_cast<int64_t>(context.ids.size());
-  const int64_t capacity = options.max_seq_length - static_cast<int64_t>(ids.size()) - 3, step = by_words ? options.doc_stride : capacity - options.doc_stride;
-  MPIBERT_CHECK(pieces <= capacity || (capacity > 0 && step > 0), kInvalidArgument, "the question \"", question.substr(0, 60), "\" has ", ids.size(), " tokens, which leaves ", capacity,
-                " of max_seq_length ", options.max_seq_length, " for a context of ", pieces, ", with a doc_stride of ", options.doc_stride, ": expected more; take a larger max_seq_length or a smaller doc_stride");
+  const int64_t capacity = options.max_seq_length - static_cast<int64_t>(ids.size()) - 3,
+                step = by_words ? options.doc_stride : capacity - options.doc_stride;
+  MPIBERT_CHECK(pieces <= capacity || (capacity > 0 && step > 0), kInvalidArgument, "the question \"", question.substr(0, 60), "\" has ",
+                ids.size(), " tokens, which leaves ", capacity, " of max_seq_length ", options.max_seq_length, " for a context of ", pieces,
+                ", with a doc_stride of ", options.doc_stride, ": expected more; take a larger max_seq_length or a smaller doc_stride");
   std::vector<QaFeature> features;
   if (by_words && pieces == 0) return features;
-  for (const Span& window : windows_of(pieces, capacity, step)) features.push_back(make_feature(tokenizer.vocabulary(), ids, context, window));
+  for (const Span& window : windows_of(pieces, capacity, step))
+    features.push_back(make_feature(tokenizer.vocabulary(), ids, context, window));
   return features;
 }
 
@@ -138,7 +153,8 @@ int64_t drop_lost_answers(SquadData& data) {
   }));
 }
 
-std::optional<Span> answer_pieces(const BertTokenizer& tokenizer, const QaContext& context, const SquadAnswer& answer, QaConvention convention) {
+std::optional<Span> answer_pieces(const BertTokenizer& tokenizer, const QaContext& context, const SquadAnswer& answer,
+                                  QaConvention convention) {
   return convention == QaConvention::kRunQa ? pieces_by_offsets(context, answer) : pieces_by_words(tokenizer, context, answer);
 }
 

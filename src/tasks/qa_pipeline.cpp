@@ -17,9 +17,11 @@ struct Candidate {
   int32_t first, last;  // pieces of the context
 };
 
-// Softmax of one column of the logits over the places that may be answers: the context, and every [CLS], whose own probability counts for no answer but takes its share.
+// Softmax of one column of the logits over the places that may be answers: the context, and every [CLS], whose own probability counts for
+// no answer but takes its share.
 std::vector<double> probabilities(const QaFeature& feature, std::span<const float> logits, size_t column, int32_t cls_id) {
-  const size_t context_begin = static_cast<size_t>(feature.first), context_end = context_begin + static_cast<size_t>(feature.end - feature.begin);
+  const size_t context_begin = static_cast<size_t>(feature.first),
+               context_end = context_begin + static_cast<size_t>(feature.end - feature.begin);
   std::vector<double> values(feature.input_ids.size(), -std::numeric_limits<double>::infinity());
   for (size_t i = 0; i < values.size(); ++i)
     if ((i >= context_begin && i < context_end) || feature.input_ids[i] == cls_id) values[i] = static_cast<double>(logits[2 * i + column]);
@@ -31,7 +33,8 @@ std::vector<double> probabilities(const QaFeature& feature, std::span<const floa
 }
 
 // The `count` best pairs of a start and an end at most max_answer_len tokens apart.
-std::vector<Candidate> best_candidates(const QaFeature& feature, const std::vector<double>& starts, const std::vector<double>& ends, int64_t count, int64_t max_answer_len) {
+std::vector<Candidate> best_candidates(const QaFeature& feature, const std::vector<double>& starts, const std::vector<double>& ends,
+                                       int64_t count, int64_t max_answer_len) {
   std::vector<Candidate> candidates;
   for (int32_t first = feature.begin; first < feature.end; ++first) {
     for (int32_t last = first; last < std::min<int64_t>(feature.end, first + max_answer_len); ++last) {
@@ -39,7 +42,9 @@ std::vector<Candidate> best_candidates(const QaFeature& feature, const std::vect
       candidates.push_back({starts[place(first)] * ends[place(last)], first, last});
     }
   }
-  const auto better = [](const Candidate& a, const Candidate& b) { return a.score != b.score ? a.score > b.score : std::pair(a.first, a.last) < std::pair(b.first, b.last); };
+  const auto better = [](const Candidate& a, const Candidate& b) {
+    return a.score != b.score ? a.score > b.score : std::pair(a.first, a.last) < std::pair(b.first, b.last);
+  };
   const size_t kept = std::min(candidates.size(), static_cast<size_t>(count));
   std::partial_sort(candidates.begin(), candidates.begin() + static_cast<ptrdiff_t>(kept), candidates.end(), better);
   candidates.resize(kept);
@@ -56,15 +61,16 @@ Span place_of(const QaContext& context, const QaFeature& feature, const Candidat
 
 }  // namespace
 
-std::vector<QaAnswer> pipeline_answers(const BertTokenizer& tokenizer, const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits,
-                                       const QaPipelineOptions& options) {
+std::vector<QaAnswer> pipeline_answers(const BertTokenizer& tokenizer, const QaContext& context, std::span<const QaFeature> features,
+                                       std::span<const Prediction> logits, const QaPipelineOptions& options) {
   const CharacterIndex characters(context.text);
   std::vector<QaAnswer> answers;
   std::vector<std::u32string> lowered;  // of each answer: those that differ in case alone are one
   double none = features.empty() ? 0.0 : std::numeric_limits<double>::infinity();
   for (size_t i = 0; i < features.size(); ++i) {
     const QaFeature& feature = features[i];
-    const std::vector<double> starts = probabilities(feature, logits[i].values, 0, tokenizer.vocabulary().cls_id()), ends = probabilities(feature, logits[i].values, 1, tokenizer.vocabulary().cls_id());
+    const std::vector<double> starts = probabilities(feature, logits[i].values, 0, tokenizer.vocabulary().cls_id()),
+                              ends = probabilities(feature, logits[i].values, 1, tokenizer.vocabulary().cls_id());
     none = std::min(none, starts[0] * ends[0]);
     const int64_t count = options.align_to_words ? 2 * options.top_k + 10 : options.top_k;  // some become one when they are words
     const std::vector<Candidate> candidates = best_candidates(feature, starts, ends, count, options.max_answer_len);

@@ -28,7 +28,8 @@ struct Pair {
   double score() const { return static_cast<double>(start_logit) + static_cast<double>(end_logit); }
 };
 
-// Places of the `count` largest values, the largest first. Of equal ones run_squad.py takes the first (Python's sort is stable), run_qa.py the last (argsort, reversed).
+// Places of the `count` largest values, the largest first. Of equal ones run_squad.py takes the first (Python's sort is stable), run_qa.py
+// the last (argsort, reversed).
 template <class Value>
 std::vector<int32_t> best_places(int32_t length, int64_t count, bool last_first, const Value& value) {
   std::vector<int32_t> places(static_cast<size_t>(length));
@@ -39,7 +40,8 @@ std::vector<int32_t> best_places(int32_t length, int64_t count, bool last_first,
   return places;
 }
 
-// Whether the feature is the one that has most of the text around this piece: the smaller of what is left and right of it, and a little for longer windows.
+// Whether the feature is the one that has most of the text around this piece: the smaller of what is left and right of it, and a little for
+// longer windows.
 bool has_most_context(std::span<const QaFeature> features, size_t which, int32_t piece) {
   double best = -1;
   size_t best_feature = 0;
@@ -54,7 +56,8 @@ bool has_most_context(std::span<const QaFeature> features, size_t which, int32_t
   return best_feature == which;
 }
 
-std::vector<Pair> pairs_of(std::span<const QaFeature> features, std::span<const Prediction> logits, QaConvention convention, const QaScoring& scoring) {
+std::vector<Pair> pairs_of(std::span<const QaFeature> features, std::span<const Prediction> logits, QaConvention convention,
+                           const QaScoring& scoring) {
   const bool by_words = convention == QaConvention::kRunSquad;
   std::vector<Pair> pairs;
   for (size_t i = 0; i < features.size(); ++i) {
@@ -64,8 +67,10 @@ std::vector<Pair> pairs_of(std::span<const QaFeature> features, std::span<const 
       const int32_t piece = place - feature.first + feature.begin;
       return place >= feature.first && piece < feature.end ? piece : -1;
     };
-    const std::vector<int32_t> starts = best_places(values.length(), scoring.n_best_size, !by_words, [&](int32_t at) { return values.start(at); });
-    const std::vector<int32_t> ends = best_places(values.length(), scoring.n_best_size, !by_words, [&](int32_t at) { return values.end(at); });
+    const std::vector<int32_t> starts =
+        best_places(values.length(), scoring.n_best_size, !by_words, [&](int32_t at) { return values.start(at); });
+    const std::vector<int32_t> ends =
+        best_places(values.length(), scoring.n_best_size, !by_words, [&](int32_t at) { return values.end(at); });
     for (const int32_t start : starts) {
       if (piece_of(start) < 0 || (by_words && !has_most_context(features, i, piece_of(start)))) continue;
       for (const int32_t end : ends)
@@ -87,7 +92,8 @@ Pair no_answer(std::span<const Prediction> logits) {
   return least;
 }
 
-std::string text_of(const BertTokenizer& tokenizer, const QaContext& context, const CharacterIndex& characters, const Pair& pair, QaConvention convention) {
+std::string text_of(const BertTokenizer& tokenizer, const QaContext& context, const CharacterIndex& characters, const Pair& pair,
+                    QaConvention convention) {
   if (pair.first < 0) return "";
   const auto first = static_cast<size_t>(pair.first), last = static_cast<size_t>(pair.last);
   if (convention == QaConvention::kRunQa) return std::string(characters.text(context.places[first].begin, context.places[last].end));
@@ -105,8 +111,8 @@ void set_probabilities(std::vector<QaCandidate>& candidates) {
 
 }  // namespace
 
-QaPrediction predict_answer(const BertTokenizer& tokenizer, const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits,
-                            QaConvention convention, const QaScoring& scoring, bool may_be_impossible) {
+QaPrediction predict_answer(const BertTokenizer& tokenizer, const QaContext& context, std::span<const QaFeature> features,
+                            std::span<const Prediction> logits, QaConvention convention, const QaScoring& scoring, bool may_be_impossible) {
   const bool by_words = convention == QaConvention::kRunSquad;
   const auto wanted = static_cast<size_t>(scoring.n_best_size);
   const Pair none = no_answer(logits);
@@ -121,12 +127,16 @@ QaPrediction predict_answer(const BertTokenizer& tokenizer, const QaContext& con
     if (prediction.candidates.size() >= wanted) break;
     std::string text = text_of(tokenizer, context, characters, pair, convention);
     if (!seen.insert(text).second && by_words && pair.first >= 0) continue;
-    prediction.candidates.push_back({.text = std::move(text), .start_logit = static_cast<double>(pair.start_logit), .end_logit = static_cast<double>(pair.end_logit)});
+    prediction.candidates.push_back(
+        {.text = std::move(text), .start_logit = static_cast<double>(pair.start_logit), .end_logit = static_cast<double>(pair.end_logit)});
   }
-  if (may_be_impossible && !seen.contains("")) prediction.candidates.push_back({.text = "", .start_logit = static_cast<double>(none.start_logit), .end_logit = static_cast<double>(none.end_logit)});
+  if (may_be_impossible && !seen.contains(""))
+    prediction.candidates.push_back(
+        {.text = "", .start_logit = static_cast<double>(none.start_logit), .end_logit = static_cast<double>(none.end_logit)});
   // Both scripts: something that is no answer in place of nothing.
   const auto has_text = [](const QaCandidate& each) { return !each.text.empty(); };
-  if (std::none_of(prediction.candidates.begin(), prediction.candidates.end(), has_text)) prediction.candidates.insert(prediction.candidates.begin(), {.text = "empty"});
+  if (std::none_of(prediction.candidates.begin(), prediction.candidates.end(), has_text))
+    prediction.candidates.insert(prediction.candidates.begin(), {.text = "empty"});
   set_probabilities(prediction.candidates);
   prediction.text = prediction.candidates.front().text;
   if (!may_be_impossible) return prediction;

@@ -20,7 +20,9 @@ std::string option_of(const Manifest& manifest, const std::string& name) {
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> to_manifest(const QaOptions& options) {
-  return {{"qa_features", kConventionNames[static_cast<size_t>(options.convention)]}, {"doc_stride", std::to_string(options.doc_stride)}, {"max_query_length", std::to_string(options.max_query_length)}};
+  return {{"qa_features", kConventionNames[static_cast<size_t>(options.convention)]},
+          {"doc_stride", std::to_string(options.doc_stride)},
+          {"max_query_length", std::to_string(options.max_query_length)}};
 }
 
 QaOptions qa_options_of(const Manifest& manifest) {
@@ -64,29 +66,34 @@ QaSplit open_qa_split(const BertTokenizer& tokenizer, const std::filesystem::pat
   const QaOptions options = qa_options_of(manifest);
   const std::filesystem::path file = folder / raw_squad_file(split);
   const std::string text = read_squad_text(file);
-  MPIBERT_CHECK(sha256_hex(text) == option_of(manifest, "sha256_" + raw_squad_file(split)), kCorrupt, file.string(), " is not the file that was prepared; prepare the data again");
+  MPIBERT_CHECK(sha256_hex(text) == option_of(manifest, "sha256_" + raw_squad_file(split)), kCorrupt, file.string(),
+                " is not the file that was prepared; prepare the data again");
   SquadData data = parse_squad(text, file.string());
   if (split == "train" && options.convention == QaConvention::kRunSquad) drop_lost_answers(data);
   QaSplit opened = make_qa_split(tokenizer, std::move(data), options);
-  MPIBERT_CHECK(opened.feature_count() == manifest.split(split).count(), kCorrupt, folder.string(), ": split '", split, "' has ", manifest.split(split).count(), " samples, but its raw file makes ",
-                opened.feature_count(), "; prepare the data again");
+  MPIBERT_CHECK(opened.feature_count() == manifest.split(split).count(), kCorrupt, folder.string(), ": split '", split, "' has ",
+                manifest.split(split).count(), " samples, but its raw file makes ", opened.feature_count(), "; prepare the data again");
   return opened;
 }
 
-std::vector<QaPrediction> predict_answers(const Task& task, const BertTokenizer& tokenizer, const QaSplit& split, std::span<const Prediction> logits, const QaScoring& scoring) {
-  MPIBERT_CHECK(static_cast<int64_t>(logits.size()) == split.feature_count(), kInvalidArgument, "logits of ", logits.size(), " features, expected ", split.feature_count());
+std::vector<QaPrediction> predict_answers(const Task& task, const BertTokenizer& tokenizer, const QaSplit& split,
+                                          std::span<const Prediction> logits, const QaScoring& scoring) {
+  MPIBERT_CHECK(static_cast<int64_t>(logits.size()) == split.feature_count(), kInvalidArgument, "logits of ", logits.size(),
+                " features, expected ", split.feature_count());
   std::vector<size_t> begins(1, 0);
   for (const auto& features : split.features) {
     for (size_t i = 0; i < features.size(); ++i)
-      MPIBERT_CHECK(logits[begins.back() + i].values.size() == 2 * features[i].input_ids.size(), kInvalidArgument, "feature ", begins.back() + i, " has ",
-                    logits[begins.back() + i].values.size(), " logits, expected two for each of ", features[i].input_ids.size(), " tokens");
+      MPIBERT_CHECK(logits[begins.back() + i].values.size() == 2 * features[i].input_ids.size(), kInvalidArgument, "feature ",
+                    begins.back() + i, " has ", logits[begins.back() + i].values.size(), " logits, expected two for each of ",
+                    features[i].input_ids.size(), " tokens");
     begins.push_back(begins.back() + features.size());
   }
   std::vector<QaPrediction> answers(split.features.size());
   for_each_in_parallel(static_cast<int64_t>(answers.size()), [&](int64_t i) {
     const auto at = static_cast<size_t>(i);
-    answers[at] = predict_answer(tokenizer, split.contexts[split.data.questions[at].context], split.features[at], logits.subspan(begins[at], split.features[at].size()),
-                                 split.options.convention, scoring, task.may_be_impossible);
+    answers[at] =
+        predict_answer(tokenizer, split.contexts[split.data.questions[at].context], split.features[at],
+                       logits.subspan(begins[at], split.features[at].size()), split.options.convention, scoring, task.may_be_impossible);
   });
   return answers;
 }

@@ -34,7 +34,8 @@ fs::path raw_file_of(const Task& task, const fs::path& path, std::string_view sp
   for (const SentenceFiles::Split& each : task.files.splits)
     if (each.name == split)
       if (const auto file = find_file(each, path)) return *file;
-  throw Error(ErrorKind::kNotFound, str_cat("no raw file of split '", split, "' of task ", task.name, " in ", path.string(), "; looked for ", names_of(task.files, split)));
+  throw Error(ErrorKind::kNotFound, str_cat("no raw file of split '", split, "' of task ", task.name, " in ", path.string(),
+                                            "; looked for ", names_of(task.files, split)));
 }
 
 std::vector<std::string> find_raw_splits(const Task& task, const fs::path& folder) {
@@ -42,14 +43,16 @@ std::vector<std::string> find_raw_splits(const Task& task, const fs::path& folde
   std::vector<std::string> splits;
   for (const SentenceFiles::Split& split : task.files.splits)
     if (find_file(split, folder)) splits.push_back(split.name);
-  MPIBERT_CHECK(!splits.empty(), kNotFound, "no raw file of task ", task.name, " in ", folder.string(), "; looked for ", names_of(task.files));
+  MPIBERT_CHECK(!splits.empty(), kNotFound, "no raw file of task ", task.name, " in ", folder.string(), "; looked for ",
+                names_of(task.files));
   return splits;
 }
 
 std::vector<NamedSplit> raw_splits(const PrepareOptions& options, const Task& task) {
   std::vector<NamedSplit> splits;
   for (const PrepareInput& input : options.inputs) {
-    MPIBERT_CHECK(input.paths.size() == 1, kInvalidArgument, "task ", task.name, " has one folder or file for a split, not ", input.paths.size());
+    MPIBERT_CHECK(input.paths.size() == 1, kInvalidArgument, "task ", task.name, " has one folder or file for a split, not ",
+                  input.paths.size());
     const std::filesystem::path& path = input.paths[0];
     MPIBERT_CHECK(std::filesystem::exists(path), kNotFound, "input ", path.string(), " is not there");
     if (!input.split.empty()) {
@@ -60,7 +63,8 @@ std::vector<NamedSplit> raw_splits(const PrepareOptions& options, const Task& ta
     for (std::string& name : find_raw_splits(task, path)) splits.push_back({std::move(name), path});
   }
   for (size_t i = 0; i < splits.size(); ++i)
-    for (size_t j = 0; j < i; ++j) MPIBERT_CHECK(splits[i].name != splits[j].name, kInvalidArgument, "split '", splits[i].name, "' is given twice");
+    for (size_t j = 0; j < i; ++j)
+      MPIBERT_CHECK(splits[i].name != splits[j].name, kInvalidArgument, "split '", splits[i].name, "' is given twice");
   return splits;
 }
 

@@ -44,7 +44,8 @@ std::vector<std::string> split_at_tabs(std::string_view line) {
   }
 }
 
-RowReader::RowReader(const std::filesystem::path& path, std::vector<Column> wanted, std::vector<std::string> names) : lines_(path), wanted_(std::move(wanted)) {
+RowReader::RowReader(const std::filesystem::path& path, std::vector<Column> wanted, std::vector<std::string> names)
+    : lines_(path), wanted_(std::move(wanted)) {
   const std::filesystem::path name = path.extension() == ".gz" ? path.stem() : path;
   form_ = name.extension() == ".csv" ? Form::kCsv : Form::kTabs;
   MPIBERT_CHECK(next_record(), kCorrupt, path.string(), " is empty");
@@ -52,7 +53,8 @@ RowReader::RowReader(const std::filesystem::path& path, std::vector<Column> want
   if (form_ == Form::kJson) {
     first_is_data_ = true;
     for (const Column& column : wanted_)
-      MPIBERT_CHECK(!is_number(column.name), kInvalidArgument, path.string(), " holds JSON objects, whose members have names; column ", column.name, " is a number");
+      MPIBERT_CHECK(!is_number(column.name), kInvalidArgument, path.string(), " holds JSON objects, whose members have names; column ",
+                    column.name, " is a number");
   } else {
     find_columns(names);
   }
@@ -66,14 +68,17 @@ void RowReader::find_columns(const std::vector<std::string>& names) {
   width_ = header.size();
   width_from_ = has_header ? "the header" : by_number ? "the first row" : "all rows of this task";
   for (const Column& column : wanted_) {
-    MPIBERT_CHECK(is_number(column.name) == by_number, kInvalidArgument, "column '", column.name, "': name all columns, or give the numbers of all in a table without a header");
-    const size_t place = by_number ? column_number(column.name) : static_cast<size_t>(std::find(header.begin(), header.end(), column.name) - header.begin());
+    MPIBERT_CHECK(is_number(column.name) == by_number, kInvalidArgument, "column '", column.name,
+                  "': name all columns, or give the numbers of all in a table without a header");
+    const size_t place =
+        by_number ? column_number(column.name) : static_cast<size_t>(std::find(header.begin(), header.end(), column.name) - header.begin());
     if (place < width_) {
       places_.emplace_back(place);
       continue;
     }
     MPIBERT_CHECK(column.may_be_missing, kCorrupt, where(), ": ",
-                  by_number ? str_cat("no column ", column.name, "; the first row has ", width_) : missing("the header has no column", column.name, header));
+                  by_number ? str_cat("no column ", column.name, "; the first row has ", width_)
+                            : missing("the header has no column", column.name, header));
     places_.emplace_back(std::nullopt);
   }
 }
@@ -88,8 +93,8 @@ bool RowReader::next_record() {
   return true;
 }
 
-// One record that begins with record_, by the grammar of RFC 4180; lines are added while a quoted field is open. Quotes inside a field that does not begin with one are
-// literal, as Python's csv reads them.
+// One record that begins with record_, by the grammar of RFC 4180; lines are added while a quoted field is open. Quotes inside a field that
+// does not begin with one are literal, as Python's csv reads them.
 void RowReader::read_csv_record() {
   cells_.assign(1, "");
   bool quoted = false, closed = false;
@@ -118,7 +123,8 @@ void RowReader::read_csv_record() {
       cells_.emplace_back();
       closed = false;
     } else {
-      MPIBERT_CHECK(!closed, kCorrupt, where(), ": column ", cells_.size(), " goes on after its closing quote; a quote inside a quoted field is written twice");
+      MPIBERT_CHECK(!closed, kCorrupt, where(), ": column ", cells_.size(),
+                    " goes on after its closing quote; a quote inside a quoted field is written twice");
       if (c == '"' && cells_.back().empty() && (at == 0 || record_[at - 1] == ',')) quoted = true;
       else cells_.back() += c;
     }
@@ -159,8 +165,8 @@ void RowReader::read_members(std::vector<std::optional<std::string>>& fields) co
     }
     const bool is_list = column.may_be_list && member->is_array();
     const auto add = [&](const json& value) {
-      MPIBERT_CHECK(value.is_string() || value.is_number() || value.is_boolean(), kCorrupt, where(), ": member '", column.name, "' ", is_list ? "has " : "is ",
-                    value.dump().substr(0, 100), ", expected a text or a number");
+      MPIBERT_CHECK(value.is_string() || value.is_number() || value.is_boolean(), kCorrupt, where(), ": member '", column.name, "' ",
+                    is_list ? "has " : "is ", value.dump().substr(0, 100), ", expected a text or a number");
       fields.emplace_back(value.is_string() ? value.get<std::string>() : value.dump());
     };
     if (is_list) std::for_each(member->begin(), member->end(), add);

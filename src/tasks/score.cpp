@@ -17,9 +17,10 @@ std::vector<std::span<const float>> in_order(const Task& task, std::span<const P
   const auto samples = static_cast<int64_t>(predictions.size());
   std::vector<std::span<const float>> values(predictions.size());
   for (const Prediction& p : predictions) {
-    MPIBERT_CHECK(p.sample >= 0 && p.sample < samples, kInvalidArgument, "task ", task.name, ": a prediction of sample ", p.sample, " of ", samples);
-    MPIBERT_CHECK(static_cast<int64_t>(p.values.size()) == task.outputs(), kInvalidArgument, "task ", task.name, ": sample ",
-                  p.sample, " has ", p.values.size(), " logits, expected ", task.outputs());
+    MPIBERT_CHECK(p.sample >= 0 && p.sample < samples, kInvalidArgument, "task ", task.name, ": a prediction of sample ", p.sample, " of ",
+                  samples);
+    MPIBERT_CHECK(static_cast<int64_t>(p.values.size()) == task.outputs(), kInvalidArgument, "task ", task.name, ": sample ", p.sample,
+                  " has ", p.values.size(), " logits, expected ", task.outputs());
     std::span<const float>& place = values[static_cast<size_t>(p.sample)];
     MPIBERT_CHECK(place.empty(), kInvalidArgument, "task ", task.name, ": sample ", p.sample, " is predicted twice");
     place = p.values;
@@ -43,7 +44,9 @@ double metric_of_numbers(const std::string& name, std::span<const double> predic
 
 }  // namespace
 
-int32_t best_label(std::span<const float> values) { return static_cast<int32_t>(std::max_element(values.begin(), values.end()) - values.begin()); }
+int32_t best_label(std::span<const float> values) {
+  return static_cast<int32_t>(std::max_element(values.begin(), values.end()) - values.begin());
+}
 std::vector<double> softmax(std::span<const float> values) {
   const double largest = *std::max_element(values.begin(), values.end());
   std::vector<double> out;
@@ -61,7 +64,8 @@ double negative_log_likelihood(std::span<const float> values, int32_t label) {
 }
 
 Scores score(const Task& task, std::span<const Prediction> predictions, std::span<const int32_t> labels) {
-  MPIBERT_CHECK(predictions.size() == labels.size(), kInvalidArgument, "task ", task.name, ": ", predictions.size(), " predictions of ", labels.size(), " samples");
+  MPIBERT_CHECK(predictions.size() == labels.size(), kInvalidArgument, "task ", task.name, ": ", predictions.size(), " predictions of ",
+                labels.size(), " samples");
   Scores scores;
   if (task.kind == TaskKind::kRegression) {
     std::vector<double> predicted, expected;

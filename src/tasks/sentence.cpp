@@ -38,16 +38,20 @@ int32_t number_of(const Task& task, const std::string& label, const std::string&
   const std::optional<float> value = parse_number<float>(label);
   MPIBERT_CHECK(value && std::isfinite(*value), kCorrupt, where, ": label '", label, "' is not a number, which task ", task.name,
                 " learns; classes are for another task");
-  MPIBERT_CHECK(*value >= task.minimum && *value <= task.maximum, kCorrupt, where, ": label ", label, " is outside ", task.minimum, " to ", task.maximum, ", the range of task ", task.name);
+  MPIBERT_CHECK(*value >= task.minimum && *value <= task.maximum, kCorrupt, where, ": label ", label, " is outside ", task.minimum, " to ",
+                task.maximum, ", the range of task ", task.name);
   return std::bit_cast<int32_t>(*value);
 }
 
 // The fields from `first` on, each behind what all begin with. `known`: how many there are, or 0.
-std::vector<std::string> choices_of(const std::vector<std::optional<std::string>>& fields, size_t first, const std::string* beginning, size_t known, const std::string& where) {
+std::vector<std::string> choices_of(const std::vector<std::optional<std::string>>& fields, size_t first, const std::string* beginning,
+                                    size_t known, const std::string& where) {
   std::vector<std::string> choices;
   for (size_t i = first; i < fields.size(); ++i) choices.push_back(beginning ? *beginning + " " + *fields[i] : *fields[i]);
-  MPIBERT_CHECK(choices.size() >= 2, kCorrupt, where, ": ", choices.size(), " choices, expected at least 2: a column for each, or one member of JSON objects that is a list of them");
-  MPIBERT_CHECK(known == 0 || choices.size() == known, kCorrupt, where, ": ", choices.size(), " choices, expected ", known, " as in all other rows");
+  MPIBERT_CHECK(choices.size() >= 2, kCorrupt, where, ": ", choices.size(),
+                " choices, expected at least 2: a column for each, or one member of JSON objects that is a list of them");
+  MPIBERT_CHECK(known == 0 || choices.size() == known, kCorrupt, where, ": ", choices.size(), " choices, expected ", known,
+                " as in all other rows");
   return choices;
 }
 
@@ -75,7 +79,8 @@ RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view
   for (bool first = true; rows.next(fields, ragged); first = false) {
     const std::optional<std::string> label = reads_label ? fields[label_field] : std::nullopt;
     if (first) result.labelled = label.has_value();
-    MPIBERT_CHECK(result.labelled == label.has_value(), kCorrupt, rows.where(), ": ", label ? "has" : "lacks", " a label, unlike the rows before it");
+    MPIBERT_CHECK(result.labelled == label.has_value(), kCorrupt, rows.where(), ": ", label ? "has" : "lacks",
+                  " a label, unlike the rows before it");
     if (label && !task.files.no_label.empty() && *label == task.files.no_label) {
       ++result.dropped;
       continue;
@@ -87,7 +92,9 @@ RawSplit read_raw_split(const Task& task, const fs::path& path, std::string_view
     } else if (task.pair) {
       example.text_b = std::move(fields[1]);
     }
-    if (label) example.label = task.kind == TaskKind::kRegression ? number_of(task, *label, rows.where()) : class_of(task, classes, *label, rows.where());
+    if (label)
+      example.label =
+          task.kind == TaskKind::kRegression ? number_of(task, *label, rows.where()) : class_of(task, classes, *label, rows.where());
     result.examples.push_back(std::move(example));
   }
   MPIBERT_CHECK(!result.examples.empty(), kCorrupt, raw_file_of(task, path, split).string(), " has no example");
@@ -103,9 +110,12 @@ std::vector<std::string> find_labels(const Task& task, const fs::path& path, std
     found.insert(*fields.back());
   }
   const std::string where = raw_file_of(task, path, split).string();
-  MPIBERT_CHECK(found.size() >= 2, kCorrupt, where, ": ", found.size(), " different labels in column '", task.files.label, "', expected at least 2");
+  MPIBERT_CHECK(found.size() >= 2, kCorrupt, where, ": ", found.size(), " different labels in column '", task.files.label,
+                "', expected at least 2");
   std::vector<std::string> labels(found.begin(), found.end());
-  if (std::all_of(labels.begin(), labels.end(), is_whole_number)) std::stable_sort(labels.begin(), labels.end(), [](const std::string& a, const std::string& b) { return *parse_number<int64_t>(a) < *parse_number<int64_t>(b); });
+  if (std::all_of(labels.begin(), labels.end(), is_whole_number))
+    std::stable_sort(labels.begin(), labels.end(),
+                     [](const std::string& a, const std::string& b) { return *parse_number<int64_t>(a) < *parse_number<int64_t>(b); });
   return labels;
 }
 

@@ -25,13 +25,14 @@ std::string numbered(const std::string& where, const char* key, size_t i) { retu
 SquadAnswer read_answer(const json& object, const CharacterIndex& context, const std::string& where) {
   SquadAnswer answer{.text = json_string(object, "text", where), .start = json_count(object, "answer_start", where)};
   const int64_t length = character_count(answer.text), end = answer.start + length;
-  MPIBERT_CHECK(answer.start <= context.size() && length <= context.size() - answer.start, kCorrupt, where, ": the answer, characters ", answer.start, " to ", end,
-                ", lies outside the context, which has ", context.size());
+  MPIBERT_CHECK(answer.start <= context.size() && length <= context.size() - answer.start, kCorrupt, where, ": the answer, characters ",
+                answer.start, " to ", end, ", lies outside the context, which has ", context.size());
   const std::string_view found = context.text(answer.start, end);
   if (found == answer.text) return answer;
   const std::optional<int64_t> place = context.find(answer.text);
-  throw Error(ErrorKind::kCorrupt, str_cat(where, ": the context has \"", found, "\" at answer_start ", answer.start, ", expected the answer, \"", answer.text, "\"",
-                                           place ? str_cat(", which stands at ", *place) : std::string(", which is nowhere in it")));
+  throw Error(ErrorKind::kCorrupt,
+              str_cat(where, ": the context has \"", found, "\" at answer_start ", answer.start, ", expected the answer, \"", answer.text,
+                      "\"", place ? str_cat(", which stands at ", *place) : std::string(", which is nowhere in it")));
 }
 
 SquadQuestion read_question(const json& object, size_t context_number, const CharacterIndex& context, const std::string& where) {
@@ -67,7 +68,8 @@ SquadData parse_squad(std::string_view text, const std::string& name) {
       for (size_t q = 0; q < questions.size(); ++q) {
         const std::string where = numbered(paragraph, "qas", q);
         data.questions.push_back(read_question(questions[q], data.contexts.size() - 1, context, where));
-        MPIBERT_CHECK(ids.insert(data.questions.back().id).second, kCorrupt, where, ": the id \"", data.questions.back().id, "\" is that of an earlier question");
+        MPIBERT_CHECK(ids.insert(data.questions.back().id).second, kCorrupt, where, ": the id \"", data.questions.back().id,
+                      "\" is that of an earlier question");
       }
     }
   }

@@ -7,7 +7,8 @@
 #include "tasks/python_text.h"
 #include "text/unicode.h"
 
-// The formulas of evaluate-v1.1.py (Rajpurkar et al. 2016) and evaluate-v2.0.py (Rajpurkar et al. 2018), as published at rajpurkar.github.io/SQuAD-explorer.
+// The formulas of evaluate-v1.1.py (Rajpurkar et al. 2016) and evaluate-v2.0.py (Rajpurkar et al. 2018), as published at
+// rajpurkar.github.io/SQuAD-explorer.
 namespace mpibert {
 
 namespace {
@@ -92,8 +93,8 @@ void add_means(Scores& scores, const std::string& prefix, const std::vector<Entr
 }
 
 // Thresholds from below every odds upwards: from no answer to any question, in the order of the odds, to the predictions.
-void add_best(Scores& scores, const std::string& name, double Score::*of, const std::vector<Entry>& entries, const SquadPredictions& predictions, const NullOdds& odds,
-              int64_t without_answer) {
+void add_best(Scores& scores, const std::string& name, double Score::*of, const std::vector<Entry>& entries,
+              const SquadPredictions& predictions, const NullOdds& odds, int64_t without_answer) {
   std::vector<std::pair<double, double>> steps;  // odds, and what the score of that question gains when its prediction is taken
   for (const Entry& entry : entries) {
     const auto found = odds.find(entry.question->id);
@@ -127,7 +128,8 @@ Scores score_squad1(const SquadData& data, const SquadPredictions& predictions) 
   Score sum;
   int64_t missing = 0;
   for (const SquadQuestion& question : data.questions) {
-    MPIBERT_CHECK(!question.answers.empty(), kInvalidArgument, "question ", question.id, " has no answer to score with; data of version 2.0 are task squad2");
+    MPIBERT_CHECK(!question.answers.empty(), kInvalidArgument, "question ", question.id,
+                  " has no answer to score with; data of version 2.0 are task squad2");
     const auto found = predictions.find(question.id);
     missing += found == predictions.end() ? 1 : 0;
     if (found == predictions.end()) continue;

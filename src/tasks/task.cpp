@@ -34,8 +34,10 @@ Schema labels_of(const Task& task, bool labelled) {
   }
   if (!labelled) return {};
   if (task.kind == TaskKind::kPretraining) return task.pair ? sentence_pair_labels() : Schema{};
-  if (task.kind == TaskKind::kTokenClassification) return {{.name = "labels", .per = Per::kToken}, {.name = "sentences", .per = Per::kSequence}};
-  if (task.kind == TaskKind::kQuestionAnswering) return {{.name = "start_positions", .per = Per::kSequence}, {.name = "end_positions", .per = Per::kSequence}};
+  if (task.kind == TaskKind::kTokenClassification)
+    return {{.name = "labels", .per = Per::kToken}, {.name = "sentences", .per = Per::kSequence}};
+  if (task.kind == TaskKind::kQuestionAnswering)
+    return {{.name = "start_positions", .per = Per::kSequence}, {.name = "end_positions", .per = Per::kSequence}};
   return {{.name = "labels", .dtype = task.kind == TaskKind::kRegression ? DType::kFloat32 : DType::kInt32, .per = Per::kSequence}};
 }
 

@@ -24,7 +24,8 @@ void together(Exchange& exchange, const std::function<void()>& f) {
   if (error) std::rethrow_exception(error);
   for (size_t rank = 0; rank < all.size(); ++rank) {
     const json theirs = json::parse(all[rank]);
-    if (!theirs.is_null()) throw Error(static_cast<ErrorKind>(theirs.at("kind").get<int>()), str_cat("rank ", rank, ": ", theirs.at("what").get<std::string>()));
+    if (!theirs.is_null())
+      throw Error(static_cast<ErrorKind>(theirs.at("kind").get<int>()), str_cat("rank ", rank, ": ", theirs.at("what").get<std::string>()));
   }
 }
 

@@ -59,7 +59,8 @@ std::vector<size_t> owners_of(const Pieces& pieces, const std::vector<Window>& w
 }  // namespace
 
 std::vector<TokenFeature> token_features(const BertTokenizer& tokenizer, std::span<const std::string> words, int64_t max_seq_length) {
-  MPIBERT_CHECK(max_seq_length >= 3, kInvalidArgument, "max_seq_length ", max_seq_length, " leaves no room for a word between [CLS] and [SEP]");
+  MPIBERT_CHECK(max_seq_length >= 3, kInvalidArgument, "max_seq_length ", max_seq_length,
+                " leaves no room for a word between [CLS] and [SEP]");
   const auto room = static_cast<size_t>(max_seq_length - 2);
   const Pieces pieces = pieces_of(tokenizer, words, room);
   const std::vector<Window> windows = windows_of(pieces, room);

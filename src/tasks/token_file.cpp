@@ -64,15 +64,17 @@ std::vector<TaggedSentence> read_tagged_sentences(const std::filesystem::path& p
     if (expected == 0) tabs = line.find('\t') != std::string::npos;
     const std::vector<std::string_view> columns = split(line, tabs);
     if (expected == 0) expected = columns.size();
-    MPIBERT_CHECK(columns.size() == expected, kCorrupt, reader.where(), ": ", columns.size(), columns.size() == 1 ? " column" : " columns", ", expected ", expected, " between ",
-                  tabs ? "tabs" : "spaces", ", as in the first line with a word");
-    MPIBERT_CHECK(!columns.front().empty() && !columns.back().empty(), kCorrupt, reader.where(), ": the ", columns.front().empty() ? "word" : "tag", " is empty");
+    MPIBERT_CHECK(columns.size() == expected, kCorrupt, reader.where(), ": ", columns.size(), columns.size() == 1 ? " column" : " columns",
+                  ", expected ", expected, " between ", tabs ? "tabs" : "spaces", ", as in the first line with a word");
+    MPIBERT_CHECK(!columns.front().empty() && !columns.back().empty(), kCorrupt, reader.where(), ": the ",
+                  columns.front().empty() ? "word" : "tag", " is empty");
     if (!inside) sentences.push_back({.line = reader.number(), .words = {}, .tags = {}});
     inside = true;
     sentences.back().words.emplace_back(columns.front());
     if (expected > 1) sentences.back().tags.emplace_back(columns.back());
   }
-  MPIBERT_CHECK(!sentences.empty(), kCorrupt, path.string(), " has no sentence; expected a word a line and an empty line between sentences");
+  MPIBERT_CHECK(!sentences.empty(), kCorrupt, path.string(),
+                " has no sentence; expected a word a line and an empty line between sentences");
   if (is_iob1(sentences)) std::ranges::for_each(sentences, to_iob2);
   return sentences;
 }

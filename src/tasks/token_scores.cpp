@@ -7,7 +7,8 @@
 namespace mpibert {
 
 Scores score_tokens(const Task& task, std::span<const Prediction> predictions, std::span<const Sample> samples) {
-  MPIBERT_CHECK(predictions.size() == samples.size(), kInvalidArgument, "task ", task.name, ": ", predictions.size(), " predictions of ", samples.size(), " sequences");
+  MPIBERT_CHECK(predictions.size() == samples.size(), kInvalidArgument, "task ", task.name, ": ", predictions.size(), " predictions of ",
+                samples.size(), " sequences");
   const auto classes = static_cast<size_t>(task.outputs());
   EntityScores scores(task.label_names);
   std::vector<int32_t> predicted, labels;  // of a sentence
@@ -15,8 +16,8 @@ Scores score_tokens(const Task& task, std::span<const Prediction> predictions, s
   int64_t words = 0;
   for (size_t i = 0; i < samples.size(); ++i) {
     const std::vector<int32_t>& of_tokens = samples[i].label("labels");
-    MPIBERT_CHECK(predictions[i].values.size() == of_tokens.size() * classes, kInvalidArgument, "task ", task.name, ": sequence ", i, " has ", predictions[i].values.size(), " logits, expected ",
-                  of_tokens.size(), " x ", classes);
+    MPIBERT_CHECK(predictions[i].values.size() == of_tokens.size() * classes, kInvalidArgument, "task ", task.name, ": sequence ", i,
+                  " has ", predictions[i].values.size(), " logits, expected ", of_tokens.size(), " x ", classes);
     for (size_t t = 0; t < of_tokens.size(); ++t) {
       if (of_tokens[t] < 0) continue;
       const std::span<const float> logits(predictions[i].values.data() + t * classes, classes);

@@ -43,13 +43,16 @@ Tensor Tensor::reshape(Shape shape) const {
 }
 
 Tensor Tensor::rows(int64_t begin, int64_t end) const {
-  MPIBERT_CHECK(0 <= begin && begin <= end && end <= shape_[0], kInvalidArgument, "rows ", begin, " to ", end, " of a tensor of shape ", shape_.text());
+  MPIBERT_CHECK(0 <= begin && begin <= end && end <= shape_[0], kInvalidArgument, "rows ", begin, " to ", end, " of a tensor of shape ",
+                shape_.text());
   const int64_t row = shape_[0] ? shape_.size() / shape_[0] : 0;
-  return Tensor(static_cast<std::byte*>(data_) + static_cast<size_t>(begin * row) * bytes_of(dtype_), dtype_, shape_.with_rows(end - begin), device_);
+  return Tensor(static_cast<std::byte*>(data_) + static_cast<size_t>(begin * row) * bytes_of(dtype_), dtype_, shape_.with_rows(end - begin),
+                device_);
 }
 
 Tensor Tensor::elements(int64_t begin, int64_t end) const {
-  MPIBERT_CHECK(0 <= begin && begin <= end && end <= shape_.size(), kInvalidArgument, "elements ", begin, " to ", end, " of a tensor of shape ", shape_.text());
+  MPIBERT_CHECK(0 <= begin && begin <= end && end <= shape_.size(), kInvalidArgument, "elements ", begin, " to ", end,
+                " of a tensor of shape ", shape_.text());
   return Tensor(static_cast<std::byte*>(data_) + static_cast<size_t>(begin) * bytes_of(dtype_), dtype_, Shape{end - begin}, device_);
 }
 

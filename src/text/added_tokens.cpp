@@ -23,7 +23,8 @@ AddedTokens::AddedTokens(const std::vector<Numbered>& tokens, const BasicTokeniz
     Characters content;
     decode_text(token.content, {}, content);
     if (token.normalized) normaliser.normalise(content);
-    MPIBERT_CHECK(!content.empty(), kInvalidArgument, "added token '", token.content, "' is nothing once it is normalised; add it with normalized = false");
+    MPIBERT_CHECK(!content.empty(), kInvalidArgument, "added token '", token.content,
+                  "' is nothing once it is normalised; add it with normalized = false");
     Pattern pattern{{}, token, id};
     for (const Character& c : content) pattern.content.push_back(c.value);
     (token.normalized ? normalized_ : raw_).add(std::move(pattern));

@@ -17,8 +17,8 @@ struct TextSegment {
 };
 
 // Tokens that are looked for in the text before it is split into words, as AddedVocabulary of the tokenizers crate does it: those with
-// normalized = false in the text as it stands, the others, in their normalised form, in normalised text. From the left, the longest first, and of
-// equal normalised forms the one added first. A token that single_word or match_special_tokens forbids still hides what overlaps it.
+// normalized = false in the text as it stands, the others, in their normalised form, in normalised text. From the left, the longest first,
+// and of equal normalised forms the one added first. A token that single_word or match_special_tokens forbids still hides what overlaps it.
 class AddedTokens {
  public:
   struct Numbered {
@@ -52,7 +52,7 @@ class AddedTokens {
   bool match_special_tokens_;
   std::vector<std::string> raw_contents_;
   std::array<bool, 256> starts_raw_{};  // by first byte
-  bool one_start_ = false;               // all begin with the same byte
+  bool one_start_ = false;              // all begin with the same byte
 };
 
 }  // namespace mpibert

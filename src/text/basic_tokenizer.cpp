@@ -65,12 +65,14 @@ struct Pending {
 
 }  // namespace
 
-// NFD, then marks away. Canonical ordering moves a mark together with its being inserted or not, and the crate then deals places in order: a
-// first character takes the next place of the text, an inserted one the place last dealt. So a reordered mark may show its neighbour's place.
+// NFD, then marks away. Canonical ordering moves a mark together with its being inserted or not, and the crate then deals places in order:
+// a first character takes the next place of the text, an inserted one the place last dealt. So a reordered mark may show its neighbour's
+// place.
 void BasicTokenizer::strip_accents(Characters& text) const {
   const PropertyTable& properties = PropertyTable::instance();
   const auto is_plain = [&](const Character& c) {
-    return c.value < 0x80 || ((properties[c.value].flags & (unicode::kIsDecomposed | unicode::kIsMark)) == 0 && properties[c.value].combining_class == 0);
+    return c.value < 0x80 ||
+           ((properties[c.value].flags & (unicode::kIsDecomposed | unicode::kIsMark)) == 0 && properties[c.value].combining_class == 0);
   };
   const auto first = static_cast<size_t>(std::find_if_not(text.begin(), text.end(), is_plain) - text.begin());
   if (first == text.size()) return;

@@ -31,7 +31,7 @@ inline uint64_t gather(Bytes flags) {
   return static_cast<uint64_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(flags)));
 #else
   static_assert(std::endian::native == std::endian::little);
-  const auto halves = std::bit_cast<std::array<uint64_t, 2>>(flags & 1);
+  const auto halves = std::bit_cast<std::array<uint64_t, 2> >(flags & 1);
   constexpr uint64_t kShifts = 0x0102040810204080u;  // bit 0 of byte i goes to bit 56 + i, and no two meet
   return halves[0] * kShifts >> 56 | halves[1] * kShifts >> 56 << 8;
 #endif
@@ -50,7 +50,8 @@ inline ByteMasks byte_masks_of(const char* text, bool vertical_spaces) {
     Bytes bytes;
     std::memcpy(&bytes, text + i, sizeof(bytes));
     const Bytes letters = are_from(bytes | 0x20, 'a', 26) | are_from(bytes, '0', 10);
-    const Bytes spaces = are_from(bytes, ' ', 1) | are_from(bytes, '\t', 2) | are_from(bytes, '\r', 1) | are_from(bytes, '\v', vertical_spaces ? 2 : 0);
+    const Bytes spaces =
+        are_from(bytes, ' ', 1) | are_from(bytes, '\t', 2) | are_from(bytes, '\r', 1) | are_from(bytes, '\v', vertical_spaces ? 2 : 0);
     const Bytes graphic = are_from(bytes, '!', '~' - '!' + 1);
     masks.letters |= gather(letters) << i;
     masks.spaces |= gather(spaces) << i;

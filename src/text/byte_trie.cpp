@@ -54,8 +54,8 @@ uint32_t ByteTrie::place(std::span<const uint8_t> labels) {
   constexpr uint32_t kOpenBlocks = 8;
   for (uint32_t block = first_open_;; ++block) {
     if (block == free_.size()) {
-      MPIBERT_CHECK(units_.size() + kBlock <= (1u << (32 - kBaseShift)), kInvalidArgument, "the vocabulary is too large: its tokens have about ", units_.size(),
-                    " prefixes");
+      MPIBERT_CHECK(units_.size() + kBlock <= (1u << (32 - kBaseShift)), kInvalidArgument,
+                    "the vocabulary is too large: its tokens have about ", units_.size(), " prefixes");
       units_.resize(units_.size() + kBlock, kEmpty);
       values_.resize(units_.size());
       is_base_.resize(units_.size());

@@ -7,10 +7,10 @@
 
 namespace mpibert {
 
-// Byte strings with values, in one or more sets, to find the longest that a text begins with. A double array (Aoe 1989) in the form of Yata's darts-clone:
-// the child of a node for byte c is the unit `base ^ c`, and it is one if its label is c, because no two nodes have the same base. A step is thus one
-// load of four bytes, and nodes are placed in depth-first order, which keeps most of a long string within a cache line or two.
-// No string or text may have the byte FF, which UTF-8 has not.
+// Byte strings with values, in one or more sets, to find the longest that a text begins with. A double array (Aoe 1989) in the form of
+// Yata's darts-clone: the child of a node for byte c is the unit `base ^ c`, and it is one if its label is c, because no two nodes have the
+// same base. A step is thus one load of four bytes, and nodes are placed in depth-first order, which keeps most of a long string within a
+// cache line or two. No string or text may have the byte FF, which UTF-8 has not.
 class ByteTrie {
  public:
   struct Entry {
@@ -49,8 +49,8 @@ class ByteTrie {
   std::vector<uint32_t> units_;  // label, kIsEnd if an entry ends here, base of the children
   std::vector<int32_t> values_;  // of units with kIsEnd
   std::vector<bool> is_base_;
-  std::vector<uint32_t> free_;   // units of a block
-  uint32_t first_open_ = 1;      // block
+  std::vector<uint32_t> free_;  // units of a block
+  uint32_t first_open_ = 1;     // block
 };
 
 }  // namespace mpibert

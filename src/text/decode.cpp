@@ -13,8 +13,27 @@ struct Replacement {
 
 // In this order: cleanup() of the WordPiece decoder of the tokenizers crate, of one token and the space before it, and
 // clean_up_tokenization() of transformers, of the whole text.
-constexpr std::array<Replacement, 11> kOfToken = {{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" do not", " don't"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}};
-constexpr std::array<Replacement, 10> kOfText = {{{" .", "."}, {" ?", "?"}, {" !", "!"}, {" ,", ","}, {" ' ", "'"}, {" n't", "n't"}, {" 'm", "'m"}, {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}}};
+constexpr std::array<Replacement, 11> kOfToken = {{{" .", "."},
+                                                   {" ?", "?"},
+                                                   {" !", "!"},
+                                                   {" ,", ","},
+                                                   {" ' ", "'"},
+                                                   {" n't", "n't"},
+                                                   {" 'm", "'m"},
+                                                   {" do not", " don't"},
+                                                   {" 's", "'s"},
+                                                   {" 've", "'ve"},
+                                                   {" 're", "'re"}}};
+constexpr std::array<Replacement, 10> kOfText = {{{" .", "."},
+                                                  {" ?", "?"},
+                                                  {" !", "!"},
+                                                  {" ,", ","},
+                                                  {" ' ", "'"},
+                                                  {" n't", "n't"},
+                                                  {" 'm", "'m"},
+                                                  {" 's", "'s"},
+                                                  {" 've", "'ve"},
+                                                  {" 're", "'re"}}};
 
 void replace_all(std::string& text, std::span<const Replacement> replacements) {
   for (const auto& [from, to] : replacements)

@@ -21,8 +21,9 @@ constexpr int64_t kMaxId = 1 << 24;
 constexpr std::array kSpecialTokens = {std::pair{"unk_token", "[UNK]"}, std::pair{"sep_token", "[SEP]"}, std::pair{"pad_token", "[PAD]"},
                                        std::pair{"cls_token", "[CLS]"}, std::pair{"mask_token", "[MASK]"}};
 // Tokenizers of transformers that are BERT's under another name.
-constexpr std::array kClasses = {"BertTokenizer",           "BertTokenizerFast",     "DistilBertTokenizer", "DistilBertTokenizerFast", "ElectraTokenizer",
-                                 "ElectraTokenizerFast",    "MobileBertTokenizer",   "MobileBertTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend"};
+constexpr std::array kClasses = {"BertTokenizer",           "BertTokenizerFast",    "DistilBertTokenizer", "DistilBertTokenizerFast",
+                                 "ElectraTokenizer",        "ElectraTokenizerFast", "MobileBertTokenizer", "MobileBertTokenizerFast",
+                                 "PreTrainedTokenizerFast", "TokenizersBackend"};
 
 // A JSON object of a file, with the path in every complaint.
 class Object {
@@ -50,7 +51,8 @@ class Object {
  private:
   const Json* typed(const char* key, bool (Json::*is)() const noexcept, const char* expected) const {
     const Json* value = find(key);
-    MPIBERT_CHECK(value == nullptr || (value->*is)(), kCorrupt, where_, ": ", key, " is ", value ? value->type_name() : "", "; expected ", expected);
+    MPIBERT_CHECK(value == nullptr || (value->*is)(), kCorrupt, where_, ": ", key, " is ", value ? value->type_name() : "", "; expected ",
+                  expected);
     return value;
   }
   template <class T>
@@ -105,7 +107,8 @@ void read_tokenizer_json(const Object& file, TokenizerOptions& options, AddedByI
     options.clean_text = options.tokenize_chinese_chars = options.do_lower_case = false;
   }
   const auto pre_tokenizer = file.object("pre_tokenizer");
-  MPIBERT_CHECK(pre_tokenizer, kInvalidArgument, file.where(), ": pre_tokenizer is null; only a BERT tokenizer, with BertPreTokenizer, can be used");
+  MPIBERT_CHECK(pre_tokenizer, kInvalidArgument, file.where(),
+                ": pre_tokenizer is null; only a BERT tokenizer, with BertPreTokenizer, can be used");
   check_is(*pre_tokenizer, "type", "BertPreTokenizer");
   if (const Json* tokens = file.array("added_tokens")) {
     for (const Json& json : *tokens) {
@@ -135,14 +138,15 @@ void check_special_names(const Object& config) {
     const Json* value = config.find(key);
     if (value == nullptr) continue;
     const std::string found = value->is_object() ? parse_added_token(*config.object(key)).content : *config.string(key);
-    MPIBERT_CHECK(found == expected, kInvalidArgument, config.where(), ": ", key, " is ", found, "; only BERT's ", expected, " can be used");
+    MPIBERT_CHECK(found == expected, kInvalidArgument, config.where(), ": ", key, " is ", found, "; only BERT's ", expected,
+                  " can be used");
   }
 }
 
 void read_tokenizer_config(const Object& config, TokenizerOptions& options, AddedById& added) {
   if (const auto name = config.string("tokenizer_class"))
-    MPIBERT_CHECK(std::find(kClasses.begin(), kClasses.end(), *name) != kClasses.end(), kInvalidArgument, config.where(), ": tokenizer_class is ",
-                  *name, ", which is not BERT's tokenizer");
+    MPIBERT_CHECK(std::find(kClasses.begin(), kClasses.end(), *name) != kClasses.end(), kInvalidArgument, config.where(),
+                  ": tokenizer_class is ", *name, ", which is not BERT's tokenizer");
   check_special_names(config);
   options.do_lower_case = config.boolean("do_lower_case").value_or(options.do_lower_case);
   if (config.json().contains("strip_accents")) options.strip_accents = config.boolean("strip_accents");
@@ -166,12 +170,14 @@ void append_additional(const Object& config, std::vector<AddedToken>& tokens) {
       token = parse_added_token(Object(config.where() + ": additional_special_tokens", json));
       token.special = true;
     }
-    if (std::none_of(tokens.begin(), tokens.end(), [&](const AddedToken& known) { return known.content == token.content; })) tokens.push_back(token);
+    if (std::none_of(tokens.begin(), tokens.end(), [&](const AddedToken& known) { return known.content == token.content; }))
+      tokens.push_back(token);
   }
 }
 
 bool is_usual_special(const AddedToken& token) {
-  return std::any_of(kSpecialTokens.begin(), kSpecialTokens.end(), [&](const auto& special) { return token == AddedToken{.content = special.second}; });
+  return std::any_of(kSpecialTokens.begin(), kSpecialTokens.end(),
+                     [&](const auto& special) { return token == AddedToken{.content = special.second}; });
 }
 
 // Added tokens in the order of their ids, each with the id that the tokenizer will give it.
@@ -181,22 +187,25 @@ std::vector<AddedToken> in_order(const AddedById& added, const Vocabulary& vocab
   for (const auto& [id, token] : added) {
     const int64_t known = vocabulary.id(token.content);
     const int64_t expected = known >= 0 ? known : next++;
-    MPIBERT_CHECK(id == expected, kCorrupt, folder.string(), ": the added token ", token.content, " has the id ", id, ", but with this vocabulary of ",
-                  vocabulary.size(), " tokens it would be ", expected, "; the files are not of one model");
+    MPIBERT_CHECK(id == expected, kCorrupt, folder.string(), ": the added token ", token.content, " has the id ", id,
+                  ", but with this vocabulary of ", vocabulary.size(), " tokens it would be ", expected,
+                  "; the files are not of one model");
     if (!is_usual_special(token)) tokens.push_back(token);
   }
   return tokens;
 }
 
 Json added_token_json(const AddedToken& token) {
-  return {{"content", token.content}, {"lstrip", token.lstrip},   {"normalized", token.normalized},
+  return {{"content", token.content}, {"lstrip", token.lstrip},           {"normalized", token.normalized},
           {"rstrip", token.rstrip},   {"single_word", token.single_word}, {"special", token.special}};
 }
 
 // A vocabulary of whole words: longest match first takes a word as it stands or not at all, where no token begins with ##.
 Vocabulary read_word_list(const std::filesystem::path& path, const Json& list) {
-  constexpr std::array kTheirs = {std::pair{"<pad>", "[PAD]"}, std::pair{"<unk>", "[UNK]"}, std::pair{"<cls>", "[CLS]"}, std::pair{"<sep>", "[SEP]"}, std::pair{"<mask>", "[MASK]"}};
-  MPIBERT_CHECK(list.is_array(), kCorrupt, path.string(), " is ", list.type_name(), "; expected a list of tokens, as \"Dive into Deep Learning\" has it");
+  constexpr std::array kTheirs = {std::pair{"<pad>", "[PAD]"}, std::pair{"<unk>", "[UNK]"}, std::pair{"<cls>", "[CLS]"},
+                                  std::pair{"<sep>", "[SEP]"}, std::pair{"<mask>", "[MASK]"}};
+  MPIBERT_CHECK(list.is_array(), kCorrupt, path.string(), " is ", list.type_name(),
+                "; expected a list of tokens, as \"Dive into Deep Learning\" has it");
   std::vector<std::string> tokens;
   for (const Json& token : list) {
     MPIBERT_CHECK(token.is_string(), kCorrupt, path.string(), ": token ", tokens.size(), " is ", token.type_name(), "; expected a string");
@@ -213,7 +222,8 @@ Vocabulary read_word_list(const std::filesystem::path& path, const Json& list) {
 }  // namespace
 
 bool has_word_list(const std::filesystem::path& folder) {
-  return std::filesystem::exists(folder / "vocab.json") && !std::filesystem::exists(folder / "vocab.txt") && !std::filesystem::exists(folder / "tokenizer.json");
+  return std::filesystem::exists(folder / "vocab.json") && !std::filesystem::exists(folder / "vocab.txt") &&
+         !std::filesystem::exists(folder / "tokenizer.json");
 }
 
 Vocabulary read_model_vocabulary(const std::filesystem::path& folder) {
@@ -221,7 +231,8 @@ Vocabulary read_model_vocabulary(const std::filesystem::path& folder) {
   if (has_word_list(folder)) return read_word_list(folder / "vocab.json", *read_json(folder / "vocab.json"));
   const std::filesystem::path path = folder / "tokenizer.json";
   const std::optional<Json> json = read_json(path);
-  MPIBERT_CHECK(json, kNotFound, folder.string(), " has neither vocab.txt nor tokenizer.json (nor vocab.json, a list of whole words); a model folder has one of them");
+  MPIBERT_CHECK(json, kNotFound, folder.string(),
+                " has neither vocab.txt nor tokenizer.json (nor vocab.json, a list of whole words); a model folder has one of them");
   const auto model = Object(path.string(), *json).object("model");
   MPIBERT_CHECK(model, kCorrupt, path.string(), " has no model");
   check_is(*model, "type", "WordPiece");

@@ -19,11 +19,12 @@ struct SymbolPair {
   uint32_t first = 0, second = 0;
 };
 
-// Which pair of neighbours is the most frequent, while pairs are joined one after another. Does what the loop of BpeTrainer of the tokenizers crate does, step by step, because
-// its vocabularies depend on it:
-//   - A pair is queued with its count and the words that it came up in. An entry whose count is no longer the pair's is queued again with the right one when it comes first.
-//   - A symbol may come about in two ways, "ab" + "c" and "a" + "bc". The pairs beside it are then queued once for each, with the words of that way alone, and each entry joins
-//     in its own words; between the two other pairs may have their turn.
+// Which pair of neighbours is the most frequent, while pairs are joined one after another. Does what the loop of BpeTrainer of the
+// tokenizers crate does, step by step, because its vocabularies depend on it:
+//   - A pair is queued with its count and the words that it came up in. An entry whose count is no longer the pair's is queued again with
+//     the right one when it comes first.
+//   - A symbol may come about in two ways, "ab" + "c" and "a" + "bc". The pairs beside it are then queued once for each, with the words of
+//     that way alone, and each entry joins in its own words; between the two other pairs may have their turn.
 //   - Joining a pair takes nothing from its own count: the count of one that comes up again is too large by as much.
 // Memory: the symbols, an entry for each pair and way, and a number for each word of it. Time: a look at every word of every joined entry.
 class PairQueue {
@@ -68,9 +69,9 @@ class PairQueue {
 
   SpelledWords words_;
   std::vector<Pair> pairs_;
-  std::vector<uint32_t> table_;  // places in pairs_ by hash of the key, kNone where empty; a power of two
+  std::vector<uint32_t> table_;           // places in pairs_ by hash of the key, kNone where empty; a power of two
   std::vector<Occurrences> occurrences_;  // those of entries that were taken are empty
-  std::vector<uint32_t> coming_;  // pairs with an entry that is being collected
+  std::vector<uint32_t> coming_;          // pairs with an entry that is being collected
   std::priority_queue<Entry> queue_;
   Entry taken_;
 };

@@ -50,7 +50,8 @@ class EncodingWriter {
  public:
   explicit EncodingWriter(size_t size) {
     const auto resize = [&](auto&... vectors) { (vectors.resize(size), ...); };
-    resize(encoding_.ids, encoding_.type_ids, encoding_.word_ids, encoding_.special_tokens_mask, encoding_.char_offsets, encoding_.byte_offsets);
+    resize(encoding_.ids, encoding_.type_ids, encoding_.word_ids, encoding_.special_tokens_mask, encoding_.char_offsets,
+           encoding_.byte_offsets);
   }
   void add(std::span<const PlacedToken> tokens, int32_t type_id) {
     for (const PlacedToken& token : tokens) {
@@ -129,14 +130,15 @@ std::vector<PlacedToken> BertTokenizer::Data::tokens_of(std::string_view text) c
     } else {
       const Span bytes = token_of(raw, segment.run, -1, 0).bytes;
       const Place place = {bytes.begin, raw[segment.run.begin].characters.begin};
-      scanner.append_tokens(text.substr(static_cast<size_t>(bytes.begin), static_cast<size_t>(bytes.end - bytes.begin)), place, word, tokens);
+      scanner.append_tokens(text.substr(static_cast<size_t>(bytes.begin), static_cast<size_t>(bytes.end - bytes.begin)), place, word,
+                            tokens);
     }
   }
   return tokens;
 }
 
-// Text between raw added tokens: normalises, takes the normalised added tokens out, splits the rest. These are found in normalised text, so nothing can
-// be cut before: the rules one after the other, over all characters.
+// Text between raw added tokens: normalises, takes the normalised added tokens out, splits the rest. These are found in normalised text, so
+// nothing can be cut before: the rules one after the other, over all characters.
 void BertTokenizer::Data::append_normalised(const Characters& raw, Run run, int32_t& word, std::vector<PlacedToken>& tokens) const {
   Characters text(raw.begin() + static_cast<ptrdiff_t>(run.begin), raw.begin() + static_cast<ptrdiff_t>(run.end));
   basic.normalise(text);
@@ -180,11 +182,10 @@ Encoding BertTokenizer::encode(std::string_view text) const {
 
 Encoding BertTokenizer::encode(std::string_view a, std::optional<std::string_view> b, int64_t max_length, Truncation truncation) const {
   const int64_t template_size = b ? 3 : 2, budget = max_length - template_size;
-  MPIBERT_CHECK(budget > 0, kInvalidArgument, "max_length ", max_length, " leaves no room for text: ", b ? "[CLS] and two [SEP]" : "[CLS] and [SEP]",
-                " take ", template_size, " tokens");
+  MPIBERT_CHECK(budget > 0, kInvalidArgument, "max_length ", max_length,
+                " leaves no room for text: ", b ? "[CLS] and two [SEP]" : "[CLS] and [SEP]", " take ", template_size, " tokens");
   const std::vector<PlacedToken> first = data_->tokens_of(a), second = b ? data_->tokens_of(*b) : std::vector<PlacedToken>{};
-  const PairLengths kept =
-      truncated_lengths(static_cast<int64_t>(first.size()), static_cast<int64_t>(second.size()), budget, truncation);
+  const PairLengths kept = truncated_lengths(static_cast<int64_t>(first.size()), static_cast<int64_t>(second.size()), budget, truncation);
   const Vocabulary& tokens = data_->vocabulary;
   EncodingWriter writer(static_cast<size_t>(kept.first + kept.second + template_size));
   writer.add_special(tokens.cls_id(), 0);

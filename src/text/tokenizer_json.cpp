@@ -11,20 +11,29 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json added_token(int32_t id, const AddedToken& token) {
-  return {{"id", id},           {"content", token.content}, {"single_word", token.single_word}, {"lstrip", token.lstrip},
-          {"rstrip", token.rstrip}, {"normalized", token.normalized}, {"special", token.special}};
+  return {{"id", id},
+          {"content", token.content},
+          {"single_word", token.single_word},
+          {"lstrip", token.lstrip},
+          {"rstrip", token.rstrip},
+          {"normalized", token.normalized},
+          {"special", token.special}};
 }
 
 Json template_part(const char* kind, const char* id, int type_id) { return {{kind, {{"id", id}, {"type_id", type_id}}}}; }
 
 // [CLS] A [SEP], and with a second text [CLS] A [SEP] B [SEP].
 Json template_processing(const Vocabulary& vocabulary) {
-  const Json single = {template_part("SpecialToken", "[CLS]", 0), template_part("Sequence", "A", 0), template_part("SpecialToken", "[SEP]", 0)};
+  const Json single = {template_part("SpecialToken", "[CLS]", 0), template_part("Sequence", "A", 0),
+                       template_part("SpecialToken", "[SEP]", 0)};
   Json pair = single;
   pair.push_back(template_part("Sequence", "B", 1));
   pair.push_back(template_part("SpecialToken", "[SEP]", 1));
   const auto special = [&](const char* token) { return Json{{"id", token}, {"ids", {vocabulary.id(token)}}, {"tokens", {token}}}; };
-  return {{"type", "TemplateProcessing"}, {"single", single}, {"pair", pair}, {"special_tokens", {{"[CLS]", special("[CLS]")}, {"[SEP]", special("[SEP]")}}}};
+  return {{"type", "TemplateProcessing"},
+          {"single", single},
+          {"pair", pair},
+          {"special_tokens", {{"[CLS]", special("[CLS]")}, {"[SEP]", special("[SEP]")}}}};
 }
 
 }  // namespace

@@ -7,8 +7,8 @@ namespace mpibert {
 
 namespace {
 
-// truncate_encodings of the tokenizers crate: the shorter part keeps min(itself, half), the longer the rest; of two equal parts the first counts as
-// the shorter, so an odd budget gives the second one more.
+// truncate_encodings of the tokenizers crate: the shorter part keeps min(itself, half), the longer the rest; of two equal parts the first
+// counts as the shorter, so an odd budget gives the second one more.
 PairLengths closed_form(int64_t first, int64_t second, int64_t budget) {
   int64_t shorter = std::min(first, second), longer = std::max(shorter, budget - shorter);
   if (shorter + longer > budget) {
@@ -36,10 +36,14 @@ PairLengths truncated_lengths(int64_t first, int64_t second, int64_t budget, Tru
   const int64_t excess = first + second - budget;
   if (excess <= 0) return {first, second};
   switch (truncation) {
-    case Truncation::kLongestFirst: return closed_form(first, second, budget);
-    case Truncation::kLongestFirstPop: return popped(first, second, budget);
-    case Truncation::kOnlyFirst: return {cut_only(first, excess, "first"), second};
-    case Truncation::kOnlySecond: return {first, cut_only(second, excess, "second")};
+    case Truncation::kLongestFirst:
+      return closed_form(first, second, budget);
+    case Truncation::kLongestFirstPop:
+      return popped(first, second, budget);
+    case Truncation::kOnlyFirst:
+      return {cut_only(first, excess, "first"), second};
+    case Truncation::kOnlySecond:
+      return {first, cut_only(second, excess, "second")};
   }
   throw Error(ErrorKind::kInvalidArgument, "unknown truncation");
 }

@@ -7,16 +7,17 @@
 #include <string_view>
 #include <vector>
 
-// What the tokenizer asks of characters (Unicode scalar values), with the answers of the tokenizers crate 0.22.2, which mixes Unicode 8 (categories),
-// 9 (decompositions, combining classes), 16 (\w) and 17 (lower case). Tables: generate_unicode_tables.py. Decompositions and combining classes
-// come from utf8proc, which Unicode's stability policy keeps equal for the characters that Unicode 9 had; the tables say which those are.
+// What the tokenizer asks of characters (Unicode scalar values), with the answers of the tokenizers crate 0.22.2, which mixes Unicode 8
+// (categories), 9 (decompositions, combining classes), 16 (\w) and 17 (lower case). Tables: generate_unicode_tables.py. Decompositions and
+// combining classes come from utf8proc, which Unicode's stability policy keeps equal for the characters that Unicode 9 had; the tables say
+// which those are.
 namespace mpibert::unicode {
 
 inline constexpr char32_t kReplacement = 0xFFFD;
 inline constexpr char32_t kDottedI = 0x130, kDotAbove = 0x307;  // the only character whose lower case is two: i and the dot
 
-// One character read from bytes. Of an ill-formed sequence it is U+FFFD for each maximal subpart, as the Unicode Standard 3.9 recommends and
-// as Python's bytes.decode(errors="replace") reads it.
+// One character read from bytes. Of an ill-formed sequence it is U+FFFD for each maximal subpart, as the Unicode Standard 3.9 recommends
+// and as Python's bytes.decode(errors="replace") reads it.
 struct Decoded {
   char32_t value;
   int32_t bytes;

@@ -11,7 +11,7 @@
 namespace mpibert {
 
 struct Vocabulary::Data {
-  std::vector<std::string> tokens;                        // by id
+  std::vector<std::string> tokens;                      // by id
   std::unordered_map<std::string_view, int32_t> id_of;  // views of `tokens`
   std::string sha256;
 };

@@ -24,11 +24,14 @@ std::string utf8(char32_t c) {
 // vocab.txt has one token a line and drops white space at its end.
 void check_special_tokens(const std::vector<std::string>& tokens) {
   for (const char* needed : {"[UNK]", "[CLS]", "[SEP]"})
-    MPIBERT_CHECK(std::find(tokens.begin(), tokens.end(), needed) != tokens.end(), kInvalidArgument, "special_tokens lacks ", needed, ", which every BERT vocabulary has");
+    MPIBERT_CHECK(std::find(tokens.begin(), tokens.end(), needed) != tokens.end(), kInvalidArgument, "special_tokens lacks ", needed,
+                  ", which every BERT vocabulary has");
   for (const std::string& token : tokens) {
-    MPIBERT_CHECK(!token.empty() && unicode::is_valid_utf8(token), kInvalidArgument, "special token '", token, "': expected UTF-8 text that is not empty");
+    MPIBERT_CHECK(!token.empty() && unicode::is_valid_utf8(token), kInvalidArgument, "special token '", token,
+                  "': expected UTF-8 text that is not empty");
     for (const char32_t c : unicode::to_utf32(token))
-      MPIBERT_CHECK(!unicode::PropertyTable::instance()[c].is(unicode::kIsSpace), kInvalidArgument, "special token '", token, "' has white space in it; vocab.txt has one token a line");
+      MPIBERT_CHECK(!unicode::PropertyTable::instance()[c].is(unicode::kIsSpace), kInvalidArgument, "special token '", token,
+                    "' has white space in it; vocab.txt has one token a line");
   }
 }
 
@@ -103,7 +106,8 @@ std::vector<char32_t> choose_alphabet(const SpelledWords& words, const Vocabular
 // Turns code points into tokens, those behind the first of a word with the prefix; leaves out characters that are no token.
 class Speller {
  public:
-  Speller(Tokens& tokens, const std::string& prefix) : tokens_(tokens), prefix_(prefix), first_(kCharacters, kNoToken), next_(kCharacters, kNoToken) {}
+  Speller(Tokens& tokens, const std::string& prefix)
+      : tokens_(tokens), prefix_(prefix), first_(kCharacters, kNoToken), next_(kCharacters, kNoToken) {}
 
   void run(SpelledWords& words) {
     std::vector<bool> begins(kCharacters), continues(kCharacters);
@@ -144,8 +148,9 @@ Vocabulary train_vocabulary(const WordCounts& words, const VocabularyTrainerOpti
   SpelledWords spelled = spell(words);
   for (const char32_t c : choose_alphabet(spelled, options)) tokens.add(utf8(c));
   Speller(tokens, options.wordpieces_prefix).run(spelled);
-  MPIBERT_CHECK(tokens.size() <= options.vocab_size, kInvalidArgument, "vocab_size is ", options.vocab_size, ", but ", specials, " special tokens and ", tokens.size() - specials,
-                " of the alphabet are ", tokens.size(), "; choose a larger vocab_size or a smaller limit_alphabet");
+  MPIBERT_CHECK(tokens.size() <= options.vocab_size, kInvalidArgument, "vocab_size is ", options.vocab_size, ", but ", specials,
+                " special tokens and ", tokens.size() - specials, " of the alphabet are ", tokens.size(),
+                "; choose a larger vocab_size or a smaller limit_alphabet");
 
   PairQueue queue(std::move(spelled));
   while (tokens.size() < options.vocab_size) {

@@ -32,7 +32,8 @@ void WordBuilder::append_tokens() {
   places.clear();
 }
 
-void append_words(const BasicTokenizer& basic, const WordPiece& word_piece, const Characters& text, Run run, int32_t& word, std::vector<PlacedToken>& tokens) {
+void append_words(const BasicTokenizer& basic, const WordPiece& word_piece, const Characters& text, Run run, int32_t& word,
+                  std::vector<PlacedToken>& tokens) {
   std::vector<Run> words;
   basic.split(text, run, words);
   WordBuilder builder(word_piece, word, tokens);

@@ -45,6 +45,7 @@ class WordBuilder {
 };
 
 // The words of normalised characters. `word` is the number of the next one.
-void append_words(const BasicTokenizer& basic, const WordPiece& word_piece, const Characters& text, Run run, int32_t& word, std::vector<PlacedToken>& tokens);
+void append_words(const BasicTokenizer& basic, const WordPiece& word_piece, const Characters& text, Run run, int32_t& word,
+                  std::vector<PlacedToken>& tokens);
 
 }  // namespace mpibert

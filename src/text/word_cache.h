@@ -13,12 +13,14 @@
 
 namespace mpibert {
 
-// A direct-mapped table from the raw bytes of a part of text to its tokens, of one thread. It only remembers, so it changes no result: a part that is
-// not there is computed. Text is Zipfian: a few ten thousand words answer nearly all lookups. A key is the bytes, NULs behind them, and their number
-// in the last byte. `owner` tells the words of different tokenizers apart. Places lie beside the ids, so that who asks for ids alone touches no more.
+// A direct-mapped table from the raw bytes of a part of text to its tokens, of one thread. It only remembers, so it changes no result: a
+// part that is not there is computed. Text is Zipfian: a few ten thousand words answer nearly all lookups. A key is the bytes, NULs behind
+// them, and their number in the last byte. `owner` tells the words of different tokenizers apart. Places lie beside the ids, so that who
+// asks for ids alone touches no more.
 template <size_t key_bytes, size_t max_tokens, size_t slots>
 class WordCache {
-  static_assert(key_bytes % 8 == 0 && key_bytes < 256 && std::has_single_bit(slots) && max_tokens < 256 && std::endian::native == std::endian::little);
+  static_assert(key_bytes % 8 == 0 && key_bytes < 256 && std::has_single_bit(slots) && max_tokens < 256 &&
+                std::endian::native == std::endian::little);
 
  public:
   static constexpr size_t kMaxBytes = key_bytes - 1, kMaxTokens = max_tokens, kKeyBytes = key_bytes;
@@ -87,7 +89,8 @@ class WordCache {
     for (size_t i = 0; i < tokens.size(); ++i) {
       const PlacedToken& token = tokens[i];
       entry.ids[i] = token.id;
-      places.tokens[i] = {narrow(token.word), narrow(token.bytes.begin), narrow(token.bytes.end), narrow(token.characters.begin), narrow(token.characters.end)};
+      places.tokens[i] = {narrow(token.word), narrow(token.bytes.begin), narrow(token.bytes.end), narrow(token.characters.begin),
+                          narrow(token.characters.end)};
     }
   }
 

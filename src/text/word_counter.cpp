@@ -11,7 +11,8 @@ namespace {
 
 enum Class : uint8_t { kPart, kSpace, kPunctuation, kPerhapsChinese };
 
-// The first Chinese character is U+3400, E3 90 80. What follows a lead byte is never one itself, so a lead byte begins a character of ill-formed text too.
+// The first Chinese character is U+3400, E3 90 80. What follows a lead byte is never one itself, so a lead byte begins a character of
+// ill-formed text too.
 constexpr uint8_t kFirstChineseLead = 0xE3;
 
 }  // namespace
@@ -79,8 +80,8 @@ WordCounter::WordCounter(WordCounter&&) noexcept = default;
 
 int64_t WordCounter::waiting() const { return data_->raw.size(); }
 
-// As the scanner of the tokenizer cuts: white space and punctuation of ASCII and Chinese characters are gaps or words by themselves, and no mark is
-// reordered across them.
+// As the scanner of the tokenizer cuts: white space and punctuation of ASCII and Chinese characters are gaps or words by themselves, and no
+// mark is reordered across them.
 void WordCounter::add(std::string_view text) {
   Data& d = *data_;
   const char* const end = text.data() + text.size();
@@ -92,9 +93,15 @@ void WordCounter::add(std::string_view text) {
     const auto byte = static_cast<uint8_t>(*at);
     size_t bytes = 1;
     switch (d.class_of[byte]) {
-      case kPart: ++at; continue;
-      case kPunctuation: ++d.punctuation[byte]; [[fallthrough]];
-      case kSpace: count_piece(at); break;
+      case kPart:
+        ++at;
+        continue;
+      case kPunctuation:
+        ++d.punctuation[byte];
+        [[fallthrough]];
+      case kSpace:
+        count_piece(at);
+        break;
       case kPerhapsChinese:
         bytes = d.chinese_bytes(at, end);
         if (bytes == 0) {

@@ -48,7 +48,8 @@ size_t WordCounts::place_of(std::string_view word, uint32_t hash) const {
   for (size_t place = hash & mask;; place = (place + 1) & mask) {
     const Entry& entry = entries_[place];
     if (entry.count == 0) return place;
-    if (entry.hash == hash && entry.length == word.size() && std::memcmp(bytes_.data() + entry.begin, word.data(), word.size()) == 0) return place;
+    if (entry.hash == hash && entry.length == word.size() && std::memcmp(bytes_.data() + entry.begin, word.data(), word.size()) == 0)
+      return place;
   }
 }
 

@@ -12,8 +12,8 @@ namespace {
 constexpr bool is_upper(char c) { return c >= 'A' && c <= 'Z'; }
 constexpr bool is_ascii_letter(char c) { return is_upper(c) || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'); }
 
-// Character after character through all rules. Their order is that of BasicTokenizer, and so are the places: what a character becomes, if it is several, all
-// has its place, and what canonical ordering moves is stripped.
+// Character after character through all rules. Their order is that of BasicTokenizer, and so are the places: what a character becomes, if
+// it is several, all has its place, and what canonical ordering moves is stripped.
 class OnePass {
  public:
   OnePass(const NormalisationRules& rules, WordBuilder& builder) : rules_(rules), builder_(builder) {}

@@ -9,8 +9,8 @@
 
 namespace mpibert {
 
-// The tokens of a part of text, as BasicTokenizer and WordPiece make them of it, in one pass. Only text in which canonical ordering may move a character that
-// stays takes BasicTokenizer's several: a mark of no class that is stripped, as some scripts have them.
+// The tokens of a part of text, as BasicTokenizer and WordPiece make them of it, in one pass. Only text in which canonical ordering may
+// move a character that stays takes BasicTokenizer's several: a mark of no class that is stripped, as some scripts have them.
 class WordEncoder {
  public:
   WordEncoder(const BasicTokenizer& basic, const WordPiece& word_piece) : basic_(basic), word_piece_(word_piece) {}

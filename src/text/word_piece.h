@@ -17,8 +17,8 @@ struct TokenPiece {
 
 // Longest match first over a vocabulary: the first piece of a word is a token, the others tokens that begin with "##". A word of more than
 // max_input_chars_per_word characters, or one that cannot be covered so, is [UNK] as a whole.
-// The tokens are a trie over bytes, which finds the same pieces as one over characters since words and tokens are well-formed UTF-8. A word with '#' is
-// that character alone, as all punctuation is, so tokens that begin with "##" are never the first piece.
+// The tokens are a trie over bytes, which finds the same pieces as one over characters since words and tokens are well-formed UTF-8. A word
+// with '#' is that character alone, as all punctuation is, so tokens that begin with "##" are never the first piece.
 class WordPiece {
  public:
   WordPiece(const Vocabulary& vocabulary, int64_t max_input_chars_per_word);

@@ -77,7 +77,9 @@ class TokenSink {
     const int32_t word = word_;
     for (size_t i = 0; i < entry.count; ++i) {
       const auto& place = places.tokens[i];
-      tokens_.push_back({entry.ids[i], word + place.word, {at.character + place.first_character, at.character + place.end_character},
+      tokens_.push_back({entry.ids[i],
+                         word + place.word,
+                         {at.character + place.first_character, at.character + place.end_character},
                          {at.byte + place.first_byte, at.byte + place.end_byte}});
       word_ = word + place.word + 1;
     }
@@ -86,7 +88,9 @@ class TokenSink {
     const Place at = advance(begin, length, characters);
     const int32_t word = word_;
     for (const PlacedToken& token : tokens) {
-      tokens_.push_back({token.id, word + token.word, {at.character + token.characters.begin, at.character + token.characters.end},
+      tokens_.push_back({token.id,
+                         word + token.word,
+                         {at.character + token.characters.begin, at.character + token.characters.end},
                          {at.byte + token.bytes.begin, at.byte + token.bytes.end}});
       word_ = word + token.word + 1;
     }
@@ -124,7 +128,8 @@ bool WordScanner::is_cut(char32_t character) const {
   const unicode::Properties& c = properties_[character];
   if (rules_.tokenize_chinese_chars && c.is(unicode::kIsChinese)) return true;
   constexpr int kNormalised = unicode::kIsRemoved | unicode::kIsMark | unicode::kIsDecomposed;
-  return (c.flags & (unicode::kIsPunctuation | unicode::kIsSpace)) != 0 && (c.flags & kNormalised) == 0 && c.combining_class == 0 && c.lower_delta == 0;
+  return (c.flags & (unicode::kIsPunctuation | unicode::kIsSpace)) != 0 && (c.flags & kNormalised) == 0 && c.combining_class == 0 &&
+         c.lower_delta == 0;
 }
 
 void WordScanner::append_ids(std::string_view text, std::vector<int32_t>& ids) const {
@@ -139,12 +144,13 @@ void WordScanner::append_tokens(std::string_view text, Place place, int32_t& wor
   word = sink.next_word();
 }
 
-// Starts and ends of parts are bits of masks, in order, so taking the lowest of each in turn gives one part after the other. A part that a block does not end
-// is `open` in the next.
+// Starts and ends of parts are bits of masks, in order, so taking the lowest of each in turn gives one part after the other. A part that a
+// block does not end is `open` in the next.
 template <class Sink>
 void WordScanner::scan(std::string_view text, Sink& sink) const {
-  uint64_t open = 0, open_joins = 0;  // the byte before the block belongs to a part; and to a part that goes on with the next letter. 0 or 1
-  bool has_others = false;            // the open part has bytes that are not letters
+  uint64_t open = 0,
+           open_joins = 0;  // the byte before the block belongs to a part; and to a part that goes on with the next letter. 0 or 1
+  bool has_others = false;  // the open part has bytes that are not letters
   size_t begin = 0;
   for (size_t block = 0; block <= text.size(); block += kMaskBytes) {  // `<=`: the end of the text ends a part
     std::array<char, kMaskBytes> last;

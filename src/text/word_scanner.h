@@ -12,9 +12,10 @@
 
 namespace mpibert {
 
-// The fast path: tokens of text without added tokens. The raw bytes are cut where cutting changes nothing: at ASCII white space and punctuation, found
-// 64 bytes at a time (byte_masks.h), and around Chinese characters and other punctuation and white space, all of which are words or gaps by themselves
-// and start a canonical ordering anew. The parts between are looked up by their bytes in a cache of this thread (word_cache.h), else computed.
+// The fast path: tokens of text without added tokens. The raw bytes are cut where cutting changes nothing: at ASCII white space and
+// punctuation, found 64 bytes at a time (byte_masks.h), and around Chinese characters and other punctuation and white space, all of which
+// are words or gaps by themselves and start a canonical ordering anew. The parts between are looked up by their bytes in a cache of this
+// thread (word_cache.h), else computed.
 class WordScanner {
  public:
   WordScanner(const BasicTokenizer& basic, const WordPiece& word_piece);

@@ -24,7 +24,8 @@ constexpr size_t kMaxTextBytes = size_t{64} << 20;
 void verify_file(const fs::path& checkpoint, const ManifestFile& file, Verify level) {
   const fs::path path = checkpoint / file.name;
   struct stat status {};
-  MPIBERT_CHECK(::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode), kCorrupt, path.string(), " is missing, and the manifest lists it");
+  MPIBERT_CHECK(::stat(path.c_str(), &status) == 0 && S_ISREG(status.st_mode), kCorrupt, path.string(),
+                " is missing, and the manifest lists it");
   MPIBERT_CHECK(status.st_size == file.size, kCorrupt, path.string(), " has ", status.st_size, " bytes, expected ", file.size);
   if (level == Verify::kSize) return;
   const std::string found = sha256_hex_of_file(path);
@@ -69,7 +70,8 @@ std::vector<float> read_flat(const WeightsReader& reader, const std::string& pre
   for (const Slice& slice : parameters) {
     const TensorInfo& tensor = *reader.find(prefix + slice.name);
     MPIBERT_CHECK(tensor.dtype == DType::kFloat32, kCorrupt, reader.files()[0].string(), ": \"", tensor.name, "\" is not of fp32");
-    reader.read_bytes(tensor, std::as_writable_bytes(std::span(flat).subspan(static_cast<size_t>(slice.offset), static_cast<size_t>(slice.shape.size()))));
+    reader.read_bytes(tensor, std::as_writable_bytes(
+                                  std::span(flat).subspan(static_cast<size_t>(slice.offset), static_cast<size_t>(slice.shape.size()))));
   }
   return flat;
 }
@@ -83,7 +85,8 @@ void refuse_others(const WeightsReader& reader, const std::vector<std::string>& 
   for (const TensorInfo& tensor : reader.tensors()) {
     if (!expected.contains(tensor.name)) others.push_back(tensor.name);
   }
-  MPIBERT_CHECK(others.empty(), kInvalidArgument, reader.files()[0].string(), " is not of this model and optimizer: unknown ", listed(others));
+  MPIBERT_CHECK(others.empty(), kInvalidArgument, reader.files()[0].string(), " is not of this model and optimizer: unknown ",
+                listed(others));
 }
 
 }  // namespace
@@ -93,7 +96,8 @@ void verify_checkpoint(const fs::path& checkpoint, Verify level) {
   for (const ManifestFile& file : manifest.files) verify_file(checkpoint, file, level);
   if (level != Verify::kTensors) return;
   const std::string found = checkpoint_digest(checkpoint);
-  MPIBERT_CHECK(found == manifest.digest, kCorrupt, checkpoint.string(), ": the digest of the tensors is ", found, ", expected ", manifest.digest);
+  MPIBERT_CHECK(found == manifest.digest, kCorrupt, checkpoint.string(), ": the digest of the tensors is ", found, ", expected ",
+                manifest.digest);
 }
 
 std::optional<fs::path> newest_checkpoint(const fs::path& run, Verify level, bool fall_back, std::vector<std::string>* rejected) {
@@ -120,7 +124,8 @@ namespace {
 fs::path best_checkpoint(const fs::path& run) {
   const std::vector<CheckpointInfo> all = list_checkpoints(run);
   const CheckpointInfo* best = best_of(all);
-  MPIBERT_CHECK(best != nullptr, kNotFound, run.string(), " has no checkpoint that was evaluated when it was saved; train with --save-best");
+  MPIBERT_CHECK(best != nullptr, kNotFound, run.string(),
+                " has no checkpoint that was evaluated when it was saved; train with --save-best");
   verify_checkpoint(best->path);
   return best->path;
 }
@@ -128,15 +133,18 @@ fs::path best_checkpoint(const fs::path& run) {
 }  // namespace
 
 fs::path resolve_model_path(const fs::path& path) {
-  if (path.filename() == "best" && !fs::exists(path) && fs::is_directory(checkpoints_folder(path.parent_path()))) return best_checkpoint(path.parent_path());
-  MPIBERT_CHECK(fs::is_directory(path), kNotFound, path.string(), " is not a folder; a model is a folder on this machine, nothing is downloaded");
+  if (path.filename() == "best" && !fs::exists(path) && fs::is_directory(checkpoints_folder(path.parent_path())))
+    return best_checkpoint(path.parent_path());
+  MPIBERT_CHECK(fs::is_directory(path), kNotFound, path.string(),
+                " is not a folder; a model is a folder on this machine, nothing is downloaded");
   if (fs::is_directory(checkpoints_folder(path))) {
     const std::optional<fs::path> newest = newest_checkpoint(path);
     MPIBERT_CHECK(newest.has_value(), kNotFound, path.string(), " is a run that has saved no checkpoint yet");
     return *newest;
   }
   if (find_weights(path) || fs::exists(config_file(path))) return path;
-  throw Error(ErrorKind::kNotFound, str_cat(path.string(), " is neither a run, a checkpoint nor a model folder: it holds no checkpoints and no ", kWeights));
+  throw Error(ErrorKind::kNotFound,
+              str_cat(path.string(), " is neither a run, a checkpoint nor a model folder: it holds no checkpoints and no ", kWeights));
 }
 
 Snapshot load_checkpoint(const fs::path& checkpoint, std::vector<Slice> parameters, const std::vector<std::string>& optimizer_buffers) {
@@ -147,7 +155,8 @@ Snapshot load_checkpoint(const fs::path& checkpoint, std::vector<Slice> paramete
   snapshot.weights = read_flat(weights, "", parameters);
   refuse_others(weights, {""}, parameters);
   if (!optimizer_buffers.empty()) {
-    MPIBERT_CHECK(manifest.find(kOptimizerState) != nullptr, kNotFound, checkpoint.string(), " holds no state of an optimizer, so training cannot go on from it");
+    MPIBERT_CHECK(manifest.find(kOptimizerState) != nullptr, kNotFound, checkpoint.string(),
+                  " holds no state of an optimizer, so training cannot go on from it");
     const WeightsReader state(checkpoint / kOptimizerState);
     std::vector<std::string> prefixes;
     for (const std::string& buffer : optimizer_buffers) {

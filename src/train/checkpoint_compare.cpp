@@ -64,7 +64,8 @@ class TensorSet {
     if (original == entries_.end()) {  // one tensor under the other of its two names
       copy->name = original_name;
       sort();
-    } else if (copy->tensor->dtype == original->tensor->dtype && copy->tensor->shape == original->tensor->shape && bytes(*copy) == bytes(*original)) {
+    } else if (copy->tensor->dtype == original->tensor->dtype && copy->tensor->shape == original->tensor->shape &&
+               bytes(*copy) == bytes(*original)) {
       entries_.erase(copy);
     }
   }
@@ -112,7 +113,8 @@ std::optional<TensorDifference> compare(const TensorSet::Entry& a, const TensorS
 std::string checkpoint_digest(const fs::path& path) {
   const TensorSet set(path);
   TensorDigest digest;
-  for (const TensorSet::Entry& entry : set.entries()) digest.add(entry.name, entry.tensor->dtype, entry.tensor->shape, TensorSet::bytes(entry));
+  for (const TensorSet::Entry& entry : set.entries())
+    digest.add(entry.name, entry.tensor->dtype, entry.tensor->shape, TensorSet::bytes(entry));
   return digest.hex();
 }
 

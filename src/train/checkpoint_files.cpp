@@ -18,17 +18,15 @@ namespace {
 constexpr int64_t kSchema = 1;
 constexpr size_t kMaxManifestBytes = 16 << 20;
 
-bool is_sha256(const std::string& text) {
-  return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos;
-}
+bool is_sha256(const std::string& text) { return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == std::string::npos; }
 
 std::vector<ManifestFile> read_files(const nlohmann::json& list, const std::string& where) {
   MPIBERT_CHECK(list.is_array() && !list.empty(), kCorrupt, where, ": \"files\" is not a list with members");
   std::vector<ManifestFile> files;
   for (const nlohmann::json& item : list) {
     ManifestFile file{json_string(item, "name", where), json_count(item, "size", where), json_string(item, "sha256", where)};
-    MPIBERT_CHECK(is_plain_file_name(file.name) && file.name != kManifest, kCorrupt, where, ": \"files\": ", nlohmann::json(file.name).dump(),
-                  " is not a plain file name");
+    MPIBERT_CHECK(is_plain_file_name(file.name) && file.name != kManifest, kCorrupt, where,
+                  ": \"files\": ", nlohmann::json(file.name).dump(), " is not a plain file name");
     MPIBERT_CHECK(is_sha256(file.sha256), kCorrupt, where, ": ", file.name, ": \"sha256\" is not 64 hexadecimal digits");
     files.push_back(std::move(file));
   }
@@ -42,7 +40,8 @@ std::vector<ManifestFile> read_files(const nlohmann::json& list, const std::stri
 }  // namespace
 
 std::string CheckpointManifest::json() const {
-  nlohmann::ordered_json object = {{"schema", kSchema}, {"program", "mpibert " MPIBERT_VERSION}, {"step", step}, {"world_size", world_size}, {"created", created}};
+  nlohmann::ordered_json object = {
+      {"schema", kSchema}, {"program", "mpibert " MPIBERT_VERSION}, {"step", step}, {"world_size", world_size}, {"created", created}};
   if (score) object["score"] = *score;
   object["tensors"] = {{"count", tensor_count}, {"digest", digest}};
   object["files"] = nlohmann::ordered_json::array();
@@ -59,7 +58,8 @@ CheckpointManifest read_checkpoint_manifest(const fs::path& checkpoint) {
   const std::string where = (checkpoint / kManifest).string();
   const nlohmann::json object = parse_strict_json(read_file(where, kMaxManifestBytes), where);
   const int64_t schema = json_count(object, "schema", where);
-  MPIBERT_CHECK(schema == kSchema, kCorrupt, where, ": schema ", schema, ", and this program reads ", kSchema, "; a newer program wrote it");
+  MPIBERT_CHECK(schema == kSchema, kCorrupt, where, ": schema ", schema, ", and this program reads ", kSchema,
+                "; a newer program wrote it");
   CheckpointManifest manifest;
   manifest.step = json_count(object, "step", where);
   manifest.world_size = json_count(object, "world_size", where);
@@ -78,7 +78,8 @@ CheckpointManifest read_checkpoint_manifest(const fs::path& checkpoint) {
 }
 
 bool is_plain_file_name(const std::string& name) {
-  const bool readable = std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f && c != '/'; });
+  const bool readable =
+      std::all_of(name.begin(), name.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f && c != '/'; });
   return readable && !name.empty() && name.size() <= 255 && name != "." && name != "..";
 }
 
@@ -99,7 +100,8 @@ std::vector<StepFolder> step_folders(const fs::path& run) {
     const auto [rest, problem] = std::from_chars(digits, name.data() + name.size(), step);
     // The name has to be the one we would give, so that no two folders are of one step.
     std::error_code ignored;
-    if (problem == std::errc() && step >= 0 && name == checkpoint_name(step) && entry->is_directory(ignored)) found.push_back({entry->path(), step});
+    if (problem == std::errc() && step >= 0 && name == checkpoint_name(step) && entry->is_directory(ignored))
+      found.push_back({entry->path(), step});
   }
   std::sort(found.begin(), found.end(), [](const StepFolder& a, const StepFolder& b) { return a.step < b.step; });
   return found;

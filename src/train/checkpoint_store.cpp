@@ -47,14 +47,16 @@ std::span<const std::byte> bytes_of_slice(const std::vector<float>& flat, const 
 
 std::vector<NamedTensor> weight_tensors(const Snapshot& snapshot) {
   std::vector<NamedTensor> tensors;
-  for (const Slice& slice : snapshot.parameters) tensors.push_back({slice.name, DType::kFloat32, slice.shape, bytes_of_slice(snapshot.weights, slice)});
+  for (const Slice& slice : snapshot.parameters)
+    tensors.push_back({slice.name, DType::kFloat32, slice.shape, bytes_of_slice(snapshot.weights, slice)});
   return tensors;
 }
 
 std::vector<NamedTensor> optimizer_tensors(const Snapshot& snapshot) {
   std::vector<NamedTensor> tensors;
   for (const auto& [buffer, flat] : snapshot.optimizer) {
-    for (const Slice& slice : snapshot.parameters) tensors.push_back({buffer + "." + slice.name, DType::kFloat32, slice.shape, bytes_of_slice(flat, slice)});
+    for (const Slice& slice : snapshot.parameters)
+      tensors.push_back({buffer + "." + slice.name, DType::kFloat32, slice.shape, bytes_of_slice(flat, slice)});
   }
   return tensors;
 }
@@ -104,15 +106,15 @@ void check_snapshot(const Snapshot& snapshot) {
     MPIBERT_CHECK(names.insert(slice.name).second, kInvalidArgument, "two parameters are named ", slice.name);
     const int64_t end = slice.offset + slice.shape.size();
     const auto check_buffer = [&](const std::string& buffer, const std::vector<float>& flat) {
-      MPIBERT_CHECK(slice.offset >= 0 && end <= static_cast<int64_t>(flat.size()), kInvalidArgument, "parameter ", slice.name, " ends at element ", end,
-                    ", but ", buffer, " has ", flat.size());
+      MPIBERT_CHECK(slice.offset >= 0 && end <= static_cast<int64_t>(flat.size()), kInvalidArgument, "parameter ", slice.name,
+                    " ends at element ", end, ", but ", buffer, " has ", flat.size());
     };
     check_buffer("weights", snapshot.weights);
     for (const auto& [buffer, flat] : snapshot.optimizer) check_buffer(buffer, flat);
   }
   for (const auto& [name, text] : snapshot.files) {
-    MPIBERT_CHECK(is_plain_file_name(name) && name != kManifest && name != kWeights && name != kOptimizerState && name != kTrainingState, kInvalidArgument,
-                  "\"", name, "\" cannot be the name of a text file in a checkpoint");
+    MPIBERT_CHECK(is_plain_file_name(name) && name != kManifest && name != kWeights && name != kOptimizerState && name != kTrainingState,
+                  kInvalidArgument, "\"", name, "\" cannot be the name of a text file in a checkpoint");
   }
 }
 
@@ -161,7 +163,8 @@ CheckpointStore::Published CheckpointStore::publish(const Snapshot& snapshot) {
 }
 
 int64_t CheckpointStore::write_all(const Snapshot& snapshot, const fs::path& staging) const {
-  CheckpointManifest manifest{.step = snapshot.state.step, .world_size = snapshot.world_size, .created = utc_now(), .score = snapshot.score};
+  CheckpointManifest manifest{
+      .step = snapshot.state.step, .world_size = snapshot.world_size, .created = utc_now(), .score = snapshot.score};
   const auto write_tensors = [&](const char* name, const std::vector<NamedTensor>& tensors) {
     StagedFile file(staging / name, hook_);
     write_safetensors([&](std::span<const std::byte> bytes) { file.write(bytes); }, tensors);

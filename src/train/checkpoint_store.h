@@ -30,7 +30,8 @@ class CheckpointStore {
   // On an error nothing is left behind and what was published before is untouched.
   Published publish(const Snapshot& snapshot);
 
-  // Writes LATEST and BEST, then deletes the oldest beyond `limit` (0: none), never `published`, the best, a pinned, or one whose step is larger.
+  // Writes LATEST and BEST, then deletes the oldest beyond `limit` (0: none), never `published`, the best, a pinned, or one whose step is
+  // larger.
   void housekeep(const std::filesystem::path& published, int64_t limit);
 
  private:

@@ -39,12 +39,13 @@ struct CheckpointWriter::Work {
       event.saved = true;
       event.bytes = published.bytes;
       event.seconds = seconds();
-      event.message = str_cat("checkpoint ", event.name, published.kept ? " was there already and is the same" : " saved", ": ", event.bytes, " bytes in ",
-                              event.seconds, " s");
+      event.message = str_cat("checkpoint ", event.name, published.kept ? " was there already and is the same" : " saved", ": ",
+                              event.bytes, " bytes in ", event.seconds, " s");
       store.housekeep(published.path, options.save_total_limit);
     } catch (const std::exception& error) {
       event.message = event.saved ? str_cat(event.message, "; but cleaning up failed: ", error.what())
-                                  : str_cat("checkpoint ", event.name, " could not be saved: ", error.what(), "; training goes on, earlier checkpoints are untouched");
+                                  : str_cat("checkpoint ", event.name, " could not be saved: ", error.what(),
+                                            "; training goes on, earlier checkpoints are untouched");
       event.seconds = seconds();
     }
     return event;
@@ -77,11 +78,13 @@ struct CheckpointWriter::Work {
 
   // With the mutex held.
   void check_failures() const {
-    MPIBERT_CHECK(failures == 0 || failures < options.max_failures, kIo, failures, " checkpoints in a row could not be saved; the last: ", last_failure);
+    MPIBERT_CHECK(failures == 0 || failures < options.max_failures, kIo, failures,
+                  " checkpoints in a row could not be saved; the last: ", last_failure);
   }
 };
 
-CheckpointWriter::CheckpointWriter(const std::filesystem::path& run, CheckpointWriterOptions options) : work_(std::make_unique<Work>(run, options)) {
+CheckpointWriter::CheckpointWriter(const std::filesystem::path& run, CheckpointWriterOptions options)
+    : work_(std::make_unique<Work>(run, options)) {
   MPIBERT_CHECK(options.save_total_limit >= 0 && options.max_failures >= 1, kInvalidArgument, "save_total_limit ", options.save_total_limit,
                 " has to be 0 or more, max_failures ", options.max_failures, " at least 1");
   if (options.in_background) work_->thread = std::thread([work = work_.get()] { work->run_thread(); });

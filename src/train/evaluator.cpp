@@ -27,7 +27,9 @@ double answer_loss(const std::vector<float>& logits, const Sample& sample) {
     starts.push_back(logits[i]);
     ends.push_back(logits[i + 1]);
   }
-  return (negative_log_likelihood(starts, sample.label("start_positions").at(0)) + negative_log_likelihood(ends, sample.label("end_positions").at(0))) / 2;
+  return (negative_log_likelihood(starts, sample.label("start_positions").at(0)) +
+          negative_log_likelihood(ends, sample.label("end_positions").at(0))) /
+         2;
 }
 
 double mean_cross_entropy(std::span<const Prediction> predictions, std::span<const int32_t> labels) {
@@ -73,7 +75,8 @@ std::vector<Prediction> Evaluator::predict(const DataSplit& split, int64_t begin
     const auto first_tokens = (*batch)["cu_seqlens"].span<int32_t>();
     const ptrdiff_t choices = batch->choices();
     for (size_t i = 0; i < batch->sample_ids().size(); ++i) {  // of a head with a row a token, those of the sequence's tokens
-      const ptrdiff_t begin_row = per_token ? first_tokens[i] : static_cast<ptrdiff_t>(i) * choices, end_row = per_token ? first_tokens[i + 1] : begin_row + choices;
+      const ptrdiff_t begin_row = per_token ? first_tokens[i] : static_cast<ptrdiff_t>(i) * choices,
+                      end_row = per_token ? first_tokens[i + 1] : begin_row + choices;
       predictions.push_back({batch->sample_ids()[i], {values.begin() + begin_row * classes, values.begin() + end_row * classes}});
     }
   }
@@ -99,7 +102,8 @@ std::vector<Prediction> Evaluator::predict_all(const DataSplit& split) {
     std::memcpy(sizes.data(), all_sizes[rank].data(), all_sizes[rank].size());
     const std::byte* from = all_values[rank].data();
     for (const int64_t size : sizes) {
-      Prediction& prediction = all.emplace_back(Prediction{static_cast<int64_t>(all.size()), std::vector<float>(static_cast<size_t>(size))});
+      Prediction& prediction =
+          all.emplace_back(Prediction{static_cast<int64_t>(all.size()), std::vector<float>(static_cast<size_t>(size))});
       std::memcpy(prediction.values.data(), from, prediction.values.size() * sizeof(float));
       from += prediction.values.size() * sizeof(float);
     }
@@ -109,33 +113,40 @@ std::vector<Prediction> Evaluator::predict_all(const DataSplit& split) {
 
 Scores Evaluator::evaluate(const Task& task, const DataSplit& split) {
   switch (task.kind) {
-    case TaskKind::kPretraining: return evaluate_pretraining(split);
-    case TaskKind::kTokenClassification: return evaluate_tokens(task, split);
-    case TaskKind::kQuestionAnswering: return evaluate_answers(task, split);
+    case TaskKind::kPretraining:
+      return evaluate_pretraining(split);
+    case TaskKind::kTokenClassification:
+      return evaluate_tokens(task, split);
+    case TaskKind::kQuestionAnswering:
+      return evaluate_answers(task, split);
     case TaskKind::kClassification:
     case TaskKind::kMultipleChoice:
-    case TaskKind::kRegression: return evaluate_sentences(task, split);
+    case TaskKind::kRegression:
+      return evaluate_sentences(task, split);
   }
   throw std::logic_error("unknown kind of task");
 }
 
 Scores Evaluator::evaluate_sentences(const Task& task, const DataSplit& split) {
   const Dataset dataset(split.folder, split.name);
-  MPIBERT_CHECK(has_field(dataset.labels(), "labels"), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
+  MPIBERT_CHECK(has_field(dataset.labels(), "labels"), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(),
+                " has no labels to score with; use predict");
   const std::vector<Prediction> predictions = predict_all(split);
   Scores scores;
   if (comm_.rank() == 0) {
     std::vector<int32_t> labels;
     for (const Sample& sample : all_samples(dataset)) labels.push_back(sample.label("labels").at(0));
     scores = score(task, predictions, labels);
-    scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels) : mean_cross_entropy(predictions, labels)});
+    scores.insert(scores.begin(), {"loss", task.kind == TaskKind::kRegression ? mean_squared_error(predictions, labels)
+                                                                              : mean_cross_entropy(predictions, labels)});
   }
   return shared(scores);
 }
 
 Scores Evaluator::evaluate_answers(const Task& task, const DataSplit& split) {
   const Dataset dataset(split.folder, split.name);
-  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no answers to score with; use predict");
+  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(),
+                " has no answers to score with; use predict");
   const std::vector<Prediction> logits = predict_all(split);
   Scores scores;
   if (comm_.rank() == 0) {
@@ -151,7 +162,8 @@ Scores Evaluator::evaluate_answers(const Task& task, const DataSplit& split) {
 
 Scores Evaluator::evaluate_tokens(const Task& task, const DataSplit& split) {
   const Dataset dataset(split.folder, split.name);
-  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(), " has no labels to score with; use predict");
+  MPIBERT_CHECK(!dataset.labels().empty(), kInvalidArgument, "split '", split.name, "' of ", split.folder.string(),
+                " has no labels to score with; use predict");
   const std::vector<Prediction> predictions = predict_all(split);
   return shared(comm_.rank() == 0 ? score_tokens(task, predictions, all_samples(dataset)) : Scores{});
 }
@@ -160,7 +172,8 @@ Scores Evaluator::evaluate_pretraining(const DataSplit& split) {
   const std::vector<LossTerm> terms = model_.head().terms();
   const auto count = static_cast<int64_t>(terms.size());
   Buffer memory = backend_.allocate(static_cast<size_t>(2 * count) * sizeof(float));
-  const Tensor sums = memory.view(DType::kFloat32, {count}), correct = memory.view(DType::kFloat32, {count}, static_cast<size_t>(count) * sizeof(float));
+  const Tensor sums = memory.view(DType::kFloat32, {count}),
+               correct = memory.view(DType::kFloat32, {count}, static_cast<size_t>(count) * sizeof(float));
   std::vector<double> totals(static_cast<size_t>(3 * count), 0.0);  // losses, right answers, labels
 
   Dataset dataset(split.folder, split.name, false, options_.samples);
@@ -200,7 +213,7 @@ Scores Evaluator::shared(const Scores& scores) {
   }
   const auto all = comm_.all_gather_bytes(std::as_bytes(std::span(mine)), "scores");
   Scores out;
-  for (const auto* at = reinterpret_cast<const char*>(all[0].data()), *end = at + all[0].size(); at < end;) {
+  for (const auto *at = reinterpret_cast<const char*>(all[0].data()), *end = at + all[0].size(); at < end;) {
     double value = 0;
     std::memcpy(&value, at, sizeof value);
     const std::string name(at + sizeof value);

@@ -21,7 +21,8 @@ void check(const LossScaleOptions& options) {
   expect(options.growth_factor > 1 && std::isfinite(options.growth_factor), "growth_factor", options.growth_factor, "more than 1");
   expect(options.backoff_factor > 0 && options.backoff_factor < 1, "backoff_factor", options.backoff_factor, "more than 0 and less than 1");
   expect(options.growth_interval > 0, "growth_interval", static_cast<double>(options.growth_interval), "1 or more");
-  expect(options.minimum > 0 && (!options.dynamic || options.minimum <= options.initial), "minimum", options.minimum, "more than 0, and at most initial");
+  expect(options.minimum > 0 && (!options.dynamic || options.minimum <= options.initial), "minimum", options.minimum,
+         "more than 0, and at most initial");
 }
 
 LossScaleOptions usual_loss_scale(DType compute) {

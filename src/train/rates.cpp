@@ -51,12 +51,14 @@ std::string groups_of(const ParameterArena& arena) {
 
 void set_rates(ParameterArena& arena, const RateOptions& options) {
   const int64_t layers = layers_of(arena);
-  MPIBERT_CHECK(options.layer_decay > 0 && options.layer_decay <= 1, kInvalidArgument, "layer decay ", options.layer_decay, ": expected more than 0 and at most 1");
-  MPIBERT_CHECK(options.freeze_layers >= 0 && options.freeze_layers <= layers, kInvalidArgument, "the first ", options.freeze_layers, " layers are to be frozen, and the model has ", layers);
+  MPIBERT_CHECK(options.layer_decay > 0 && options.layer_decay <= 1, kInvalidArgument, "layer decay ", options.layer_decay,
+                ": expected more than 0 and at most 1");
+  MPIBERT_CHECK(options.freeze_layers >= 0 && options.freeze_layers <= layers, kInvalidArgument, "the first ", options.freeze_layers,
+                " layers are to be frozen, and the model has ", layers);
   std::vector<std::string> frozen = options.freeze;
   for (const std::string& name : options.freeze)
-    MPIBERT_CHECK(std::ranges::any_of(arena.parameters(), [&](const Parameter& p) { return is_of(p.name, name); }), kInvalidArgument, "there is nothing named '", name,
-                  "' to freeze; expected a parameter, or one of: bert, ", groups_of(arena));
+    MPIBERT_CHECK(std::ranges::any_of(arena.parameters(), [&](const Parameter& p) { return is_of(p.name, name); }), kInvalidArgument,
+                  "there is nothing named '", name, "' to freeze; expected a parameter, or one of: bert, ", groups_of(arena));
   if (options.freeze_layers > 0) frozen.emplace_back(kEmbeddings);
   for (int64_t layer = 0; layer < options.freeze_layers; ++layer) frozen.push_back(str_cat(kLayer, layer));
 

@@ -42,7 +42,8 @@ std::string holder(const std::string& text) {
 }
 
 void write_text(int descriptor, const std::string& text, const std::filesystem::path& path) {
-  const bool written = ::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
+  const bool written =
+      ::ftruncate(descriptor, 0) == 0 && ::pwrite(descriptor, text.data(), text.size(), 0) == static_cast<ssize_t>(text.size());
   MPIBERT_CHECK(written && ::fsync(descriptor) == 0, kIo, "cannot write ", path.string(), ": ", std::strerror(errno));
 }
 
@@ -64,7 +65,8 @@ RunLock::RunLock(const std::filesystem::path& run, const std::string& job) {
       throw Error(ErrorKind::kIo, str_cat("cannot lock ", path.string(), ": ", std::strerror(problem),
                                           "; put the run on a file system with locks (Lustre: mount with flock)"));
     }
-    if (const std::string stale = read_text(descriptor); !stale.empty()) log_info("taking over ", path.string(), " from ", holder(stale), ", which has died");
+    if (const std::string stale = read_text(descriptor); !stale.empty())
+      log_info("taking over ", path.string(), " from ", holder(stale), ", which has died");
     const nlohmann::ordered_json text = {{"host", host_name()}, {"pid", ::getpid()}, {"job", job}, {"started", utc_now()}};
     write_text(descriptor, text.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n", path);
   } catch (...) {

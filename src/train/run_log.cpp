@@ -22,36 +22,46 @@ std::string formatted(const char* format, Values... values) {
 }
 
 std::string rate_text(double per_second) {
-  return per_second >= 1e6 ? formatted("%.2fM", per_second / 1e6) : per_second >= 1e3 ? formatted("%.1fk", per_second / 1e3) : formatted("%.0f", per_second);
+  return per_second >= 1e6   ? formatted("%.2fM", per_second / 1e6)
+         : per_second >= 1e3 ? formatted("%.1fk", per_second / 1e3)
+                             : formatted("%.0f", per_second);
 }
 
 double percent(double part, double whole) { return whole > 0 ? 100 * part / whole : 0; }
 
 }  // namespace
 
-std::string json_string(std::string_view text) { return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace); }
+std::string json_string(std::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+}
 
 std::string json_number(double value) { return std::isfinite(value) ? number_text(value) : "null"; }
 
 std::string duration_text(double seconds) {
   const auto total = static_cast<long long>(std::llround(std::max(0.0, seconds)));
-  return total >= 3600 ? formatted("%lld:%02lld:%02lld", total / 3600, total / 60 % 60, total % 60) : formatted("%lld:%02lld", total / 60, total % 60);
+  return total >= 3600 ? formatted("%lld:%02lld:%02lld", total / 3600, total / 60 % 60, total % 60)
+                       : formatted("%lld:%02lld", total / 60, total % 60);
 }
 
 std::string line_for_people(const StepReport& r) {
   const std::string speed = r.peak_flops_per_second > 0 ? formatted("%.1f %% MFU", percent(r.flops_per_second, r.peak_flops_per_second))
                                                         : formatted("%.1f GFLOP/s", r.flops_per_second / 1e9);
-  return str_cat("step ", r.step, "/", r.total_steps, formatted(" | loss %.4f | norm %.3g | lr %.3g", r.loss, r.gradient_norm, r.learning_rate),
-                 formatted(" | %.0f ms (data %.0f %%, comm %.0f %%) | ", r.step_ms, percent(r.data_ms, r.step_ms), percent(r.comm_ms, r.step_ms)), speed, " | ",
-                 rate_text(r.tokens_per_second), " tok/s | skip ", r.skipped, r.loss_scale != 1 ? " | scale " + number_text(r.loss_scale) : "", " | eta ", duration_text(r.eta_seconds));
+  return str_cat(
+      "step ", r.step, "/", r.total_steps, formatted(" | loss %.4f | norm %.3g | lr %.3g", r.loss, r.gradient_norm, r.learning_rate),
+      formatted(" | %.0f ms (data %.0f %%, comm %.0f %%) | ", r.step_ms, percent(r.data_ms, r.step_ms), percent(r.comm_ms, r.step_ms)),
+      speed, " | ", rate_text(r.tokens_per_second), " tok/s | skip ", r.skipped,
+      r.loss_scale != 1 ? " | scale " + number_text(r.loss_scale) : "", " | eta ", duration_text(r.eta_seconds));
 }
 
 std::string line_for_programs(const StepReport& r) {
   std::string out = str_cat("{\"v\":1,\"step\":", r.step, ",\"epoch\":", json_number(r.epoch), ",\"loss\":", json_number(r.loss));
   for (const auto& [name, value] : r.losses) out += str_cat(",", json_string(name), ":", json_number(value));
-  return str_cat(out, ",\"lr\":", json_number(r.learning_rate), ",\"grad_norm\":", json_number(r.gradient_norm), ",\"skipped\":", r.skipped, ",\"loss_scale\":", json_number(r.loss_scale), ",\"samples\":", r.samples,
-                 ",\"tokens_per_s\":", json_number(r.tokens_per_second), ",\"samples_per_s\":", json_number(r.samples_per_second), ",\"flops_per_s\":", json_number(r.flops_per_second),
-                 ",\"ms\":{\"step\":", json_number(r.step_ms), ",\"data\":", json_number(r.data_ms), ",\"comm_wait\":", json_number(r.comm_ms), ",\"opt\":", json_number(r.optimizer_ms), "}}");
+  return str_cat(out, ",\"lr\":", json_number(r.learning_rate), ",\"grad_norm\":", json_number(r.gradient_norm), ",\"skipped\":", r.skipped,
+                 ",\"loss_scale\":", json_number(r.loss_scale), ",\"samples\":", r.samples,
+                 ",\"tokens_per_s\":", json_number(r.tokens_per_second), ",\"samples_per_s\":", json_number(r.samples_per_second),
+                 ",\"flops_per_s\":", json_number(r.flops_per_second), ",\"ms\":{\"step\":", json_number(r.step_ms),
+                 ",\"data\":", json_number(r.data_ms), ",\"comm_wait\":", json_number(r.comm_ms), ",\"opt\":", json_number(r.optimizer_ms),
+                 "}}");
 }
 
 RunLog::RunLog(const std::filesystem::path& path) : path_(path) {

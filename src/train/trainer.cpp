@@ -113,7 +113,8 @@ Trainer::~Trainer() = default;
 int64_t Trainer::graph_replays() const { return graphs_->replays(); }
 
 void Trainer::set_weights(std::span<const float> masters) {
-  MPIBERT_CHECK(static_cast<int64_t>(masters.size()) == arena_.size(), kInvalidArgument, "a model of ", arena_.size(), " numbers was given ", masters.size());
+  MPIBERT_CHECK(static_cast<int64_t>(masters.size()) == arena_.size(), kInvalidArgument, "a model of ", arena_.size(),
+                " numbers was given ", masters.size());
   std::vector<float> padded(static_cast<size_t>(arena_.padded_size()), 0.0f);
   std::copy(masters.begin(), masters.end(), padded.begin());
   const Tensor host = host_tensor(std::span(padded), {arena_.padded_size()});
@@ -186,7 +187,8 @@ void Trainer::run_slots(std::span<const Slot> slots) {
   for (size_t i = 0; i < slots.size(); ++i) run_slot(slots[i], plan_.steps[i], static_cast<int64_t>(i), i + 1 == slots.size());
 }
 
-// Fills the slot's gradient buffer and folds it into the subtrees. The last slot's merges happen bucket by bucket, as its gradients become final.
+// Fills the slot's gradient buffer and folds it into the subtrees. The last slot's merges happen bucket by bucket, as its gradients become
+// final.
 void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool last) {
   MPIBERT_ASSERT(slot.index == plan.slot);
   const Tensor gradient = gradients_[static_cast<size_t>(plan.buffer)];
@@ -208,10 +210,12 @@ void Trainer::run_slot(const Slot& slot, const SlotStep& plan, int64_t row, bool
       model_.forward(backend_, pass_);
       model_.backward(backend_, pass_, ready);
     };
-    graphs_->run({.shape = shape_of(batch), .fields = static_cast<int64_t>(batch.fields().size()), .gradient = gradient.data(), .cut = final_batch}, work, [&](int64_t offset) {
-      if (final_batch) reducer_->ready_from(offset);
-      else comm_.progress();
-    });
+    graphs_->run(
+        {.shape = shape_of(batch), .fields = static_cast<int64_t>(batch.fields().size()), .gradient = gradient.data(), .cut = final_batch},
+        work, [&](int64_t offset) {
+          if (final_batch) reducer_->ready_from(offset);
+          else comm_.progress();
+        });
   }
   backend_.copy(slot_losses_, loss_row(row));
   if (!overlap)
@@ -260,7 +264,12 @@ void Trainer::apply(const Tensor& gradient, StepOutcome& outcome) {
 void Trainer::await_verdict() {
   copies_.front().download->wait();
   const StepState& s = *copies_.front().state;
-  verdicts_.push_back({.step = s.step + 1, .applied = s.applied != 0, .gradient_norm = s.gradient_norm, .loss_scale = s.last_loss_scale, .next_loss_scale = s.loss_scale, .skipped = s.skipped_steps});
+  verdicts_.push_back({.step = s.step + 1,
+                       .applied = s.applied != 0,
+                       .gradient_norm = s.gradient_norm,
+                       .loss_scale = s.last_loss_scale,
+                       .next_loss_scale = s.loss_scale,
+                       .skipped = s.skipped_steps});
   copies_.pop_front();
 }
 

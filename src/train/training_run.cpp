@@ -37,7 +37,9 @@ std::string job_number() {
 class RunDirectory {
  public:
   explicit RunDirectory(const TrainingRunOptions& options)
-      : lock_(options.output_dir, job_number()), log(options.output_dir / "metrics.jsonl"), writer(options.output_dir, {.save_total_limit = options.save_total_limit}) {
+      : lock_(options.output_dir, job_number()),
+        log(options.output_dir / "metrics.jsonl"),
+        writer(options.output_dir, {.save_total_limit = options.save_total_limit}) {
     std::error_code ignored;
     std::filesystem::remove(options.output_dir / "EXIT.json", ignored);  // absent means: died unhandled
   }
@@ -101,7 +103,8 @@ bool TrainingRun::evaluation_due(const Trainer& trainer, int64_t samples_before)
   return options_.samples_per_epoch > 0 && trainer.samples() / options_.samples_per_epoch != samples_before / options_.samples_per_epoch;
 }
 
-RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate_model, const ResumePoint& from) {
+RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate_model,
+                           const ResumePoint& from) {
   const StopRequest stop;
   Interval interval;
   Last last{.early_stopping = EarlyStopping(options_.early_stopping)};
@@ -109,7 +112,9 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
   if (!from.checkpoint.empty()) last.saved_step = trainer.steps();
   last.checkpoint = from.checkpoint;
   if (directory_)
-    directory_->log.event("start", {{"step", std::to_string(trainer.steps())}, {"resumed_from", json_string(from.checkpoint)}, {"world_size", std::to_string(comm_.size())}});
+    directory_->log.event("start", {{"step", std::to_string(trainer.steps())},
+                                    {"resumed_from", json_string(from.checkpoint)},
+                                    {"world_size", std::to_string(comm_.size())}});
   int stop_signal = 0;
   while (trainer.steps() < options_.total_steps && !last.early_stopping.stops()) {
     const Clock::time_point loading = Clock::now();
@@ -128,7 +133,8 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
     if (!reports && directory_) directory_->progress.draw(trainer.steps(), options_.total_steps);
     const bool evaluated = evaluate_model && evaluation_due(trainer, samples_before);
     if (evaluated) evaluate(trainer, evaluate_model, last);
-    if ((evaluated && options_.save_best) || (options_.save_steps > 0 && trainer.steps() % options_.save_steps == 0)) save(trainer, identity, last);
+    if ((evaluated && options_.save_best) || (options_.save_steps > 0 && trainer.steps() % options_.save_steps == 0))
+      save(trainer, identity, last);
     poll_writer();
   }
   if (last.saved_step != trainer.steps()) save(trainer, identity, last);
@@ -137,14 +143,16 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
 
   RunResult result{.code = stop_signal ? 75 : 0,
                    .reason = stop_signal                   ? str_cat("signal ", signal_name(stop_signal))
-                             : last.early_stopping.stops() ? str_cat("stopped early: no better ", options_.metric, " in ", last.early_stopping.evaluations_without_better(), " evaluations")
+                             : last.early_stopping.stops() ? str_cat("stopped early: no better ", options_.metric, " in ",
+                                                                     last.early_stopping.evaluations_without_better(), " evaluations")
                                                            : "finished",
                    .step = trainer.steps(),
                    .loss = last.loss,
                    .scores = last.scores,
                    .checkpoint = options_.output_dir / "checkpoints" / checkpoint_name(trainer.steps())};
   if (directory_) {
-    directory_->log.event("stop", {{"step", std::to_string(result.step)}, {"code", std::to_string(result.code)}, {"reason", json_string(result.reason)}});
+    directory_->log.event(
+        "stop", {{"step", std::to_string(result.step)}, {"code", std::to_string(result.code)}, {"reason", json_string(result.reason)}});
     write_exit_file(options_.output_dir, result.code, result.reason, result.step, checkpoint_name(result.step), 0);
   }
   return result;
@@ -154,9 +162,14 @@ RunResult TrainingRun::run(Trainer& trainer, BatchLoader& loader, const RunIdent
 void TrainingRun::judge(const StepVerdict& v, Last& last) {
   const bool falls = v.next_loss_scale < v.loss_scale;
   last.skipped_in_a_row = v.applied || falls ? 0 : last.skipped_in_a_row + 1;
-  if (!v.applied) log_info("step ", v.step, ": a gradient is not finite; the step is skipped on every rank", falls ? str_cat(", the loss scale falls to ", v.next_loss_scale) : "");
-  MPIBERT_CHECK(last.skipped_in_a_row < options_.max_skipped, kDiverged, "gradients were not finite for ", last.skipped_in_a_row, " steps in a row, up to step ", v.step,
-                "; lower --learning-rate", v.loss_scale > 1 ? " or --loss-scale" : "", " and resume from an earlier checkpoint. Nothing was saved since step ", last.saved_step);
+  if (!v.applied)
+    log_info("step ", v.step, ": a gradient is not finite; the step is skipped on every rank",
+             falls ? str_cat(", the loss scale falls to ", v.next_loss_scale) : "");
+  MPIBERT_CHECK(last.skipped_in_a_row<options_.max_skipped, kDiverged, "gradients were not finite for ", last.skipped_in_a_row,
+                                      " steps in a row, up to step ", v.step, "; lower --learning-rate", v.loss_scale> 1
+                    ? " or --loss-scale"
+                    : "",
+                " and resume from an earlier checkpoint. Nothing was saved since step ", last.saved_step);
 }
 
 void TrainingRun::report(Trainer& trainer, const StepOutcome& outcome, const StepVerdict& verdict, Interval& interval, Last& last) {
@@ -197,7 +210,8 @@ void TrainingRun::evaluate(Trainer& trainer, const Evaluate& evaluate_model, Las
   last.early_stopping.judge(score_of(last.scores));
   if (!directory_) return;
   std::string text;
-  std::vector<std::pair<std::string, std::string>> fields = {{"step", std::to_string(trainer.steps())}, {"epoch", json_number(epoch(trainer))}};
+  std::vector<std::pair<std::string, std::string>> fields = {{"step", std::to_string(trainer.steps())},
+                                                             {"epoch", json_number(epoch(trainer))}};
   for (const auto& [name, value] : last.scores) {
     text += str_cat(text.empty() ? "" : ", ", name, " ", number_text(std::round(value * 1e4) / 1e4));
     fields.emplace_back(name, json_number(value));
@@ -214,7 +228,8 @@ double TrainingRun::score_of(const Scores& scores) const {
     if (name == options_.metric) return name.ends_with("loss") ? -value : value;
     names += (names.empty() ? "" : ", ") + name;
   }
-  throw Error(ErrorKind::kInvalidArgument, str_cat("the best model is to be found by '", options_.metric, "', and an evaluation gives ", names));
+  throw Error(ErrorKind::kInvalidArgument,
+              str_cat("the best model is to be found by '", options_.metric, "', and an evaluation gives ", names));
 }
 
 void TrainingRun::save(Trainer& trainer, const RunIdentity& identity, Last& last) {
@@ -231,7 +246,8 @@ void TrainingRun::save(Trainer& trainer, const RunIdentity& identity, Last& last
   snapshot.files = identity.files;
   if (last.evaluated_step == trainer.steps()) {
     for (const auto& [name, value] : last.scores) snapshot.state.metrics[name] = value;
-    if (const double score = score_of(last.scores); std::isfinite(score)) snapshot.score = score;  // a correlation of constant predictions is NaN
+    if (const double score = score_of(last.scores); std::isfinite(score))
+      snapshot.score = score;  // a correlation of constant predictions is NaN
   }
   directory_->writer.save(std::move(snapshot));
 }
@@ -249,11 +265,13 @@ void TrainingRun::poll_writer() {
   }
 }
 
-void write_exit_file(const std::filesystem::path& run, int code, const std::string& reason, int64_t step, const std::string& checkpoint, int rank) noexcept {
+void write_exit_file(const std::filesystem::path& run, int code, const std::string& reason, int64_t step, const std::string& checkpoint,
+                     int rank) noexcept {
   try {
     if (!std::filesystem::is_directory(run)) return;
     const bool requeue = code == 75 || code == 76;
-    write_file_atomically(run / "EXIT.json", str_cat("{\"code\":", code, ",\"reason\":", json_string(reason), ",\"step\":", step, ",\"checkpoint\":", json_string(checkpoint),
+    write_file_atomically(run / "EXIT.json", str_cat("{\"code\":", code, ",\"reason\":", json_string(reason), ",\"step\":", step,
+                                                     ",\"checkpoint\":", json_string(checkpoint),
                                                      ",\"requeue\":", requeue ? "true" : "false", ",\"first_rank\":", rank, "}\n"));
   } catch (const std::exception& error) {
     log_warning("cannot write EXIT.json: ", error.what());

@@ -65,7 +65,8 @@ TrainingState TrainingState::from_json(const std::string& text, const std::strin
   state.slots = json_count(object, "slots", where);
   const nlohmann::json& scale = json_member(object, "loss_scale", where);
   state.loss_scale = read_number(json_member(scale, "value", where), "loss_scale.value", where);
-  MPIBERT_CHECK(state.loss_scale > 0 && std::isfinite(state.loss_scale), kCorrupt, where, ": \"loss_scale.value\" is ", state.loss_scale, ", expected a finite number above 0");
+  MPIBERT_CHECK(state.loss_scale > 0 && std::isfinite(state.loss_scale), kCorrupt, where, ": \"loss_scale.value\" is ", state.loss_scale,
+                ", expected a finite number above 0");
   state.loss_scale_good_steps = json_count(scale, "good_steps", where);
   state.dataset_fingerprint = json_string(object, "dataset_fingerprint", where);
   state.parent = json_string(object, "parent", where);

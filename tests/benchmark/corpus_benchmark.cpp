@@ -1,6 +1,6 @@
-// Times the reading of text into sentences on one core. Usage: corpus_benchmark <file or folder of text> [wikiextractor|lines|text|jsonl|mediawiki] [times] [icu language]
-// Prints one JSON object: bytes of the text and of its sentences, and MB of text a second of processor time (others may share the machine), median and best of the times that
-// the whole is read.
+// Times the reading of text into sentences on one core. Usage: corpus_benchmark <file or folder of text>
+// [wikiextractor|lines|text|jsonl|mediawiki] [times] [icu language] Prints one JSON object: bytes of the text and of its sentences, and MB
+// of text a second of processor time (others may share the machine), median and best of the times that the whole is read.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
@@ -54,7 +54,10 @@ int main(int argc, char** argv) {
     rates.push_back(static_cast<double>(bytes) / 1e6 / (processor_seconds() - begin));
   }
   std::sort(rates.begin(), rates.end());
-  std::printf("{\"text_bytes\": %lld, \"sentence_bytes\": %lld, \"documents\": %lld, \"sentences\": %lld, \"median_mb_per_second\": %.1f, \"best_mb_per_second\": %.1f}\n", static_cast<long long>(bytes),
-              static_cast<long long>(sentence_bytes), static_cast<long long>(documents), static_cast<long long>(sentences), rates[rates.size() / 2], rates.back());
+  std::printf(
+      "{\"text_bytes\": %lld, \"sentence_bytes\": %lld, \"documents\": %lld, \"sentences\": %lld, \"median_mb_per_second\": %.1f, "
+      "\"best_mb_per_second\": %.1f}\n",
+      static_cast<long long>(bytes), static_cast<long long>(sentence_bytes), static_cast<long long>(documents),
+      static_cast<long long>(sentences), rates[rates.size() / 2], rates.back());
   return 0;
 }

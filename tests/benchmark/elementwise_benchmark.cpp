@@ -1,5 +1,5 @@
-// GB/s of every operation that is no matrix product. Counted are the bytes an operation must move: each operand once. `copy` shows what this
-// machine's memory gives. Shapes are those of BERT-base: 8192 tokens, 768 columns; 30522 words; arguments: 0 is fp32, 1 is bf16.
+// GB/s of every operation that is no matrix product. Counted are the bytes an operation must move: each operand once. `copy` shows what
+// this machine's memory gives. Shapes are those of BERT-base: 8192 tokens, 768 columns; 30522 words; arguments: 0 is fp32, 1 is bf16.
 
 #include <benchmark/benchmark.h>
 
@@ -71,49 +71,88 @@ void copy(benchmark::State& state) {
 void activation_backward(benchmark::State& state) {
   Bench bench(state);
   const Tensor gradient = bench.compute({kTokens, 4 * kHidden}), input = bench.compute({kTokens, 4 * kHidden});
-  bench.time({gradient, input, gradient}, [&](Backend& backend) { backend.activation_backward({.gradient = gradient, .input = input, .d_input = gradient}); });
+  bench.time({gradient, input, gradient},
+             [&](Backend& backend) { backend.activation_backward({.gradient = gradient, .input = input, .d_input = gradient}); });
 }
 
 void embedding_forward(benchmark::State& state) {
   Bench bench(state);
-  const Tensor output = bench.compute({kTokens, kHidden}), sum = bench.compute({kTokens, kHidden}), mean = bench.tensor(DType::kFloat32, {kTokens});
-  const EmbeddingForward op = {.input_ids = bench.ids(kTokens, kVocabulary), .token_type_ids = bench.ids(kTokens, 2), .position_ids = bench.ids(kTokens, 512),
-                               .word = bench.compute({kVocabulary, kHidden}), .position = bench.compute({512, kHidden}), .token_type = bench.compute({2, kHidden}),
-                               .weight = bench.compute({kHidden}), .bias = bench.compute({kHidden}), .dropout = bench.dropout(0.1f, kTokens), .sum = sum,
-                               .output = output, .mean = mean, .rstd = bench.tensor(DType::kFloat32, {kTokens})};
+  const Tensor output = bench.compute({kTokens, kHidden}), sum = bench.compute({kTokens, kHidden}),
+               mean = bench.tensor(DType::kFloat32, {kTokens});
+  const EmbeddingForward op = {.input_ids = bench.ids(kTokens, kVocabulary),
+                               .token_type_ids = bench.ids(kTokens, 2),
+                               .position_ids = bench.ids(kTokens, 512),
+                               .word = bench.compute({kVocabulary, kHidden}),
+                               .position = bench.compute({512, kHidden}),
+                               .token_type = bench.compute({2, kHidden}),
+                               .weight = bench.compute({kHidden}),
+                               .bias = bench.compute({kHidden}),
+                               .dropout = bench.dropout(0.1f, kTokens),
+                               .sum = sum,
+                               .output = output,
+                               .mean = mean,
+                               .rstd = bench.tensor(DType::kFloat32, {kTokens})};
   bench.time({output, sum, output}, [&](Backend& backend) { backend.embedding_forward(op); });
 }
 
 void embedding_backward(benchmark::State& state) {
   Bench bench(state);
-  const Tensor gradient = bench.compute({kTokens, kHidden}), sum = bench.compute({kTokens, kHidden}), mean = bench.tensor(DType::kFloat32, {kTokens});
+  const Tensor gradient = bench.compute({kTokens, kHidden}), sum = bench.compute({kTokens, kHidden}),
+               mean = bench.tensor(DType::kFloat32, {kTokens});
   const auto table = [&](int64_t rows) { return bench.tensor(DType::kFloat32, {rows, kHidden}); };
   const Tensor scratch = bench.compute({kTokens, kHidden}), d_word = table(kVocabulary);
-  const EmbeddingBackward op = {.gradient = gradient, .sum = sum, .mean = mean, .rstd = mean, .input_ids = bench.ids(kTokens, kVocabulary),
-                                .token_type_ids = bench.ids(kTokens, 2), .position_ids = bench.ids(kTokens, 512), .weight = bench.compute({kHidden}),
-                                .dropout = bench.dropout(0.1f, kTokens), .scratch = scratch, .d_word = d_word, .d_position = table(512), .d_token_type = table(2),
-                                .d_weight = bench.tensor(DType::kFloat32, {kHidden}), .d_bias = bench.tensor(DType::kFloat32, {kHidden})};
+  const EmbeddingBackward op = {.gradient = gradient,
+                                .sum = sum,
+                                .mean = mean,
+                                .rstd = mean,
+                                .input_ids = bench.ids(kTokens, kVocabulary),
+                                .token_type_ids = bench.ids(kTokens, 2),
+                                .position_ids = bench.ids(kTokens, 512),
+                                .weight = bench.compute({kHidden}),
+                                .dropout = bench.dropout(0.1f, kTokens),
+                                .scratch = scratch,
+                                .d_word = d_word,
+                                .d_position = table(512),
+                                .d_token_type = table(2),
+                                .d_weight = bench.tensor(DType::kFloat32, {kHidden}),
+                                .d_bias = bench.tensor(DType::kFloat32, {kHidden})};
   // scratch is written once and read three times; two thirds of the tokens touch a row of fp32 of their own
   const Tensor touched = d_word.rows(0, 2 * kTokens / 3);
-  bench.time({gradient, sum, scratch, scratch, scratch, scratch, touched, touched}, [&](Backend& backend) { backend.embedding_backward(op); });
+  bench.time({gradient, sum, scratch, scratch, scratch, scratch, touched, touched},
+             [&](Backend& backend) { backend.embedding_backward(op); });
 }
 
 void layer_norm_forward(benchmark::State& state) {
   Bench bench(state);
-  const Tensor input = bench.compute({kTokens, kHidden}), residual = bench.compute({kTokens, kHidden}), output = bench.compute({kTokens, kHidden});
-  const LayerNormForward op = {.input = input, .residual = residual, .weight = bench.compute({kHidden}), .bias = bench.compute({kHidden}),
-                               .dropout = state.range(1) ? bench.dropout(0.1f, kTokens) : Dropout{}, .sum = input, .output = output,
-                               .mean = bench.tensor(DType::kFloat32, {kTokens}), .rstd = bench.tensor(DType::kFloat32, {kTokens})};
+  const Tensor input = bench.compute({kTokens, kHidden}), residual = bench.compute({kTokens, kHidden}),
+               output = bench.compute({kTokens, kHidden});
+  const LayerNormForward op = {.input = input,
+                               .residual = residual,
+                               .weight = bench.compute({kHidden}),
+                               .bias = bench.compute({kHidden}),
+                               .dropout = state.range(1) ? bench.dropout(0.1f, kTokens) : Dropout{},
+                               .sum = input,
+                               .output = output,
+                               .mean = bench.tensor(DType::kFloat32, {kTokens}),
+                               .rstd = bench.tensor(DType::kFloat32, {kTokens})};
   bench.time({input, residual, input, output}, [&](Backend& backend) { backend.layer_norm_forward(op); });
 }
 
 void layer_norm_backward(benchmark::State& state) {
   Bench bench(state);
-  const Tensor gradient = bench.compute({kTokens, kHidden}), sum = bench.compute({kTokens, kHidden}), d_residual = bench.compute({kTokens, kHidden});
+  const Tensor gradient = bench.compute({kTokens, kHidden}), sum = bench.compute({kTokens, kHidden}),
+               d_residual = bench.compute({kTokens, kHidden});
   const Tensor d_input = bench.compute({kTokens, kHidden}), mean = bench.tensor(DType::kFloat32, {kTokens});
-  const LayerNormBackward op = {.gradient = gradient, .sum = sum, .mean = mean, .rstd = mean, .weight = bench.compute({kHidden}),
-                                .dropout = state.range(1) ? bench.dropout(0.1f, kTokens) : Dropout{}, .d_input = d_input, .d_residual = d_residual,
-                                .d_weight = bench.tensor(DType::kFloat32, {kHidden}), .d_bias = bench.tensor(DType::kFloat32, {kHidden})};
+  const LayerNormBackward op = {.gradient = gradient,
+                                .sum = sum,
+                                .mean = mean,
+                                .rstd = mean,
+                                .weight = bench.compute({kHidden}),
+                                .dropout = state.range(1) ? bench.dropout(0.1f, kTokens) : Dropout{},
+                                .d_input = d_input,
+                                .d_residual = d_residual,
+                                .d_weight = bench.tensor(DType::kFloat32, {kHidden}),
+                                .d_bias = bench.tensor(DType::kFloat32, {kHidden})};
   bench.time({gradient, sum, d_input, d_residual}, [&](Backend& backend) { backend.layer_norm_backward(op); });
 }
 
@@ -126,20 +165,24 @@ void dropout(benchmark::State& state) {
 
 void gather_rows(benchmark::State& state) {
   Bench bench(state);
-  const Tensor input = bench.compute({kTokens, kHidden}), output = bench.compute({kTokens / 6, kHidden}), indices = bench.row_numbers(kTokens / 6, 6);
+  const Tensor input = bench.compute({kTokens, kHidden}), output = bench.compute({kTokens / 6, kHidden}),
+               indices = bench.row_numbers(kTokens / 6, 6);
   bench.time({output, output}, [&](Backend& backend) { backend.gather_rows({.input = input, .indices = indices, .output = output}); });
 }
 
 void scatter_rows(benchmark::State& state) {
   Bench bench(state);
-  const Tensor output = bench.compute({kTokens, kHidden}), input = bench.compute({kTokens / 6, kHidden}, 1e-6f), indices = bench.row_numbers(kTokens / 6, 6);
-  bench.time({input, input, input}, [&](Backend& backend) { backend.scatter_rows({.input = input, .indices = indices, .output = output}); });
+  const Tensor output = bench.compute({kTokens, kHidden}), input = bench.compute({kTokens / 6, kHidden}, 1e-6f),
+               indices = bench.row_numbers(kTokens / 6, 6);
+  bench.time({input, input, input},
+             [&](Backend& backend) { backend.scatter_rows({.input = input, .indices = indices, .output = output}); });
 }
 
 void cross_entropy(benchmark::State& state) {
   Bench bench(state);
   const Tensor logits = bench.compute({kMasked, kVocabulary}), one = bench.tensor(DType::kFloat32, {1});
-  const CrossEntropy op = {.logits = logits, .labels = bench.row_numbers(kMasked, 3), .state = bench.state(), .loss_sum = one, .correct = one};
+  const CrossEntropy op = {
+      .logits = logits, .labels = bench.row_numbers(kMasked, 3), .state = bench.state(), .loss_sum = one, .correct = one};
   bench.time({logits, logits, logits}, [&](Backend& backend) { backend.cross_entropy(op); });
 }
 
@@ -160,8 +203,10 @@ void square_sums(benchmark::State& state) {
 void adam_step(benchmark::State& state) {
   Bench bench(state);
   const auto flat = [&] { return bench.tensor(DType::kFloat32, {kParameters}); };
-  const Tensor gradient = flat(), m = flat(), v = flat(), master = flat(), value = bench.precision == DType::kFloat32 ? master : bench.compute({kParameters});
-  const AdamStep op = {.gradient = gradient, .state = bench.state(), .weight_decay = 0.01f, .exp_avg = m, .exp_avg_sq = v, .master = master, .value = value};
+  const Tensor gradient = flat(), m = flat(), v = flat(), master = flat(),
+               value = bench.precision == DType::kFloat32 ? master : bench.compute({kParameters});
+  const AdamStep op = {
+      .gradient = gradient, .state = bench.state(), .weight_decay = 0.01f, .exp_avg = m, .exp_avg_sq = v, .master = master, .value = value};
   const Tensor value_moved = bench.precision == DType::kFloat32 ? Tensor{} : value;
   bench.time({gradient, m, v, master, m, v, master, value_moved}, [&](Backend& backend) { backend.adam_step({&op, 1}); });
 }
@@ -178,7 +223,8 @@ void lamb_apply(benchmark::State& state) {
   Bench bench(state);
   const Tensor direction = bench.tensor(DType::kFloat32, {kParameters}), master = bench.tensor(DType::kFloat32, {kParameters});
   const Tensor value = bench.precision == DType::kFloat32 ? master : bench.compute({kParameters});
-  const LambApply op = {.direction = direction, .state = bench.state(), .trust_ratio = bench.tensor(DType::kFloat32, {1}), .master = master, .value = value};
+  const LambApply op = {
+      .direction = direction, .state = bench.state(), .trust_ratio = bench.tensor(DType::kFloat32, {1}), .master = master, .value = value};
   const Tensor value_moved = bench.precision == DType::kFloat32 ? Tensor{} : value;
   bench.time({direction, master, master, value_moved}, [&](Backend& backend) { backend.lamb_apply({&op, 1}); });
 }
@@ -191,7 +237,8 @@ void add(benchmark::State& state) {
 
 void cast(benchmark::State& state) {  // to the precision from the other one
   Bench bench(state);
-  const Tensor input = bench.tensor(state.range(0) ? DType::kFloat32 : DType::kBFloat16, {kParameters}), output = bench.compute({kParameters});
+  const Tensor input = bench.tensor(state.range(0) ? DType::kFloat32 : DType::kBFloat16, {kParameters}),
+               output = bench.compute({kParameters});
   bench.time({input, output}, [&](Backend& backend) { backend.cast({.input = input, .output = output}); });
 }
 

@@ -1,6 +1,7 @@
-// Times the preparation of text and the loading of batches, one thread, from a token store and from stored samples; of a data set that is there already, the loading alone.
-// Usage: loader_benchmark <model folder with vocab.txt> <text file or folder, or prepared data set> [seconds]
-// Prints one JSON object a storage: open_seconds is what a run or a resumed run waits for until the store is open and its first batch is there, at a position some epochs on.
+// Times the preparation of text and the loading of batches, one thread, from a token store and from stored samples; of a data set that is
+// there already, the loading alone. Usage: loader_benchmark <model folder with vocab.txt> <text file or folder, or prepared data set>
+// [seconds] Prints one JSON object a storage: open_seconds is what a run or a resumed run waits for until the store is open and its first
+// batch is there, at a position some epochs on.
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
@@ -28,7 +29,12 @@ Rate load(const std::filesystem::path& folder, const std::filesystem::path& mode
   Clock::time_point begin = Clock::now();
   Dataset dataset(folder, "train", false, {.seed = 1});
   rate.samples = dataset.size();
-  LoaderOptions options{.global_batch_size = 256, .slots = 8, .last_slot = 8, .micro_tokens = 8192, .vocab_size = dataset.manifest().vocabulary_size, .seed = 1};
+  LoaderOptions options{.global_batch_size = 256,
+                        .slots = 8,
+                        .last_slot = 8,
+                        .micro_tokens = 8192,
+                        .vocab_size = dataset.manifest().vocabulary_size,
+                        .seed = 1};
   options.start_step = 5 * dataset.size() / 512;
   options.masking.emplace(vocabulary, MaskingOptions{});
   BatchLoader loader(std::move(dataset), options);
@@ -47,8 +53,11 @@ Rate load(const std::filesystem::path& folder, const std::filesystem::path& mode
 const char* name_of(Storage storage) { return storage == Storage::kTokens ? "tokens" : "samples"; }
 
 void print(Storage storage, const Rate& rate) {
-  std::printf("{\"storage\": \"%s\", \"samples\": %lld, \"open_seconds\": %.3f, \"load_sequences_per_second\": %.0f, \"load_tokens_per_second\": %.0f}\n", name_of(storage),
-              static_cast<long long>(rate.samples), rate.open_seconds, static_cast<double>(rate.sequences) / rate.seconds, static_cast<double>(rate.tokens) / rate.seconds);
+  std::printf(
+      "{\"storage\": \"%s\", \"samples\": %lld, \"open_seconds\": %.3f, \"load_sequences_per_second\": %.0f, \"load_tokens_per_second\": "
+      "%.0f}\n",
+      name_of(storage), static_cast<long long>(rate.samples), rate.open_seconds, static_cast<double>(rate.sequences) / rate.seconds,
+      static_cast<double>(rate.tokens) / rate.seconds);
 }
 
 }  // namespace

@@ -15,7 +15,8 @@ namespace mpibert {
 namespace {
 
 std::string generated_text() {
-  const char* words[] = {"the", "word", "running", "Yesterday,", "a", "don't", "of", "un", "cafe", "Istanbul", "wanted", "no.", "abc", "1984", "(und)", "so"};
+  const char* words[] = {"the",  "word",     "running", "Yesterday,", "a",   "don't", "of",    "un",
+                         "cafe", "Istanbul", "wanted",  "no.",        "abc", "1984",  "(und)", "so"};
   std::string text;
   for (uint32_t i = 0; text.size() < (4u << 20); ++i) {
     text += words[(i * 2654435761u >> 16) % std::size(words)];

@@ -37,8 +37,10 @@ nlohmann::json word_list() {
 }
 
 // {"vocab_size": .., "hidden_size": .., ...} as datasets/models/README.md says, of the fixture's size.
-const nlohmann::json kConfig = {{"vocab_size", kWords},        {"hidden_size", 16},     {"num_hidden_layers", 2},      {"num_attention_heads", 2},     {"intermediate_size", 40},
-                                {"max_position_embeddings", 24}, {"hidden_act", "relu"}, {"layer_norm_eps", 1e-5}, {"embedding_layer_norm", false}, {"tie_word_embeddings", false}};
+const nlohmann::json kConfig = {{"vocab_size", kWords},        {"hidden_size", 16},       {"num_hidden_layers", 2},
+                                {"num_attention_heads", 2},    {"intermediate_size", 40}, {"max_position_embeddings", 24},
+                                {"hidden_act", "relu"},        {"layer_norm_eps", 1e-5},  {"embedding_layer_norm", false},
+                                {"tie_word_embeddings", false}};
 
 class Book : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Editions, Book, testing::Values("torch", "mxnet"), [](const auto& edition) { return edition.param; });
@@ -49,14 +51,35 @@ TEST_P(Book, ItsModelLearnsInferenceByItsSettings) {
   write_text(folder / "vocab.json", word_list().dump());
   write_text(folder / "config.json", kConfig.dump());
   const std::string data = (sample() / "snli").string(), run = (folder / "run").string();
-  const Finished trained = expect_code(0, {"finetune", "--task", "snli", "--data", data, "--model", folder.path().string(), "--output-dir", run, "--num-epochs", "5", "--global-batch-size", "512", "--learning-rate", "1e-4",
-                                           "--optimizer", "adam", "--lr-schedule", "constant", "--max-seq-length", "24"},
+  const Finished trained = expect_code(0,
+                                       {"finetune",
+                                        "--task",
+                                        "snli",
+                                        "--data",
+                                        data,
+                                        "--model",
+                                        folder.path().string(),
+                                        "--output-dir",
+                                        run,
+                                        "--num-epochs",
+                                        "5",
+                                        "--global-batch-size",
+                                        "512",
+                                        "--learning-rate",
+                                        "1e-4",
+                                        "--optimizer",
+                                        "adam",
+                                        "--lr-schedule",
+                                        "constant",
+                                        "--max-seq-length",
+                                        "24"},
                                        {.ranks = 2});
   EXPECT_THAT(trained.err, HasSubstr("tensors loaded"));
   EXPECT_EQ(last_metric(folder / "run", "step"), 10) << "5 epochs of 750 pairs";
   EXPECT_LT(last_metric(folder / "run", "loss"), first_metric(folder / "run", "loss"));
   for (const auto& [split, count] : {std::pair{"train", 750}, {"test", 90}}) {
-    const Finished scored = expect_code(0, {"evaluate", "--task", "snli", "--data", data, "--split", split, "--model", run, "--max-seq-length", "24"}, {.ranks = 2});
+    const Finished scored = expect_code(
+        0, {"evaluate", "--task", "snli", "--data", data, "--split", split, "--model", run, "--max-seq-length", "24"}, {.ranks = 2});
     EXPECT_EQ(number_in(scored.out, "count"), count);
     EXPECT_GT(number_in(scored.out, "accuracy"), 0.2) << split;
   }

@@ -16,7 +16,10 @@ using testing::HasSubstr;
 TEST(MaskedLm, PrepareTrainEvaluateFillAndFinetune) {
   const TemporaryFolder folder;
   const std::string corpus = (sample() / "corpus.txt").string(), segments = (folder / "segments").string();
-  expect_code(0, {"prepare", "--task", "masked-lm", "--input", corpus, "--dev-input", corpus, "--model", (sample() / "model").string(), "--output", segments, "--max-seq-length", "64"}, {.ranks = 2});
+  expect_code(0,
+              {"prepare", "--task", "masked-lm", "--input", corpus, "--dev-input", corpus, "--model", (sample() / "model").string(),
+               "--output", segments, "--max-seq-length", "64"},
+              {.ranks = 2});
   EXPECT_THAT(read_text(folder / "segments" / "manifest.json"), testing::Not(HasSubstr("next_sentence_labels")));
 
   // The same bits for any number of ranks, without a pooler as with one.
@@ -29,14 +32,18 @@ TEST(MaskedLm, PrepareTrainEvaluateFillAndFinetune) {
   EXPECT_THAT(read_text(model / "config.json"), HasSubstr("BertForMaskedLM"));
   const WeightsReader weights(model);
   EXPECT_GT(weights.tensors().size(), 30u);
-  for (const TensorInfo& tensor : weights.tensors()) EXPECT_TRUE(tensor.name.starts_with("bert.e") || tensor.name.starts_with("cls.predictions.")) << tensor.name;
+  for (const TensorInfo& tensor : weights.tensors())
+    EXPECT_TRUE(tensor.name.starts_with("bert.e") || tensor.name.starts_with("cls.predictions.")) << tensor.name;
 
-  const Finished evaluated = expect_code(0, {"evaluate", "--task", "masked-lm", "--data", segments, "--model", (folder / "run").string()}, {.ranks = 2});
+  const Finished evaluated =
+      expect_code(0, {"evaluate", "--task", "masked-lm", "--data", segments, "--model", (folder / "run").string()}, {.ranks = 2});
   EXPECT_EQ(number_in(evaluated.out, "loss"), number_in(evaluated.out, "mlm_loss"));
-  EXPECT_NEAR(number_in(evaluated.out, "perplexity"), std::exp(number_in(evaluated.out, "loss")), 1e-9 * number_in(evaluated.out, "perplexity"));
+  EXPECT_NEAR(number_in(evaluated.out, "perplexity"), std::exp(number_in(evaluated.out, "loss")),
+              1e-9 * number_in(evaluated.out, "perplexity"));
   EXPECT_THAT(evaluated.out, testing::Not(HasSubstr("nsp")));
 
-  const Finished filled = expect_code(0, {"predict", "--pipeline", "fill-mask", "--model", (folder / "run").string(), "--text", "the [MASK] ."});
+  const Finished filled =
+      expect_code(0, {"predict", "--pipeline", "fill-mask", "--model", (folder / "run").string(), "--text", "the [MASK] ."});
   EXPECT_THAT(filled.out, HasSubstr("\"token_str\""));
   const Finished tuned = expect_code(0, finetune_sample(folder / "run", folder / "tuned", {"--max-steps", "2"}));
   EXPECT_THAT(tuned.err, HasSubstr("bert.pooler"));
@@ -44,8 +51,10 @@ TEST(MaskedLm, PrepareTrainEvaluateFillAndFinetune) {
 
 TEST(MaskedLm, DataOfOneTaskAreNotTrainedAsTheOther) {
   const TemporaryFolder folder;
-  expect_code(0, {"prepare", "--task", "sst2", "--input", (sample() / "sst2").string(), "--model", (sample() / "model").string(), "--output", (folder / "shards").string(), "--max-seq-length", "32"});
-  EXPECT_THAT(expect_code(78, pretrain_sample(folder / "shards", folder / "run", 1)).err, testing::AllOf(HasSubstr("sst2"), HasSubstr("masked-lm")));
+  expect_code(0, {"prepare", "--task", "sst2", "--input", (sample() / "sst2").string(), "--model", (sample() / "model").string(),
+                  "--output", (folder / "shards").string(), "--max-seq-length", "32"});
+  EXPECT_THAT(expect_code(78, pretrain_sample(folder / "shards", folder / "run", 1)).err,
+              testing::AllOf(HasSubstr("sst2"), HasSubstr("masked-lm")));
 }
 
 }  // namespace mpibert::test

@@ -30,7 +30,8 @@ TEST(Options, TheLaterSourceIsTheStronger) {
   const std::vector<std::string> with_file = {"--config", (folder / "file.toml").string()};
   EXPECT_THAT(shown("max-steps", {}), testing::HasSubstr("default"));
   EXPECT_THAT(shown("max-steps", with_file), testing::AllOf(testing::HasSubstr("11"), testing::HasSubstr("file.toml:1")));
-  EXPECT_THAT(shown("max-steps", with_file, {"MPIBERT_MAX_STEPS=12"}), testing::AllOf(testing::HasSubstr("12"), testing::HasSubstr("MPIBERT_MAX_STEPS")));
+  EXPECT_THAT(shown("max-steps", with_file, {"MPIBERT_MAX_STEPS=12"}),
+              testing::AllOf(testing::HasSubstr("12"), testing::HasSubstr("MPIBERT_MAX_STEPS")));
   EXPECT_THAT(shown("max-steps", {"--config", (folder / "file.toml").string(), "--max-steps", "13"}, {"MPIBERT_MAX_STEPS=12"}),
               testing::AllOf(testing::HasSubstr("13"), testing::HasSubstr("flag")));
 }
@@ -42,14 +43,18 @@ TEST(Options, AFlagThatIsOnIsTurnedOffByItsNegation) {
 
 // MPIBERT_DATA is the mirror of raw data that datasets/*/prepare.sh read.
 TEST(Options, ListsTakeWordsInBracketsAsTheyStand) {
-  EXPECT_THAT(expect_code(0, {"config", "show", "predict", "--pipeline", "fill-mask", "--model", "m", "--text", "[MASK]", "[a, b]", "--text", "[c]"}).out,
+  EXPECT_THAT(expect_code(0, {"config", "show", "predict", "--pipeline", "fill-mask", "--model", "m", "--text", "[MASK]", "[a, b]",
+                              "--text", "[c]"})
+                  .out,
               testing::HasSubstr(R"(text = ["[MASK]", "[a, b]", "[c]"])"));
 }
 
 TEST(Options, NumbersInListsAreChecked) {
   for (const char* length : {"0", "513", "long"})
-    EXPECT_THAT(expect_code(2, {"bench", "step", "--model", (source_folder() / "launch/configs/models/base.json").string(), "--lengths", length}).err,
-                testing::AllOf(testing::HasSubstr("--lengths"), testing::HasSubstr("512"), testing::HasSubstr(length)));
+    EXPECT_THAT(
+        expect_code(2, {"bench", "step", "--model", (source_folder() / "launch/configs/models/base.json").string(), "--lengths", length})
+            .err,
+        testing::AllOf(testing::HasSubstr("--lengths"), testing::HasSubstr("512"), testing::HasSubstr(length)));
 }
 
 TEST(Options, TheMirrorOfRawDataIsNoOptionOfTheProgram) {

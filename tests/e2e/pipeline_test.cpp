@@ -16,11 +16,14 @@ TEST(Pipeline, PrepareTrainFinetuneEvaluatePredict) {
   expect_code(0, pretrain_sample(folder / "shards", folder / "pretrained", 60), {.ranks = 2});
   EXPECT_LT(last_metric(folder / "pretrained", "loss"), 0.8 * first_metric(folder / "pretrained", "loss"));
 
-  const Finished trained = expect_code(0, finetune_sample(folder / "pretrained", folder / "tuned", {"--num-epochs", "1", "--learning-rate", "1e-3"}), {.ranks = 2});
-  const Finished evaluated = expect_code(0, {"evaluate", "--task", "mrpc", "--data", (sample() / "mrpc").string(), "--model", (folder / "tuned").string()}, {.ranks = 2});
+  const Finished trained = expect_code(
+      0, finetune_sample(folder / "pretrained", folder / "tuned", {"--num-epochs", "1", "--learning-rate", "1e-3"}), {.ranks = 2});
+  const Finished evaluated = expect_code(
+      0, {"evaluate", "--task", "mrpc", "--data", (sample() / "mrpc").string(), "--model", (folder / "tuned").string()}, {.ranks = 2});
   EXPECT_EQ(number_in(trained.out, "eval_accuracy"), number_in(evaluated.out, "accuracy"));
   EXPECT_EQ(number_in(trained.out, "eval_f1"), number_in(evaluated.out, "f1"));
-  EXPECT_EQ(std::count(evaluated.out.begin(), evaluated.out.end(), '\n'), 1) << "results are one JSON object on one line: " << evaluated.out;
+  EXPECT_EQ(std::count(evaluated.out.begin(), evaluated.out.end(), '\n'), 1)
+      << "results are one JSON object on one line: " << evaluated.out;
 
   // Predictions of the dev pairs, scored by hand, give the accuracy that evaluate gave.
   std::ifstream dev(sample() / "mrpc" / "dev.tsv");

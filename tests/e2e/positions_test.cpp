@@ -59,10 +59,12 @@ TEST_F(Positions, RelativeKeyHasTheSameBitsForAnyRanksAndThreads) {
   }
   const std::vector<float> zeros = weights(checkpoint("fp32-1-1", "step-00000006"), kTable);
   EXPECT_EQ(zeros, std::vector<float>(128 * 64)) << "not of this model, but transformers looks for it";
-  EXPECT_EQ(weights(checkpoint("fp32-1-1", "step-00000006"), "bert.encoder.layer.1.attention.self.distance_embedding.weight").size(), 255u * 32);
+  EXPECT_EQ(weights(checkpoint("fp32-1-1", "step-00000006"), "bert.encoder.layer.1.attention.self.distance_embedding.weight").size(),
+            255u * 32);
 
-  EXPECT_THAT(expect_code(78, {"convert", "--from", (folder_ / "fp32-1-1").string(), "--to", "tf", "--output", (folder_ / "tf").string()}).err,
-              testing::AllOf(HasSubstr("TensorFlow has no names for"), HasSubstr("bert.encoder.layer.0.attention.self.distance_embedding.weight")));
+  EXPECT_THAT(
+      expect_code(78, {"convert", "--from", (folder_ / "fp32-1-1").string(), "--to", "tf", "--output", (folder_ / "tf").string()}).err,
+      testing::AllOf(HasSubstr("TensorFlow has no names for"), HasSubstr("bert.encoder.layer.0.attention.self.distance_embedding.weight")));
 }
 
 TEST_F(Positions, RelativeKeyQueryToo) {
@@ -99,7 +101,8 @@ TEST_F(Positions, ATrainedTableIsNoSinusoid) {
   std::filesystem::copy(config.parent_path(), folder_ / "wrong");
   write_text(folder_ / "wrong" / "config.json", text);
   EXPECT_THAT(expect_code(78, finetune_sample(folder_ / "wrong", folder_ / "tuned", {"--max-steps", "1"})).err,
-              testing::AllOf(HasSubstr(kTable), HasSubstr("number 0"), HasSubstr("the sinusoid is 0"), HasSubstr("of a trained table it is absolute")));
+              testing::AllOf(HasSubstr(kTable), HasSubstr("number 0"), HasSubstr("the sinusoid is 0"),
+                             HasSubstr("of a trained table it is absolute")));
 }
 
 }  // namespace mpibert::test

@@ -12,7 +12,8 @@ using testing::HasSubstr;
 
 namespace {
 
-std::vector<std::string> shards(const std::filesystem::path& input, const std::string& to, const std::filesystem::path& output, std::vector<std::string> more = {}) {
+std::vector<std::string> shards(const std::filesystem::path& input, const std::string& to, const std::filesystem::path& output,
+                                std::vector<std::string> more = {}) {
   more.insert(more.begin(), {"shards", "--input", input.string(), "--to", to, "--output", output.string()});
   return more;
 }
@@ -69,7 +70,10 @@ TEST_F(Shards, AreTheSameForAnyNumberOfRanks) {
 
 TEST_F(Shards, OfOthersAreTrainedOn) {
   expect_code(0, shards(ours_, "tfrecord", folder_ / "tfrecord"));
-  expect_code(0, shards(folder_ / "tfrecord" / "train", "mpibert", folder_ / "back", {"--vocab", vocabulary_, "--dev-input", (folder_ / "tfrecord" / "train").string()}), {.ranks = 2});
+  expect_code(0,
+              shards(folder_ / "tfrecord" / "train", "mpibert", folder_ / "back",
+                     {"--vocab", vocabulary_, "--dev-input", (folder_ / "tfrecord" / "train").string()}),
+              {.ranks = 2});
   EXPECT_THAT(read_text(folder_ / "back" / "manifest.json"), HasSubstr("\"dev\""));
   expect_code(0, pretrain_sample(ours_, folder_ / "run", 3));
   expect_code(0, pretrain_sample(folder_ / "back", folder_ / "run-back", 3));

@@ -39,7 +39,8 @@ TEST(TokenStore, GivesSamplesOfAnyLength) {
   EXPECT_NE(digest(folder / "short"), digest(folder / "long"));
   EXPECT_THAT(expect_code(78, pretrain_sample(folder / "tokens", folder / "short", 6)).err, HasSubstr("another --output-dir"));
   expect_code(0, prepare_as("samples", folder / "samples"));
-  EXPECT_THAT(expect_code(78, pretrain_sample(folder / "samples", folder / "other", 4, {"--max-seq-length", "32"})).err, testing::AllOf(HasSubstr("samples of --max-seq-length 64"), HasSubstr("now it is 32")));
+  EXPECT_THAT(expect_code(78, pretrain_sample(folder / "samples", folder / "other", 4, {"--max-seq-length", "32"})).err,
+              testing::AllOf(HasSubstr("samples of --max-seq-length 64"), HasSubstr("now it is 32")));
 }
 
 TEST(TokenStore, IsCheckedByOneCommand) {

@@ -31,7 +31,8 @@ std::string weights_that_differ(const std::filesystem::path& first, const std::f
 // Nothing is learned at a rate of 0, so that no evaluation is better than the first.
 TEST(TrainingOptions, EarlyStoppingEndsARunAndTheSameCommandDoesNotGoOn) {
   const TemporaryFolder folder;
-  const std::vector<std::string> options = {"--learning-rate", "0", "--num-epochs", "4", "--evaluate-steps", "2", "--early-stopping-patience", "2", "--metric-for-best", "loss"};
+  const std::vector<std::string> options = {"--learning-rate",           "0", "--num-epochs",      "4",   "--evaluate-steps", "2",
+                                            "--early-stopping-patience", "2", "--metric-for-best", "loss"};
   const Finished stopped = expect_code(0, finetune_sample(new_model(), folder / "run", options), {.ranks = 2});
   EXPECT_THAT(stopped.out, HasSubstr("\"reason\":\"stopped early: no better loss in 2 evaluations\""));
   EXPECT_EQ(number_in(stopped.out, "step"), 6);
@@ -43,15 +44,20 @@ TEST(TrainingOptions, EarlyStoppingEndsARunAndTheSameCommandDoesNotGoOn) {
 
 TEST(TrainingOptions, AMetricThatNoEvaluationGivesIsNamed) {
   const TemporaryFolder folder;
-  const Finished finished = expect_code(78, finetune_sample(new_model(), folder / "run", {"--metric-for-best", "rouge", "--evaluate-steps", "1"}));
+  const Finished finished =
+      expect_code(78, finetune_sample(new_model(), folder / "run", {"--metric-for-best", "rouge", "--evaluate-steps", "1"}));
   EXPECT_THAT(finished.err, HasSubstr("'rouge', and an evaluation gives loss, accuracy, f1"));
 }
 
 TEST(TrainingOptions, TheBestModelIsRunBest) {
   const TemporaryFolder folder;
-  const Finished trained = expect_code(0, finetune_sample(new_model(), folder / "run", {"--save-best", "--metric-for-best", "loss", "--evaluate-steps", "3"}));
+  const Finished trained =
+      expect_code(0, finetune_sample(new_model(), folder / "run", {"--save-best", "--metric-for-best", "loss", "--evaluate-steps", "3"}));
   const auto loss_of = [&](const std::string& model) {
-    return number_in(expect_code(0, {"evaluate", "--task", "mrpc", "--data", (sample() / "mrpc").string(), "--model", (folder / "run" / model).string(), "--max-seq-length", "64"}).out, "loss");
+    return number_in(expect_code(0, {"evaluate", "--task", "mrpc", "--data", (sample() / "mrpc").string(), "--model",
+                                     (folder / "run" / model).string(), "--max-seq-length", "64"})
+                         .out,
+                     "loss");
   };
   double lowest = 1e9;
   for (const auto& entry : std::filesystem::directory_iterator(folder / "run" / "checkpoints"))
@@ -76,13 +82,15 @@ TEST(TrainingOptions, FrozenLayersStayAndAllRanksAgree) {
   const std::string changed = weights_that_differ(start, one);
   EXPECT_THAT(changed, Not(HasSubstr("embeddings")));
   EXPECT_THAT(changed, Not(HasSubstr("layer.0.")));
-  for (const char* trained : {"encoder.layer.1.output.dense.weight", "pooler.dense.weight", "classifier.weight"}) EXPECT_THAT(changed, HasSubstr(trained));
+  for (const char* trained : {"encoder.layer.1.output.dense.weight", "pooler.dense.weight", "classifier.weight"})
+    EXPECT_THAT(changed, HasSubstr(trained));
 }
 
 TEST(TrainingOptions, SmoothingIsForLabels) {
   const TemporaryFolder folder;
-  const Finished finished = expect_code(2, {"finetune", "--task", "regression", "--text-column", "a", "--label-column", "b", "--data", (sample() / "mrpc").string(), "--model", new_model().string(),
-                                             "--output-dir", (folder / "run").string(), "--label-smoothing", "0.1"});
+  const Finished finished = expect_code(
+      2, {"finetune", "--task", "regression", "--text-column", "a", "--label-column", "b", "--data", (sample() / "mrpc").string(),
+          "--model", new_model().string(), "--output-dir", (folder / "run").string(), "--label-smoothing", "0.1"});
   EXPECT_THAT(finished.err, HasSubstr("--label-smoothing is for labels"));
 }
 

@@ -18,7 +18,9 @@ using testing::HasSubstr;
 const std::vector<std::string> kFiles = {"vocab.txt", "tokenizer.json", "tokenizer_config.json"};
 
 std::vector<std::string> vocab(const std::filesystem::path& output, const std::vector<std::string>& more = {}) {
-  std::vector<std::string> words = {"vocab", "--input", (sample() / "corpus.txt").string(), (sample() / "wiki").string(), "--output", output.string(), "--vocab-size", "600"};
+  std::vector<std::string> words = {
+      "vocab",        "--input", (sample() / "corpus.txt").string(), (sample() / "wiki").string(), "--output", output.string(),
+      "--vocab-size", "600"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
 }
@@ -32,7 +34,8 @@ TEST(Vocab, IsTheSameForAnyRanksAndThreads) {
   for (const auto& [ranks, threads] : {std::pair{1, 2}, {2, 1}, {3, 1}}) {
     const std::filesystem::path other = folder / (std::to_string(ranks) + "x" + std::to_string(threads));
     expect_code(0, vocab(other), {.ranks = ranks, .threads = threads});
-    for (const std::string& name : kFiles) EXPECT_EQ(read_text(other / name), read_text(folder / "1" / name)) << name << " of " << ranks << " ranks";
+    for (const std::string& name : kFiles)
+      EXPECT_EQ(read_text(other / name), read_text(folder / "1" / name)) << name << " of " << ranks << " ranks";
   }
 }
 
@@ -59,7 +62,8 @@ TEST(Vocab, ReadsWhatPrepareReads) {
   write_text(folder / "words.txt", "low lower lowest new newer newest .\n");
   write_text(folder / "words.jsonl", "{\"body\": \"low lower lowest new newer newest .\", \"text\": \"zebra\"}\n{\"body\": \"zoo\"}\n");
   const auto made_of = [&](const std::string& file, std::vector<std::string> more) {
-    std::vector<std::string> words = {"vocab", "--input", (folder / file).string(), "--output", (folder / (file + ".out")).string(), "--vocab-size", "40"};
+    std::vector<std::string> words = {"vocab",        "--input", (folder / file).string(), "--output", (folder / (file + ".out")).string(),
+                                      "--vocab-size", "40"};
     words.insert(words.end(), more.begin(), more.end());
     expect_code(0, words);
     return read_text(folder / (file + ".out") / "vocab.txt");
@@ -73,9 +77,12 @@ TEST(Vocab, SaysWhatIsWrong) {
   const TemporaryFolder folder;
   EXPECT_THAT(expect_code(78, vocab(folder / "small", {"--vocab-size", "20"}), {.ranks = 2}).err, HasSubstr("vocab_size is 20"));
   EXPECT_FALSE(std::filesystem::exists(folder / "small" / "vocab.txt"));
-  EXPECT_THAT(expect_code(66, {"vocab", "--input", (folder / "absent").string(), "--output", (folder / "out").string()}, {.ranks = 2}).err, HasSubstr("absent"));
+  EXPECT_THAT(expect_code(66, {"vocab", "--input", (folder / "absent").string(), "--output", (folder / "out").string()}, {.ranks = 2}).err,
+              HasSubstr("absent"));
   write_text(folder / "empty.txt", "\n");
-  EXPECT_THAT(expect_code(78, {"vocab", "--input", (folder / "empty.txt").string(), "--output", (folder / "out").string()}, {.ranks = 2}).err, HasSubstr("no word"));
+  EXPECT_THAT(
+      expect_code(78, {"vocab", "--input", (folder / "empty.txt").string(), "--output", (folder / "out").string()}, {.ranks = 2}).err,
+      HasSubstr("no word"));
   write_text(folder / "cut.txt.gz", "\x1f\x8b\x08\x01");
   expect_code(65, {"vocab", "--input", (folder / "cut.txt.gz").string(), "--output", (folder / "out").string()}, {.ranks = 2});
   expect_code(0, vocab(folder / "out"));

@@ -1,5 +1,6 @@
-// Asynchronous copies (cp.async): each happens when its thread waits for it. That is as late as the device may do it; but the target is written
-// from the beginning on, and holds NaN until then, so that both a reader that waits too little and one that still reads what was there are seen.
+// Asynchronous copies (cp.async): each happens when its thread waits for it. That is as late as the device may do it; but the target is
+// written from the beginning on, and holds NaN until then, so that both a reader that waits too little and one that still reads what was
+// there are seen.
 
 #include <cstring>
 #include <source_location>
@@ -36,7 +37,8 @@ void forget_copies() {
 std::string lost_copies() {
   for (size_t thread = 0; thread < copies.size(); ++thread)
     if (const auto& pending = copies[thread].pending; !pending.empty())
-      return str("asynchronous copy in ", text_of(pending.front().where), ", which ", name_of_thread(static_cast<int>(thread)), " never waited for");
+      return str("asynchronous copy in ", text_of(pending.front().where), ", which ", name_of_thread(static_cast<int>(thread)),
+                 " never waited for");
   return "";
 }
 

@@ -20,7 +20,7 @@ struct cublasLtMatmulDescOpaque {
   cublasOperation_t a = CUBLAS_OP_N, b = CUBLAS_OP_N;
   cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
   void* bias = nullptr;
-  int bias_type = -1;       // as d
+  int bias_type = -1;  // as d
   void* auxiliary = nullptr;
   int64_t auxiliary_leading_dimension = 0;
   int auxiliary_type = -1;  // as d
@@ -76,7 +76,8 @@ std::vector<float> rows_of(const cublasLtMatrixLayoutOpaque& layout, const void*
   std::vector<float> numbers(rows * columns);
   for (uint64_t i = 0; i < rows; ++i)
     for (uint64_t j = 0; j < columns; ++j)
-      numbers[i * columns + j] = load(matrix, layout.type, transposed ? i * layout.leading_dimension + j : j * layout.leading_dimension + i);
+      numbers[i * columns + j] =
+          load(matrix, layout.type, transposed ? i * layout.leading_dimension + j : j * layout.leading_dimension + i);
   return numbers;
 }
 
@@ -100,10 +101,11 @@ struct Configuration {
 };
 static_assert(sizeof(Configuration) <= sizeof(cublasLtMatmulAlgo_t));
 constexpr int kInOrder = 0, kBackwards = 1, kHalves = 2, kInPlace = 3;
-constexpr Configuration kOffered[] = {{.id = kInPlace, .split_k = 4, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_INPLACE, .stages = 8},
-                                      {.id = kInOrder, .tile = 15, .stages = 8},
-                                      {.id = kBackwards, .tile = 20, .swizzling = 1, .custom_option = 3, .stages = 12, .inner_shape = 2, .cluster_shape = 5},
-                                      {.id = kHalves, .split_k = 2, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, .stages = 8}};
+constexpr Configuration kOffered[] = {
+    {.id = kInPlace, .split_k = 4, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_INPLACE, .stages = 8},
+    {.id = kInOrder, .tile = 15, .stages = 8},
+    {.id = kBackwards, .tile = 20, .swizzling = 1, .custom_option = 3, .stages = 12, .inner_shape = 2, .cluster_shape = 5},
+    {.id = kHalves, .split_k = 2, .tile = 18, .reduction = CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE, .stages = 8}};
 
 Configuration configuration_of(const cublasLtMatmulAlgo_t& algorithm) {
   Configuration found;
@@ -149,12 +151,14 @@ cublasStatus_t Product::check() const {
   if (description.bias_type >= 0 && description.bias_type != static_cast<int>(d.type)) return CUBLAS_STATUS_NOT_SUPPORTED;
   switch (description.epilogue) {
     case CUBLASLT_EPILOGUE_DEFAULT:
-    case CUBLASLT_EPILOGUE_BIAS: return CUBLAS_STATUS_SUCCESS;
+    case CUBLASLT_EPILOGUE_BIAS:
+      return CUBLAS_STATUS_SUCCESS;
     case CUBLASLT_EPILOGUE_GELU_AUX:
     case CUBLASLT_EPILOGUE_GELU_AUX_BIAS:
     case CUBLASLT_EPILOGUE_DGELU: {
       const int64_t leading = description.auxiliary_leading_dimension;
-      if (leading % 8 != 0 || leading < static_cast<int64_t>(d.rows) || !is_packed(description.auxiliary)) return CUBLAS_STATUS_INVALID_VALUE;
+      if (leading % 8 != 0 || leading < static_cast<int64_t>(d.rows) || !is_packed(description.auxiliary))
+        return CUBLAS_STATUS_INVALID_VALUE;
       if (description.auxiliary_type >= 0 && description.auxiliary_type != static_cast<int>(d.type)) return CUBLAS_STATUS_NOT_SUPPORTED;
       return d.type != CUDA_R_32F && rows_are_packed(d) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
     }
@@ -172,7 +176,8 @@ cublasStatus_t Product::check(const Configuration& configuration, size_t* worksp
   if (const cublasStatus_t status = check(); status != CUBLAS_STATUS_SUCCESS) return status;
   if (std::ranges::find(kOffered, configuration) == std::end(kOffered)) return CUBLAS_STATUS_INVALID_VALUE;
   *workspace_bytes = configuration.id == kHalves ? 2 * m() * n() * sizeof(float) : 0;
-  if (configuration.id == kHalves && (k() % 2 != 0 || !rows_are_packed(a) || !rows_are_packed(b) || !rows_are_packed(d))) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if (configuration.id == kHalves && (k() % 2 != 0 || !rows_are_packed(a) || !rows_are_packed(b) || !rows_are_packed(d)))
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   return CUBLAS_STATUS_SUCCESS;
 }
 
@@ -211,7 +216,8 @@ void run(const Product& product, const Configuration& configuration, float scale
   emulation::pass_time(emulation::matmul_milliseconds()[static_cast<size_t>(configuration.id)]);
   if (product.has_auxiliary() || product.has_gradient_of_bias()) emulation::pass_time(emulation::fused_milliseconds());
   // Each a row for each l of the sum. A column of the product at a time, so that neighbours are added at once.
-  const std::vector<float> left = rows_of(product.a, matrices.a, description.a != CUBLAS_OP_T), right = rows_of(product.b, matrices.b, description.b == CUBLAS_OP_T);
+  const std::vector<float> left = rows_of(product.a, matrices.a, description.a != CUBLAS_OP_T),
+                           right = rows_of(product.b, matrices.b, description.b == CUBLAS_OP_T);
   const Order order = order_of(configuration, k);
   std::vector<float> column(m), second(m);
   for (uint64_t j = 0; j < n; ++j) {
@@ -258,7 +264,8 @@ cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t* description, cubla
   return make(description, compute);
 }
 cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t description) { return destroy(description); }
-cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type, uint64_t rows, uint64_t columns, int64_t leading_dimension) {
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t* layout, cudaDataType_t type, uint64_t rows, uint64_t columns,
+                                          int64_t leading_dimension) {
   return make(layout, type, rows, columns, static_cast<uint64_t>(leading_dimension));
 }
 cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t layout) { return destroy(layout); }
@@ -277,57 +284,81 @@ cublasStatus_t set_member(T& member, const void* value, size_t bytes) {
 template <class Members, class F>
 cublasStatus_t with_member(Members& members, cublasLtMatmulAlgoConfigAttributes_t attribute, const F& f) {
   switch (attribute) {
-    case CUBLASLT_ALGO_CONFIG_ID: return f(members.id);
-    case CUBLASLT_ALGO_CONFIG_TILE_ID: return f(members.tile);
-    case CUBLASLT_ALGO_CONFIG_SPLITK_NUM: return f(members.split_k);
-    case CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME: return f(members.reduction);
-    case CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING: return f(members.swizzling);
-    case CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION: return f(members.custom_option);
-    case CUBLASLT_ALGO_CONFIG_STAGES_ID: return f(members.stages);
-    case CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID: return f(members.inner_shape);
-    case CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID: return f(members.cluster_shape);
+    case CUBLASLT_ALGO_CONFIG_ID:
+      return f(members.id);
+    case CUBLASLT_ALGO_CONFIG_TILE_ID:
+      return f(members.tile);
+    case CUBLASLT_ALGO_CONFIG_SPLITK_NUM:
+      return f(members.split_k);
+    case CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME:
+      return f(members.reduction);
+    case CUBLASLT_ALGO_CONFIG_CTA_SWIZZLING:
+      return f(members.swizzling);
+    case CUBLASLT_ALGO_CONFIG_CUSTOM_OPTION:
+      return f(members.custom_option);
+    case CUBLASLT_ALGO_CONFIG_STAGES_ID:
+      return f(members.stages);
+    case CUBLASLT_ALGO_CONFIG_INNER_SHAPE_ID:
+      return f(members.inner_shape);
+    case CUBLASLT_ALGO_CONFIG_CLUSTER_SHAPE_ID:
+      return f(members.cluster_shape);
   }
   return CUBLAS_STATUS_NOT_SUPPORTED;
 }
 
 }  // namespace
 
-cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t preference, cublasLtMatmulPreferenceAttributes_t attribute,
+                                                    const void* value, size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES: return set_member(preference->workspace_bytes, value, bytes);
-    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK: return set_member(preference->reductions, value, bytes);
+    case CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES:
+      return set_member(preference->workspace_bytes, value, bytes);
+    case CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK:
+      return set_member(preference->reductions, value, bytes);
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES:
     case CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES:
       return set_member(preference->alignments[attribute - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES], value, bytes);
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
-cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description, cublasLtMatmulDescAttributes_t attribute, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t description, cublasLtMatmulDescAttributes_t attribute, const void* value,
+                                              size_t bytes) {
   switch (attribute) {
-    case CUBLASLT_MATMUL_DESC_TRANSA: return set_member(description->a, value, bytes);
-    case CUBLASLT_MATMUL_DESC_TRANSB: return set_member(description->b, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE: return set_member(description->epilogue, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_POINTER: return set_member(description->bias, value, bytes);
-    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE: return set_member(description->bias_type, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER: return set_member(description->auxiliary, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD: return set_member(description->auxiliary_leading_dimension, value, bytes);
-    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE: return set_member(description->auxiliary_type, value, bytes);
-    default: return CUBLAS_STATUS_NOT_SUPPORTED;
+    case CUBLASLT_MATMUL_DESC_TRANSA:
+      return set_member(description->a, value, bytes);
+    case CUBLASLT_MATMUL_DESC_TRANSB:
+      return set_member(description->b, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE:
+      return set_member(description->epilogue, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_POINTER:
+      return set_member(description->bias, value, bytes);
+    case CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE:
+      return set_member(description->bias_type, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER:
+      return set_member(description->auxiliary, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD:
+      return set_member(description->auxiliary_leading_dimension, value, bytes);
+    case CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE:
+      return set_member(description->auxiliary_type, value, bytes);
+    default:
+      return CUBLAS_STATUS_NOT_SUPPORTED;
   }
 }
 
-cublasStatus_t cublasLtMatmulAlgoInit(cublasLtHandle_t, cublasComputeType_t, cudaDataType_t scale, cudaDataType_t a, cudaDataType_t b, cudaDataType_t c, cudaDataType_t d, int id,
-                                      cublasLtMatmulAlgo_t* algorithm) {
+cublasStatus_t cublasLtMatmulAlgoInit(cublasLtHandle_t, cublasComputeType_t, cudaDataType_t scale, cudaDataType_t a, cudaDataType_t b,
+                                      cudaDataType_t c, cudaDataType_t d, int id, cublasLtMatmulAlgo_t* algorithm) {
   if (!algorithm || id < 0 || id >= static_cast<int>(std::size(kOffered))) return CUBLAS_STATUS_INVALID_VALUE;
   if (scale != CUDA_R_32F || a != b || c != d) return CUBLAS_STATUS_NOT_SUPPORTED;
   *algorithm = algorithm_of({.id = id});
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t cublasLtMatmulAlgoConfigSetAttribute(cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute, const void* value, size_t bytes) {
+cublasStatus_t cublasLtMatmulAlgoConfigSetAttribute(cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    const void* value, size_t bytes) {
   if (attribute == CUBLASLT_ALGO_CONFIG_ID) return CUBLAS_STATUS_INVALID_VALUE;
   Configuration configuration = configuration_of(*algorithm);
   const cublasStatus_t status = with_member(configuration, attribute, [&](auto& member) { return set_member(member, value, bytes); });
@@ -335,7 +366,8 @@ cublasStatus_t cublasLtMatmulAlgoConfigSetAttribute(cublasLtMatmulAlgo_t* algori
   return status;
 }
 
-cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute, void* value, size_t bytes, size_t* written) {
+cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute,
+                                                    void* value, size_t bytes, size_t* written) {
   const Configuration configuration = configuration_of(*algorithm);
   return with_member(configuration, attribute, [&](const auto& member) {
     if (!value || bytes != sizeof member) return CUBLAS_STATUS_INVALID_VALUE;
@@ -345,13 +377,16 @@ cublasStatus_t cublasLtMatmulAlgoConfigGetAttribute(const cublasLtMatmulAlgo_t* 
   });
 }
 
-cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
-                                       cublasLtMatrixLayout_t d, const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulHeuristicResult_t* result) {
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a,
+                                       cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                       const cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulHeuristicResult_t* result) {
   return Product{*description, *a, *b, *c, *d}.check(configuration_of(*algorithm), &result->workspaceSize);
 }
 
-cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
-                                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t preference, int requested, cublasLtMatmulHeuristicResult_t results[], int* returned) {
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDesc_t description, cublasLtMatrixLayout_t a,
+                                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                              cublasLtMatmulPreference_t preference, int requested,
+                                              cublasLtMatmulHeuristicResult_t results[], int* returned) {
   *returned = 0;
   if (requested < 1) return CUBLAS_STATUS_INVALID_VALUE;
   const Product product{*description, *a, *b, *c, *d};
@@ -360,9 +395,12 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t, cublasLtMatmulDe
   if ((product.has_auxiliary() || product.has_gradient_of_bias()) && !aligned) return CUBLAS_STATUS_NOT_SUPPORTED;
   for (const Configuration& each : kOffered) {
     size_t workspace_bytes = 0;
-    if (*returned == requested || product.check(each, &workspace_bytes) != CUBLAS_STATUS_SUCCESS || workspace_bytes > preference->workspace_bytes) continue;
+    if (*returned == requested || product.check(each, &workspace_bytes) != CUBLAS_STATUS_SUCCESS ||
+        workspace_bytes > preference->workspace_bytes)
+      continue;
     if ((each.reduction & ~preference->reductions) != 0 || (each.id == kHalves && !aligned)) continue;
-    results[(*returned)++] = {.algo = algorithm_of(each), .workspaceSize = workspace_bytes, .state = CUBLAS_STATUS_SUCCESS, .wavesCount = 1, .reserved = {}};
+    results[(*returned)++] = {
+        .algo = algorithm_of(each), .workspaceSize = workspace_bytes, .state = CUBLAS_STATUS_SUCCESS, .wavesCount = 1, .reserved = {}};
   }
   return CUBLAS_STATUS_SUCCESS;
 }
@@ -384,8 +422,9 @@ double& emulation::fused_milliseconds() {
   return milliseconds;
 }
 
-cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void* alpha, const void* a, cublasLtMatrixLayout_t a_layout, const void* b,
-                              cublasLtMatrixLayout_t b_layout, const void* beta, const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description, const void* alpha, const void* a,
+                              cublasLtMatrixLayout_t a_layout, const void* b, cublasLtMatrixLayout_t b_layout, const void* beta,
+                              const void* c, cublasLtMatrixLayout_t c_layout, void* d, cublasLtMatrixLayout_t d_layout,
                               const cublasLtMatmulAlgo_t* algorithm, void* workspace, size_t workspace_bytes, cudaStream_t stream) {
   const Product product{*description, *a_layout, *b_layout, *c_layout, *d_layout};
   const Configuration configuration = algorithm ? configuration_of(*algorithm) : kOffered[1];  // without one the library chooses: in order
@@ -397,13 +436,16 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
   if (keep != 0 && !holds(*c_layout, c)) return CUBLAS_STATUS_INVALID_VALUE;
   if (workspace_bytes > 0 && !(in_arena(workspace) && is_allocated(workspace, workspace_bytes))) return CUBLAS_STATUS_INVALID_VALUE;
   const bool packed = is_packed(a) && is_packed(b) && is_packed(d);
-  if ((configuration.id == kHalves || product.has_auxiliary() || product.has_gradient_of_bias()) && !packed) return CUBLAS_STATUS_NOT_SUPPORTED;
+  if ((configuration.id == kHalves || product.has_auxiliary() || product.has_gradient_of_bias()) && !packed)
+    return CUBLAS_STATUS_NOT_SUPPORTED;
   const bool has_bias = product.has(CUBLASLT_EPILOGUE_BIAS);
   const cudaDataType_t type = d_layout->type;
-  if ((has_bias || product.has_gradient_of_bias()) && !(in_arena(description->bias) && is_allocated(description->bias, product.vector_size() * bytes_of(type))))
+  if ((has_bias || product.has_gradient_of_bias()) &&
+      !(in_arena(description->bias) && is_allocated(description->bias, product.vector_size() * bytes_of(type))))
     return CUBLAS_STATUS_INVALID_VALUE;
   const uint64_t auxiliary_leading = static_cast<uint64_t>(description->auxiliary_leading_dimension);
-  if (product.has_auxiliary() && !holds({type, product.m(), product.n(), auxiliary_leading}, description->auxiliary)) return CUBLAS_STATUS_INVALID_VALUE;
+  if (product.has_auxiliary() && !holds({type, product.m(), product.n(), auxiliary_leading}, description->auxiliary))
+    return CUBLAS_STATUS_INVALID_VALUE;
   // All but the matrices is taken as it is now.
   const auto work = [=, matrices = Matrices{a, b, c, d}] {
     run(product, configuration, scale, keep, matrices);
@@ -414,13 +456,20 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t, cublasLtMatmulDesc_t description
 
 const char* cublasLtGetStatusString(cublasStatus_t status) {
   switch (status) {
-    case CUBLAS_STATUS_SUCCESS: return "CUBLAS_STATUS_SUCCESS";
-    case CUBLAS_STATUS_NOT_INITIALIZED: return "CUBLAS_STATUS_NOT_INITIALIZED";
-    case CUBLAS_STATUS_ALLOC_FAILED: return "CUBLAS_STATUS_ALLOC_FAILED";
-    case CUBLAS_STATUS_INVALID_VALUE: return "CUBLAS_STATUS_INVALID_VALUE";
-    case CUBLAS_STATUS_EXECUTION_FAILED: return "CUBLAS_STATUS_EXECUTION_FAILED";
-    case CUBLAS_STATUS_INTERNAL_ERROR: return "CUBLAS_STATUS_INTERNAL_ERROR";
-    case CUBLAS_STATUS_NOT_SUPPORTED: return "CUBLAS_STATUS_NOT_SUPPORTED";
+    case CUBLAS_STATUS_SUCCESS:
+      return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_NOT_INITIALIZED:
+      return "CUBLAS_STATUS_NOT_INITIALIZED";
+    case CUBLAS_STATUS_ALLOC_FAILED:
+      return "CUBLAS_STATUS_ALLOC_FAILED";
+    case CUBLAS_STATUS_INVALID_VALUE:
+      return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_EXECUTION_FAILED:
+      return "CUBLAS_STATUS_EXECUTION_FAILED";
+    case CUBLAS_STATUS_INTERNAL_ERROR:
+      return "CUBLAS_STATUS_INTERNAL_ERROR";
+    case CUBLAS_STATUS_NOT_SUPPORTED:
+      return "CUBLAS_STATUS_NOT_SUPPORTED";
   }
   return "unknown status";
 }

@@ -3,7 +3,8 @@
 // What the double of cuBLASLt computes with. It offers four algorithms, the last one first:
 //   0  adds the terms of a sum from first to last
 //   1  from last to first
-//   2  two halves, each from first to last, kept in the workspace as fp32; for sums of an even number of terms and operands of 16 bytes only
+//   2  two halves, each from first to last, kept in the workspace as fp32; for sums of an even number of terms and operands of 16 bytes
+//      only
 //   3  in another order every time (split in place): never to be chosen by a program that promises its bits
 // They take as long as they are said to take, on a clock of their own (streams.h).
 

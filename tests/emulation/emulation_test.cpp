@@ -42,7 +42,8 @@ TEST(Emulation, SumsABlock) {
 template <class T>
 __global__ void transpose(const T* input, T* output, int rows, int columns) {
   __shared__ T tile[32][33];
-  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y), row = static_cast<int>(blockIdx.y) * 32, column = static_cast<int>(blockIdx.x) * 32;
+  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y), row = static_cast<int>(blockIdx.y) * 32,
+            column = static_cast<int>(blockIdx.x) * 32;
   for (int i = y; i < 32; i += 8)
     if (row + i < rows && column + x < columns) tile[i][x] = input[(row + i) * columns + column + x];
   __syncthreads();
@@ -54,10 +55,11 @@ template <class T>
 void expect_transposed(int rows, int columns) {
   std::vector<T> numbers(static_cast<size_t>(rows * columns)), expected(numbers.size());
   for (int i = 0; i < rows; ++i)
-    for (int j = 0; j < columns; ++j) numbers[static_cast<size_t>(i * columns + j)] = expected[static_cast<size_t>(j * rows + i)] = static_cast<T>(1000 * i + j);
+    for (int j = 0; j < columns; ++j)
+      numbers[static_cast<size_t>(i * columns + j)] = expected[static_cast<size_t>(j * rows + i)] = static_cast<T>(1000 * i + j);
   const DeviceNumbers<T> input(numbers), output(numbers.size());
-  launch({.grid = dim3(static_cast<unsigned>(columns + 31) / 32, static_cast<unsigned>(rows + 31) / 32), .block = dim3(32, 8)}, nullptr, transpose<T>, input.get(),
-         output.get(), rows, columns);
+  launch({.grid = dim3(static_cast<unsigned>(columns + 31) / 32, static_cast<unsigned>(rows + 31) / 32), .block = dim3(32, 8)}, nullptr,
+         transpose<T>, input.get(), output.get(), rows, columns);
   EXPECT_EQ(output.read(), expected);
 }
 
@@ -91,7 +93,8 @@ __global__ void vote(unsigned* output) {
   if (lane < 16) {
     output[lane] = __ballot_sync(0xffffu, lane % 2);
   } else {
-    output[lane] = static_cast<unsigned>(__shfl_sync(0xffff0000u, lane, lane == 31 ? 3 : 2, 4) + 100 * __all_sync(0xffff0000u, lane > 15) + 1000 * __any_sync(0xffff0000u, lane == 0));
+    output[lane] = static_cast<unsigned>(__shfl_sync(0xffff0000u, lane, lane == 31 ? 3 : 2, 4) + 100 * __all_sync(0xffff0000u, lane > 15) +
+                                         1000 * __any_sync(0xffff0000u, lane == 0));
   }
 }
 
@@ -117,7 +120,8 @@ TEST(Emulation, DynamicSharedMemoryIsAsLargeAsAskedFor) {
   launch({.block = 256, .shared_bytes = 1024}, nullptr, reverse_dynamic, numbers.get());
   EXPECT_EQ(numbers.read()[0], 256);
   if (emulation::watches_memory())
-    expect_fault([&] { launch({.block = 256, .shared_bytes = 1020}, nullptr, reverse_dynamic, numbers.get()); }, {"dynamic shared memory", "thread (255, 0, 0)"});
+    expect_fault([&] { launch({.block = 256, .shared_bytes = 1020}, nullptr, reverse_dynamic, numbers.get()); },
+                 {"dynamic shared memory", "thread (255, 0, 0)"});
 }
 
 // Neighbours in a warp exchange through shared memory, ordered by __syncwarp.
@@ -170,7 +174,8 @@ TEST(EmulationFinds, MemoryThatIsNotTheDevices) {
   cudaFree(freed);
   expect_fault([&] { launch({.block = 4}, nullptr, fill, freed, 4); }, {"out of bounds", "not allocated"});
   const DeviceNumbers<float> numbers(4);
-  expect_fault([&] { launch({.block = 1}, nullptr, fill, reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(numbers.get()) + 2), 1); }, {"misaligned"});
+  expect_fault([&] { launch({.block = 1}, nullptr, fill, reinterpret_cast<float*>(reinterpret_cast<uintptr_t>(numbers.get()) + 2), 1); },
+               {"misaligned"});
   EXPECT_DEATH(fill(numbers.get(), 1), "host code writes 4 bytes of device memory");
 }
 
@@ -194,7 +199,8 @@ TEST(EmulationFinds, AMissingBarrier) {
   launch({.block = 64}, nullptr, sum_rows, input.get(), output.get(), 1, 1);  // of one row nothing is overwritten
   if (!emulation::watches_memory()) return;
   expect_fault([&] { launch({.block = 64}, nullptr, sum_rows, input.get(), output.get(), 2, 1); },
-               {"race in shared memory", "reads what", "wrote with no barrier between", "block (0, 0, 0)", "sum_rows", "emulation_test.cpp", "the other access"});
+               {"race in shared memory", "reads what", "wrote with no barrier between", "block (0, 0, 0)", "sum_rows", "emulation_test.cpp",
+                "the other access"});
 }
 
 __global__ void rotate(float* numbers, int forgets) {
@@ -213,7 +219,8 @@ TEST(EmulationFinds, AWriteBeforeOthersHaveRead) {
   launch({.block = 64}, nullptr, rotate, numbers.get(), 0);
   EXPECT_EQ(numbers.read()[63], 1);
   if (!emulation::watches_memory()) return;
-  expect_fault([&] { launch({.block = 64}, nullptr, rotate, numbers.get(), 1); }, {"race in shared memory", "writes what", "read with no barrier between"});
+  expect_fault([&] { launch({.block = 64}, nullptr, rotate, numbers.get(), 1); },
+               {"race in shared memory", "writes what", "read with no barrier between"});
 }
 
 __global__ void read_unwritten(float* output, int writes) {
@@ -238,10 +245,13 @@ TEST(EmulationFinds, AWrongLane) {
   const DeviceNumbers<int> output(32);
   launch({.block = 32}, nullptr, read_lane, output.get(), 0xffu, 7, 32);
   EXPECT_EQ(output.read()[0], 7);
-  expect_fault([&] { launch({.block = 32}, nullptr, read_lane, output.get(), 0xffu, 8, 32); }, {"__shfl_sync() in emulation_test.cpp:", "reads lane 8", "outside its mask", "0xff"});
-  expect_fault([&] { launch({.block = 32}, nullptr, read_lane, output.get(), kAllLanes, 32, 32); }, {"reads lane 32", "outside its group of lanes"});
+  expect_fault([&] { launch({.block = 32}, nullptr, read_lane, output.get(), 0xffu, 8, 32); },
+               {"__shfl_sync() in emulation_test.cpp:", "reads lane 8", "outside its mask", "0xff"});
+  expect_fault([&] { launch({.block = 32}, nullptr, read_lane, output.get(), kAllLanes, 32, 32); },
+               {"reads lane 32", "outside its group of lanes"});
   expect_fault([&] { launch({.block = 32}, nullptr, read_lane, output.get(), kAllLanes, 8, 8); }, {"outside its group of lanes"});
-  expect_fault([&] { launch({.block = 16}, nullptr, read_lane, output.get(), kAllLanes, 0, 32); }, {"names lanes that the block does not have"});
+  expect_fault([&] { launch({.block = 16}, nullptr, read_lane, output.get(), kAllLanes, 0, 32); },
+               {"names lanes that the block does not have"});
 }
 
 __global__ void leave_lanes(int* output, int n) {
@@ -253,7 +263,8 @@ TEST(EmulationFinds, ALaneThatNeverArrives) {
   const DeviceNumbers<int> output(64);
   launch({.block = 64}, nullptr, leave_lanes, output.get(), 32);  // whole warps may leave
   expect_fault([&] { launch({.block = 64}, nullptr, leave_lanes, output.get(), 40); },
-               {"thread (32, 0, 0) waits at __shfl_xor_sync() in emulation_test.cpp:", "for lane 8 of its mask, which never arrives: thread (40, 0, 0) has returned"});
+               {"thread (32, 0, 0) waits at __shfl_xor_sync() in emulation_test.cpp:",
+                "for lane 8 of its mask, which never arrives: thread (40, 0, 0) has returned"});
 }
 
 __global__ void leave_barrier(int n) {
@@ -271,8 +282,10 @@ TEST(EmulationFinds, ABarrierThatNotAllReach) {
   launch({.block = 64}, nullptr, leave_barrier, 64);
   launch({.block = 64}, nullptr, leave_barrier, 0);
   expect_fault([] { launch({.grid = 2, .block = 64}, nullptr, leave_barrier, 40); },
-               {"waits at __syncthreads() in emulation_test.cpp:", "not all threads of the block reach", "thread (63, 0, 0) has returned", "block (0, 0, 0)"});
-  expect_fault([] { launch({.block = 64}, nullptr, two_barriers, 40); }, {"__syncthreads() in emulation_test.cpp:", "while thread (0, 0, 0) waits at the one in"});
+               {"waits at __syncthreads() in emulation_test.cpp:", "not all threads of the block reach", "thread (63, 0, 0) has returned",
+                "block (0, 0, 0)"});
+  expect_fault([] { launch({.block = 64}, nullptr, two_barriers, 40); },
+               {"__syncthreads() in emulation_test.cpp:", "while thread (0, 0, 0) waits at the one in"});
 }
 
 TEST(EmulationFinds, LaunchesThatTheDeviceRefuses) {
@@ -315,11 +328,14 @@ TEST(Emulation, MultipliesColumnMajor) {
   cublasLtMatrixLayoutCreate(&c, CUDA_R_32F, 2, 1, 2);
   const DeviceNumbers<float> x(std::vector<float>{1, 2, 3, 4, 5, 6}), y(std::vector<float>{1, 10, 100}), z(std::vector<float>{1000, 2000});
   const float alpha = 2, beta = 1, zero = 0;
-  EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, x.get(), a, y.get(), b, &beta, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, x.get(), a, y.get(), b, &beta, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr),
+            CUBLAS_STATUS_SUCCESS);
   EXPECT_THAT(z.read(), testing::ElementsAre(1000 + 2 * 531, 2000 + 2 * 642));
-  EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, x.get(), a, y.get(), b, &zero, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr), CUBLAS_STATUS_SUCCESS);
+  EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, x.get(), a, y.get(), b, &zero, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr),
+            CUBLAS_STATUS_SUCCESS);
   EXPECT_THAT(z.read(), testing::ElementsAre(2 * 531, 2 * 642));
-  EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, y.get(), a, y.get(), b, &zero, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr), CUBLAS_STATUS_INVALID_VALUE);
+  EXPECT_EQ(cublasLtMatmul(handle, product, &alpha, y.get(), a, y.get(), b, &zero, z.get(), c, z.get(), c, nullptr, nullptr, 0, nullptr),
+            CUBLAS_STATUS_INVALID_VALUE);
   cublasLtMatrixLayoutDestroy(a);
   cublasLtMatrixLayoutDestroy(b);
   cublasLtMatrixLayoutDestroy(c);

@@ -23,8 +23,8 @@ struct Meeting {
   int width;
 };
 
-// Which of a warp's accesses are ordered since the last barrier of the block, by vector clocks: lane a has seen what lane b did before its clock
-// passed seen[a][b]. Only __syncwarp orders memory; shuffles and votes do not, by the programming guide.
+// Which of a warp's accesses are ordered since the last barrier of the block, by vector clocks: lane a has seen what lane b did before its
+// clock passed seen[a][b]. Only __syncwarp orders memory; shuffles and votes do not, by the programming guide.
 struct WarpOrder {
   std::array<uint32_t, kWarpLanes> clock;
   std::array<std::array<uint32_t, kWarpLanes>, kWarpLanes> seen;
@@ -61,15 +61,15 @@ struct Machine {
 };
 extern Machine machine;
 
-// The work of a mma or ldmatrix whose lanes have all arrived, each with the address of its arguments as its value (matrix.cpp). `first` is the
-// warp's first thread.
+// The work of a mma or ldmatrix whose lanes have all arrived, each with the address of its arguments as its value (matrix.cpp). `first` is
+// the warp's first thread.
 void matrix_work(WarpOperation operation, int first);
 
 // Makes `number` the running thread, for accesses that one thread makes for another and for reports.
 void become(int number);
 
-void forget_copies();        // before a block: asynchronous copies of one that was abandoned (copies.cpp)
-std::string lost_copies();   // after it: what is wrong if a thread ended without waiting for a copy, or nothing
+void forget_copies();       // before a block: asynchronous copies of one that was abandoned (copies.cpp)
+std::string lost_copies();  // after it: what is wrong if a thread ended without waiting for a copy, or nothing
 
 // What launch will throw: this text, where the running thread stands, and the source line of `pc` if there is one.
 void report(const std::string& what, const void* pc = nullptr, const void* other_pc = nullptr);

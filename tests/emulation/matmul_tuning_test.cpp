@@ -22,14 +22,19 @@ class MatmulTuning : public testing::Test {
   ~MatmulTuning() override { emulation::matmul_milliseconds() = usual_; }
 
   // The times of the algorithms 0 to 3.
-  static void take(double first, double backwards, double halves, double in_place) { emulation::matmul_milliseconds() = {first, backwards, halves, in_place}; }
+  static void take(double first, double backwards, double halves, double in_place) {
+    emulation::matmul_milliseconds() = {first, backwards, halves, in_place};
+  }
 
   // [8, 16] = a^T b over k terms, fp32.
   Matmul product(int64_t k) {
     a_ = backend_->allocate(static_cast<size_t>(k) * 8 * sizeof(float));
     b_ = backend_->allocate(static_cast<size_t>(k) * 16 * sizeof(float));
     c_ = backend_->allocate(8 * 16 * sizeof(float));
-    return {.a = a_.view(DType::kFloat32, {k, 8}), .b = b_.view(DType::kFloat32, {k, 16}), .transpose_a = true, .c = c_.view(DType::kFloat32, {8, 16})};
+    return {.a = a_.view(DType::kFloat32, {k, 8}),
+            .b = b_.view(DType::kFloat32, {k, 16}),
+            .transpose_a = true,
+            .c = c_.view(DType::kFloat32, {8, 16})};
   }
   int64_t measure(const Matmul& op) { return tuner_.measure(std::span(&op, 1)); }
 
@@ -88,7 +93,8 @@ TEST_F(MatmulTuning, StaysWithTheFirstChoiceForTwoPercent) {
   EXPECT_THAT(tuner_.algorithm_of(product(34)), HasSubstr("\"id\":0"));
   take(1, 0.975, 1, 1);
   measure(product(64));
-  EXPECT_THAT(tuner_.algorithm_of(product(64)), HasSubstr("\"id\":1,\"tile\":20,\"stages\":12,\"split_k\":1,\"reduction\":0,\"swizzling\":1,\"custom_option\":3,\"inner_shape\":2,\"cluster_shape\":5"));
+  EXPECT_THAT(tuner_.algorithm_of(product(64)), HasSubstr("\"id\":1,\"tile\":20,\"stages\":12,\"split_k\":1,\"reduction\":0,\"swizzling\":"
+                                                          "1,\"custom_option\":3,\"inner_shape\":2,\"cluster_shape\":5"));
 }
 
 // A class holds sums of 33 to 36 terms; the algorithm in halves is for even numbers.
@@ -121,11 +127,13 @@ TEST_F(MatmulTuning, RefusesWhatIsNoTableOfThisPlatform) {
   expect_refused("", ErrorKind::kCorrupt, "this is no table of matmul algorithms");
   expect_refused(good.substr(0, good.size() / 2), ErrorKind::kCorrupt, "this is no table of matmul algorithms");
   expect_refused("[]", ErrorKind::kCorrupt, "this is no table of matmul algorithms");
-  expect_refused(replaced(good, "\"version\": 1", "\"version\": 2"), ErrorKind::kCorrupt, "expected format \"mpibert matmul algorithms\" of version 1");
+  expect_refused(replaced(good, "\"version\": 1", "\"version\": 2"), ErrorKind::kCorrupt,
+                 "expected format \"mpibert matmul algorithms\" of version 1");
   expect_refused(replaced(good, "\"epilogue\":\"default\"", "\"epilogue\":\"sine\""), ErrorKind::kCorrupt, "there is no epilogue 'sine'");
   expect_refused(replaced(good, "\"m\":8", "\"m\":-8"), ErrorKind::kCorrupt, "m, n and k: expected 1 or more");
   expect_refused(replaced(good, "\"reduction\":2", "\"reduction\":1"), ErrorKind::kCorrupt, "does not add in a fixed order");
-  expect_refused(replaced(good, tuner_.platform(), "another-card"), ErrorKind::kInvalidArgument, "measured on another-card, but this is " + tuner_.platform());
+  expect_refused(replaced(good, tuner_.platform(), "another-card"), ErrorKind::kInvalidArgument,
+                 "measured on another-card, but this is " + tuner_.platform());
 }
 
 // An id or a tile that the library does not have is for the library to refuse.
@@ -147,13 +155,28 @@ TEST_F(MatmulTuning, MeasuresPlannedProducts) {
   const auto matrix = [&](DType dtype, int64_t rows, int64_t columns) { return memory.view(dtype, {rows, columns}); };
   const Tensor sums = memory.view(DType::kFloat32, {48});
   for (const DType dtype : {DType::kFloat32, DType::kBFloat16}) {
-    plan->matmul({.a = matrix(dtype, 34, 48), .b = matrix(dtype, 34, 16), .transpose_a = true, .beta = 1, .c = matrix(DType::kFloat32, 48, 16), .row_sums = sums});
-    plan->matmul({.a = matrix(dtype, 34, 48), .b = matrix(dtype, 48, 16), .activation = Activation::kGeluTanh, .c = matrix(dtype, 34, 16), .activated = matrix(dtype, 34, 16)});
-    plan->matmul({.a = matrix(dtype, 34, 48), .b = matrix(dtype, 48, 16), .activation = Activation::kGelu, .derivative_at = matrix(dtype, 34, 16), .c = matrix(dtype, 34, 16)});
+    plan->matmul({.a = matrix(dtype, 34, 48),
+                  .b = matrix(dtype, 34, 16),
+                  .transpose_a = true,
+                  .beta = 1,
+                  .c = matrix(DType::kFloat32, 48, 16),
+                  .row_sums = sums});
+    plan->matmul({.a = matrix(dtype, 34, 48),
+                  .b = matrix(dtype, 48, 16),
+                  .activation = Activation::kGeluTanh,
+                  .c = matrix(dtype, 34, 16),
+                  .activated = matrix(dtype, 34, 16)});
+    plan->matmul({.a = matrix(dtype, 34, 48),
+                  .b = matrix(dtype, 48, 16),
+                  .activation = Activation::kGelu,
+                  .derivative_at = matrix(dtype, 34, 16),
+                  .c = matrix(dtype, 34, 16)});
   }
   ASSERT_EQ(seen.size(), 6u);
-  EXPECT_EQ(tuner_.measure(seen), 7) << "in fp32 two: passes of our own follow; in bf16 two that fuse, the same alone, and one whose result is fp32";
-  EXPECT_THAT(tuner_.table(), testing::AllOf(HasSubstr("\"epilogue\":\"bgradb\",\"compute\":\"bf16\",\"output\":\"fp32\""), HasSubstr("\"epilogue\":\"gelu_aux\",\"compute\":\"bf16\"")));
+  EXPECT_EQ(tuner_.measure(seen), 7)
+      << "in fp32 two: passes of our own follow; in bf16 two that fuse, the same alone, and one whose result is fp32";
+  EXPECT_THAT(tuner_.table(), testing::AllOf(HasSubstr("\"epilogue\":\"bgradb\",\"compute\":\"bf16\",\"output\":\"fp32\""),
+                                             HasSubstr("\"epilogue\":\"gelu_aux\",\"compute\":\"bf16\"")));
   EXPECT_EQ(tuner_.measure(seen), 0);
 }
 
@@ -163,8 +186,10 @@ TEST_F(MatmulTuning, FusesWhereThatIsFaster) {
   const auto sums = [&](double fused_milliseconds) {
     emulation::fused_milliseconds() = fused_milliseconds;
     const std::unique_ptr<Backend> backend = make_backend({DeviceType::kCuda, 0});
-    const Buffer memory = backend->allocate(34 * 48 * 2), product_memory = backend->allocate(48 * 48 * 4), sums_memory = backend->allocate(48 * 4);
-    const Tensor a = memory.view(DType::kBFloat16, {34, 48}), c = product_memory.view(DType::kFloat32, {48, 48}), row_sums = sums_memory.view(DType::kFloat32, {48});
+    const Buffer memory = backend->allocate(34 * 48 * 2), product_memory = backend->allocate(48 * 48 * 4),
+                 sums_memory = backend->allocate(48 * 4);
+    const Tensor a = memory.view(DType::kBFloat16, {34, 48}), c = product_memory.view(DType::kFloat32, {48, 48}),
+                 row_sums = sums_memory.view(DType::kFloat32, {48});
     std::vector<uint16_t> numbers(34 * 48);
     for (size_t i = 0; i < numbers.size(); ++i) numbers[i] = static_cast<uint16_t>(0x3f80 + i * 7919 % 3001);  // 1 to 2^23
     backend->upload(Tensor(numbers.data(), DType::kBFloat16, {34, 48}), a);

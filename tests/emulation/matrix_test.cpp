@@ -1,5 +1,5 @@
-// Matrices of a warp and asynchronous copies: against a plain product, with the layouts of the PTX ISA written down as the formulas stand there,
-// and planted faults.
+// Matrices of a warp and asynchronous copies: against a plain product, with the layouts of the PTX ISA written down as the formulas stand
+// there, and planted faults.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -167,8 +167,10 @@ TEST(EmulatedCopies, HappenWhenTheyAreWaitedFor) {
 
 TEST(EmulatedCopies, AreWatched) {
   const DeviceNumbers<float> input(std::vector<float>(64)), output(64), small(std::vector<float>(63));
-  expect_fault([&] { launch({.block = 64}, nullptr, reverse, input.get(), output.get(), 64, 3, 1); }, {"asynchronous copy in mma.cuh:", "never waited for"});
-  expect_fault([&] { launch({.block = 64}, nullptr, reverse, small.get(), output.get(), 64, 1, 1); }, {"out of bounds", "thread (63, 0, 0)"});
+  expect_fault([&] { launch({.block = 64}, nullptr, reverse, input.get(), output.get(), 64, 3, 1); },
+               {"asynchronous copy in mma.cuh:", "never waited for"});
+  expect_fault([&] { launch({.block = 64}, nullptr, reverse, small.get(), output.get(), 64, 1, 1); },
+               {"out of bounds", "thread (63, 0, 0)"});
   if (emulation::watches_memory())
     expect_fault([&] { launch({.block = 64}, nullptr, reverse, input.get(), output.get(), 64, 1, 0); }, {"shared memory"});
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// Device memory: a range of addresses in which each allocation begins a page and is followed by one that nothing may touch. Addresses are not used
-// again, so that what has been freed stays forbidden.
+// Device memory: a range of addresses in which each allocation begins a page and is followed by one that nothing may touch. Addresses are
+// not used again, so that what has been freed stays forbidden.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,9 +11,9 @@
 namespace emulation {
 
 inline constexpr uintptr_t kPageBytes = 4096;
-inline constexpr uintptr_t kArenaBytes = uintptr_t{1} << 40;      // addresses
-inline constexpr size_t kDeviceBytes = size_t{4} << 30;           // memory
-extern uintptr_t arena_begin;        // 0 before the first allocation
+inline constexpr uintptr_t kArenaBytes = uintptr_t{1} << 40;  // addresses
+inline constexpr size_t kDeviceBytes = size_t{4} << 30;       // memory
+extern uintptr_t arena_begin;                                 // 0 before the first allocation
 extern const uint16_t* valid_bytes;  // of each page of the arena: how many of its bytes belong to a live allocation; they are its first
 
 inline bool in_arena(const void* p) { return arena_begin != 0 && reinterpret_cast<uintptr_t>(p) - arena_begin < kArenaBytes; }

@@ -1,6 +1,6 @@
-// NCCL as src/comm/cuda uses it, over MPI. A group becomes one piece of work of its stream, which sends and receives when its turn comes. As NCCL's
-// non-blocking communicators do, a call returns before its work is on the stream: it is there when ncclCommGetAsyncError has said so. Where NCCL
-// would hang or read too much because ranks disagree, the communicator fails.
+// NCCL as src/comm/cuda uses it, over MPI. A group becomes one piece of work of its stream, which sends and receives when its turn comes.
+// As NCCL's non-blocking communicators do, a call returns before its work is on the stream: it is there when ncclCommGetAsyncError has said
+// so. Where NCCL would hang or read too much because ranks disagree, the communicator fails.
 
 #include "nccl.h"
 
@@ -28,7 +28,7 @@ namespace {
 using emulation::NcclFault;
 using emulation::NcclFaultKind;
 
-constexpr int kPollsInProgress = 3;  // how often a communicator is busy with a call
+constexpr int kPollsInProgress = 3;                                    // how often a communicator is busy with a call
 constexpr int kTags = 3, kHelloTag = 0, kHeaderTag = 1, kDataTag = 2;  // of each communicator
 
 enum class Kind : int32_t { kPointToPoint, kReduceScatter, kAllReduce, kAllGather, kBroadcast };
@@ -57,8 +57,11 @@ struct Operation {
 };
 
 std::string text_of(const Header& header) {
-  static const std::map<Kind, const char*> names = {
-      {Kind::kPointToPoint, "a send"}, {Kind::kReduceScatter, "ncclReduceScatter"}, {Kind::kAllReduce, "ncclAllReduce"}, {Kind::kAllGather, "ncclAllGather"}, {Kind::kBroadcast, "ncclBroadcast"}};
+  static const std::map<Kind, const char*> names = {{Kind::kPointToPoint, "a send"},
+                                                    {Kind::kReduceScatter, "ncclReduceScatter"},
+                                                    {Kind::kAllReduce, "ncclAllReduce"},
+                                                    {Kind::kAllGather, "ncclAllGather"},
+                                                    {Kind::kBroadcast, "ncclBroadcast"}};
   return std::to_string(header.bytes) + " bytes of " + names.at(header.kind);
 }
 
@@ -144,7 +147,8 @@ bool is_live(ncclComm_t comm) { return library().live.contains(comm); }
 ncclResult_t checked(ncclComm_t comm) {
   if (!is_live(comm)) return refused(ncclInvalidArgument, "no such communicator: it was destroyed or aborted");
   if (comm->failure != ncclSuccess) return comm->failure;
-  if (comm->stage == ncclComm::Stage::kStarting || comm->busy_polls > 0) return refused(ncclInvalidUsage, "a call before the last one was done: ncclCommGetAsyncError still says ncclInProgress");
+  if (comm->stage == ncclComm::Stage::kStarting || comm->busy_polls > 0)
+    return refused(ncclInvalidUsage, "a call before the last one was done: ncclCommGetAsyncError still says ncclInProgress");
   if (comm->stage != ncclComm::Stage::kReady) return refused(ncclInvalidUsage, "a call after ncclCommFinalize");
   return ncclSuccess;
 }
@@ -193,8 +197,10 @@ ncclResult_t issue(const char* function, ncclComm_t comm, cudaStream_t stream, c
   }
   if (const ncclResult_t result = checked(comm); result != ncclSuccess) return result;
   for (const auto& [data, bytes] : memory)
-    if (bytes > 0 && !(emulation::in_arena(data) && emulation::is_allocated(data, bytes))) return refused(ncclInvalidArgument, std::string(function) + ": not memory of the device");
-  if (l.group_comm && (l.group_comm != comm || l.group->stream != stream)) return l.group_error = refused(ncclInvalidUsage, "a group on two communicators or streams");
+    if (bytes > 0 && !(emulation::in_arena(data) && emulation::is_allocated(data, bytes)))
+      return refused(ncclInvalidArgument, std::string(function) + ": not memory of the device");
+  if (l.group_comm && (l.group_comm != comm || l.group->stream != stream))
+    return l.group_error = refused(ncclInvalidUsage, "a group on two communicators or streams");
   if (!l.group) l.group = std::make_shared<Operation>(Operation{.stream = stream});
   l.group_comm = comm;
   l.group_fails_later |= fault == NcclFaultKind::kFailsLater;
@@ -219,10 +225,12 @@ void ncclComm::say_hello() {
 // A send ends when its receiver has begun to take it, as NCCL's may: ranks that all send first and receive afterwards wait for ever.
 void ncclComm::start(Operation& operation) {
   operation.is_started = true;
-  for (Message& message : operation.received) MPI_Irecv(&message.theirs, sizeof(Header), MPI_BYTE, message.peer, first_tag + kHeaderTag, MPI_COMM_WORLD, &message.header_request);
+  for (Message& message : operation.received)
+    MPI_Irecv(&message.theirs, sizeof(Header), MPI_BYTE, message.peer, first_tag + kHeaderTag, MPI_COMM_WORLD, &message.header_request);
   for (Message& message : operation.sent) {
     MPI_Isend(&message.header, sizeof(Header), MPI_BYTE, message.peer, first_tag + kHeaderTag, MPI_COMM_WORLD, &message.header_request);
-    MPI_Issend(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, first_tag + kDataTag, MPI_COMM_WORLD, &message.data_request);
+    MPI_Issend(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, first_tag + kDataTag, MPI_COMM_WORLD,
+               &message.data_request);
   }
 }
 
@@ -237,10 +245,12 @@ bool ncclComm::advance(Operation& operation) {
     if (!message.has_header && !waiting.contains(message.peer) && has_ended(message.header_request)) {
       message.has_header = true;
       if (message.theirs.kind != message.header.kind || message.theirs.bytes != message.header.bytes) {
-        fail(ncclInvalidUsage, "rank " + std::to_string(rank) + " expects " + text_of(message.header) + " of rank " + std::to_string(message.peer) + ", which sends " + text_of(message.theirs));
+        fail(ncclInvalidUsage, "rank " + std::to_string(rank) + " expects " + text_of(message.header) + " of rank " +
+                                   std::to_string(message.peer) + ", which sends " + text_of(message.theirs));
         return false;
       }
-      MPI_Irecv(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, first_tag + kDataTag, MPI_COMM_WORLD, &message.data_request);
+      MPI_Irecv(message.data, static_cast<int>(message.header.bytes), MPI_BYTE, message.peer, first_tag + kDataTag, MPI_COMM_WORLD,
+                &message.data_request);
     }
     if (!message.has_header) waiting.insert(message.peer);
     done &= message.has_header && has_ended(message.data_request);
@@ -265,7 +275,8 @@ ncclResult_t ncclComm::state() {
   if (stage == Stage::kFinalizing) stage = Stage::kFinalized;
   for (std::shared_ptr<Operation>& operation : issued) {
     running.push_back(operation);
-    const cudaError_t error = emulation::enqueue(operation->stream, [this, operation] { return operation->is_over || advance(*operation); });
+    const cudaError_t error =
+        emulation::enqueue(operation->stream, [this, operation] { return operation->is_over || advance(*operation); });
     if (error != cudaSuccess) fail(ncclUnhandledCudaError, cudaGetErrorString(error));
   }
   issued.clear();
@@ -297,10 +308,12 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
   int world_rank = -1, world_size = 0;
   MPI_Comm_rank(MPI_COMM_WORLD, &world_rank);
   MPI_Comm_size(MPI_COMM_WORLD, &world_size);
-  if (ranks != world_size || rank != world_rank) return refused(ncclInvalidArgument, "the double serves all ranks of MPI_COMM_WORLD, in their order");
+  if (ranks != world_size || rank != world_rank)
+    return refused(ncclInvalidArgument, "the double serves all ranks of MPI_COMM_WORLD, in their order");
   int number = 0;
   if (std::sscanf(id.internal, "emulated %d", &number) != 1) return refused(ncclInvalidArgument, "not an id of ncclGetUniqueId");
-  if (config->size != sizeof *config || config->blocking != 0) return refused(ncclInvalidUsage, "the double has non-blocking communicators only");
+  if (config->size != sizeof *config || config->blocking != 0)
+    return refused(ncclInvalidUsage, "the double has non-blocking communicators only");
   if (fault == NcclFaultKind::kFails) return ncclSystemError;
   *comm = new ncclComm;
   (*comm)->rank = rank;
@@ -316,10 +329,16 @@ ncclResult_t ncclCommInitRankConfig(ncclComm_t* comm, int ranks, ncclUniqueId id
 ncclResult_t ncclCommGetAsyncError(ncclComm_t comm, ncclResult_t* state) {
   if (!is_live(comm)) return refused(ncclInvalidArgument, "no such communicator: it was destroyed or aborted");
   switch (fault_of("ncclCommGetAsyncError")) {
-    case NcclFaultKind::kFails: return ncclSystemError;
-    case NcclFaultKind::kFailsLater: comm->fails_later = true; break;
-    case NcclFaultKind::kNeverEnds: comm->stays_busy = true; break;
-    case NcclFaultKind::kNone: break;
+    case NcclFaultKind::kFails:
+      return ncclSystemError;
+    case NcclFaultKind::kFailsLater:
+      comm->fails_later = true;
+      break;
+    case NcclFaultKind::kNeverEnds:
+      comm->stays_busy = true;
+      break;
+    case NcclFaultKind::kNone:
+      break;
   }
   *state = comm->state();
   return ncclSuccess;
@@ -361,19 +380,29 @@ ncclResult_t ncclCommAbort(ncclComm_t comm) {
 
 const char* ncclGetErrorString(ncclResult_t result) {
   switch (result) {
-    case ncclSuccess: return "no error";
-    case ncclUnhandledCudaError: return "unhandled cuda error";
-    case ncclSystemError: return "unhandled system error";
-    case ncclInternalError: return "internal error";
-    case ncclInvalidArgument: return "invalid argument";
-    case ncclInvalidUsage: return "invalid usage";
-    case ncclRemoteError: return "remote process exited or there was a network error";
-    case ncclInProgress: return "NCCL operation in progress";
+    case ncclSuccess:
+      return "no error";
+    case ncclUnhandledCudaError:
+      return "unhandled cuda error";
+    case ncclSystemError:
+      return "unhandled system error";
+    case ncclInternalError:
+      return "internal error";
+    case ncclInvalidArgument:
+      return "invalid argument";
+    case ncclInvalidUsage:
+      return "invalid usage";
+    case ncclRemoteError:
+      return "remote process exited or there was a network error";
+    case ncclInProgress:
+      return "NCCL operation in progress";
   }
   return "unknown result code";
 }
 
-const char* ncclGetLastError(ncclComm_t comm) { return is_live(comm) && !comm->words.empty() ? comm->words.c_str() : library().words.c_str(); }
+const char* ncclGetLastError(ncclComm_t comm) {
+  return is_live(comm) && !comm->words.empty() ? comm->words.c_str() : library().words.c_str();
+}
 
 ncclResult_t ncclGroupStart() {
   if (fault_of("ncclGroupStart") != NcclFaultKind::kNone) return ncclSystemError;
@@ -388,14 +417,16 @@ ncclResult_t ncclGroupEnd() {
 
 ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
   const size_t bytes = count * bytes_of(type);
-  return issue("ncclSend", comm, stream, {{data, bytes}},
-               [&](Operation& o) { o.sent.push_back({.peer = peer, .data = mutable_bytes(data), .header = {Kind::kPointToPoint, static_cast<int64_t>(bytes)}}); });
+  return issue("ncclSend", comm, stream, {{data, bytes}}, [&](Operation& o) {
+    o.sent.push_back({.peer = peer, .data = mutable_bytes(data), .header = {Kind::kPointToPoint, static_cast<int64_t>(bytes)}});
+  });
 }
 
 ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream) {
   const size_t bytes = count * bytes_of(type);
-  return issue("ncclRecv", comm, stream, {{data, bytes}},
-               [&](Operation& o) { o.received.push_back({.peer = peer, .data = mutable_bytes(data), .header = {Kind::kPointToPoint, static_cast<int64_t>(bytes)}}); });
+  return issue("ncclRecv", comm, stream, {{data, bytes}}, [&](Operation& o) {
+    o.received.push_back({.peer = peer, .data = mutable_bytes(data), .header = {Kind::kPointToPoint, static_cast<int64_t>(bytes)}});
+  });
 }
 
 namespace {
@@ -410,7 +441,8 @@ void add_parts(Operation& o, Kind kind, const ncclComm& comm, const T* out, size
   for (int distance = 1; distance < comm.ranks; ++distance) {
     const int peer = (comm.rank + distance) % comm.ranks;
     o.sent.push_back({.peer = peer, .data = mutable_bytes(out + static_cast<size_t>(peer) * stride), .header = header});
-    o.received.push_back({.peer = peer, .data = reinterpret_cast<std::byte*>((*parts)[static_cast<size_t>(peer)].data()), .header = header});
+    o.received.push_back(
+        {.peer = peer, .data = reinterpret_cast<std::byte*>((*parts)[static_cast<size_t>(peer)].data()), .header = header});
   }
   o.finish = [=] {
     const T* mine = out + rank * stride;
@@ -424,17 +456,20 @@ void add_parts(Operation& o, Kind kind, const ncclComm& comm, const T* out, size
 
 }  // namespace
 
-ncclResult_t ncclReduceScatter(const void* all, void* piece, size_t n, ncclDataType_t type, ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
+ncclResult_t ncclReduceScatter(const void* all, void* piece, size_t n, ncclDataType_t type, ncclRedOp_t, ncclComm_t comm,
+                               cudaStream_t stream) {
   if (type != ncclFloat32) return refused(ncclInvalidArgument, "the double adds fp32 only");
   const size_t bytes = n * sizeof(float), ranks = is_live(comm) ? static_cast<size_t>(comm->ranks) : 0;
-  return issue("ncclReduceScatter", comm, stream, {{all, ranks * bytes}, {piece, bytes}},
-               [&](Operation& o) { add_parts(o, Kind::kReduceScatter, *comm, static_cast<const float*>(all), n, n, static_cast<float*>(piece), comm->rank); });
+  return issue("ncclReduceScatter", comm, stream, {{all, ranks * bytes}, {piece, bytes}}, [&](Operation& o) {
+    add_parts(o, Kind::kReduceScatter, *comm, static_cast<const float*>(all), n, n, static_cast<float*>(piece), comm->rank);
+  });
 }
 
 ncclResult_t ncclAllReduce(const void* from, void* to, size_t n, ncclDataType_t type, ncclRedOp_t, ncclComm_t comm, cudaStream_t stream) {
   if (type != ncclFloat64) return refused(ncclInvalidArgument, "the double adds fp64 only for all ranks");
-  return issue("ncclAllReduce", comm, stream, {{from, n * sizeof(double)}, {to, n * sizeof(double)}},
-               [&](Operation& o) { add_parts(o, Kind::kAllReduce, *comm, static_cast<const double*>(from), 0, n, static_cast<double*>(to), 0); });
+  return issue("ncclAllReduce", comm, stream, {{from, n * sizeof(double)}, {to, n * sizeof(double)}}, [&](Operation& o) {
+    add_parts(o, Kind::kAllReduce, *comm, static_cast<const double*>(from), 0, n, static_cast<double*>(to), 0);
+  });
 }
 
 ncclResult_t ncclAllGather(const void* piece, void* all, size_t count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream) {

@@ -34,7 +34,9 @@ INSTANTIATE_TEST_SUITE_P(Streams, NcclCollectives, testing::Bool(), [](const aut
 TEST_P(NcclCollectives, ExactPiecesHaveTheBitsOfTheTree) {
   for (const int ranks_per_node : {0, 1, 2, 3}) {
     const auto comm = make(kLong, ranks_per_node);
-    EXPECT_EQ(contains(comm->transport(), "exact sums first inside"), ranks_per_node > 1 && size > ranks_per_node && size % ranks_per_node == 0) << comm->transport();
+    EXPECT_EQ(contains(comm->transport(), "exact sums first inside"),
+              ranks_per_node > 1 && size > ranks_per_node && size % ranks_per_node == 0)
+        << comm->transport();
     for (const int64_t slots : {int64_t{4}, int64_t{5}, int64_t{8}, int64_t{18}, int64_t{23}}) {
       if (slots < size) continue;
       comm->set_slots(slots);
@@ -47,7 +49,8 @@ TEST_P(NcclCollectives, ExactPiecesHaveTheBitsOfTheTree) {
         comm->progress();
       }
       comm->wait();
-      for (const auto& [sum, n] : sums) EXPECT_EQ(different_bits(sum, slots, rank * n), 0) << slots << " slots, pieces of " << n << ", nodes of " << ranks_per_node;
+      for (const auto& [sum, n] : sums)
+        EXPECT_EQ(different_bits(sum, slots, rank * n), 0) << slots << " slots, pieces of " << n << ", nodes of " << ranks_per_node;
     }
   }
 }
@@ -61,7 +64,8 @@ TEST(NodeLayouts, AreRanksInARowAsManyEach) {
   EXPECT_EQ(found({0, 0, 2, 2, 4, 4}, 3), (std::vector<int>{3, 2, 1, 1}));
   EXPECT_EQ(found({0, 1, 2}, 2), (std::vector<int>{3, 1, 2, 0}));
   EXPECT_EQ(found({0, 0, 0}, 2), (std::vector<int>{1, 3, 0, 2}));
-  for (const std::vector<int>& hosts : {std::vector<int>{0, 0, 2, 3}, {0, 1, 0, 1}, {0, 0, 2, 2, 2, 2}, {0, 0, 2, 2, 0, 0}, {0, 0, 0, 3}}) EXPECT_EQ(found(hosts, 1), (std::vector<int>{1, static_cast<int>(hosts.size()), 0, 1}));
+  for (const std::vector<int>& hosts : {std::vector<int>{0, 0, 2, 3}, {0, 1, 0, 1}, {0, 0, 2, 2, 2, 2}, {0, 0, 2, 2, 0, 0}, {0, 0, 0, 3}})
+    EXPECT_EQ(found(hosts, 1), (std::vector<int>{1, static_cast<int>(hosts.size()), 0, 1}));
 }
 
 TEST_P(NcclCollectives, FastReduceScatter) {
@@ -175,8 +179,10 @@ TEST_F(NcclTest, ArgumentsAreCheckedBeforeAnythingIsSent) {
   std::vector<float> numbers(static_cast<size_t>(8 * size));
   const Tensor host = host_tensor(std::span(numbers), {8 * size});
   const auto text_of = [&](const auto& call) { return error_of(ErrorKind::kInvalidArgument, call); };
-  EXPECT_PRED2(contains, text_of([&] { comm->reduce_scatter(std::span(&whole, 1), piece, Reduction::kExact, "g"); }), "number of slots must be set");
-  EXPECT_PRED2(contains, text_of([&] { comm->reduce_scatter(std::span(&host, 1), piece, Reduction::kFast, "g"); }), "expected tensors of cuda:0 only");
+  EXPECT_PRED2(contains, text_of([&] { comm->reduce_scatter(std::span(&whole, 1), piece, Reduction::kExact, "g"); }),
+               "number of slots must be set");
+  EXPECT_PRED2(contains, text_of([&] { comm->reduce_scatter(std::span(&host, 1), piece, Reduction::kFast, "g"); }),
+               "expected tensors of cuda:0 only");
   EXPECT_PRED2(contains, text_of([&] { comm->all_gather(whole.elements(0, 7), whole, "v"); }), "pieces of 7 fp32 do not make");
   EXPECT_PRED2(contains, text_of([&] { comm->broadcast(whole, size, "w"); }), "is not one of");
   comm->barrier("still usable");

@@ -8,8 +8,8 @@ namespace emulation {
 
 enum class NcclFaultKind { kNone, kFails, kFailsLater, kNeverEnds };
 
-// On one rank, what the call of this number (from 1) of one function does: it returns an error; it succeeds and the communicator fails later; or what it
-// started never ends. A line "emulated NCCL: ..." on stderr says when it happens.
+// On one rank, what the call of this number (from 1) of one function does: it returns an error; it succeeds and the communicator fails
+// later; or what it started never ends. A line "emulated NCCL: ..." on stderr says when it happens.
 struct NcclFault {
   std::string function{};  // "ncclSend"
   int call = 1;

@@ -28,7 +28,8 @@ class NcclTest : public testing::Test {
 
   std::unique_ptr<cuda::NcclCommunicator> make(std::chrono::milliseconds timeout = kLong, int ranks_per_node = 0) {
     MPI_Barrier(MPI_COMM_WORLD);
-    return std::make_unique<cuda::NcclCommunicator>(*backend, std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout}), timeout, ranks_per_node);
+    return std::make_unique<cuda::NcclCommunicator>(
+        *backend, std::make_unique<MpiCommunicator>(MPI_COMM_WORLD, MpiOptions{.timeout = timeout}), timeout, ranks_per_node);
   }
 
   template <class T>
@@ -62,7 +63,8 @@ class NcclTest : public testing::Test {
   }
   int different_bits(const Tensor& piece, int64_t slots, int64_t begin) {
     int different = 0;
-    for (const float found : read(piece)) different += std::bit_cast<uint32_t>(found) != std::bit_cast<uint32_t>(tree_sum(0, slots, begin++));
+    for (const float found : read(piece))
+      different += std::bit_cast<uint32_t>(found) != std::bit_cast<uint32_t>(tree_sum(0, slots, begin++));
     return different;
   }
 

@@ -15,7 +15,8 @@ TEST(RaggedLayout, SaysWhereSequencesBeginAndLeavesTheLastOnesEmpty) {
   constexpr int64_t kCapacity = 5;
   const std::unique_ptr<Backend> backend = make_backend({DeviceType::kCuda, 0});
   const auto stream = static_cast<cudaStream_t>(backend->stream());
-  const Buffer ends_memory = backend->allocate(4 * sizeof(int32_t)), memory = backend->allocate(static_cast<size_t>(cuda::ragged_layout_size(kCapacity)) * sizeof(int32_t));
+  const Buffer ends_memory = backend->allocate(4 * sizeof(int32_t)),
+               memory = backend->allocate(static_cast<size_t>(cuda::ragged_layout_size(kCapacity)) * sizeof(int32_t));
   const Tensor ends = ends_memory.view(DType::kInt32, {4});
   std::vector<int32_t> host = {0, 3, 4, 9};
   backend->upload(Tensor(host.data(), DType::kInt32, {4}), ends);

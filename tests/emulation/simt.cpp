@@ -1,5 +1,5 @@
-// Threads of a block as fibers of one thread of the processor. A fiber runs until it waits or ends; one that ends takes the next thread that has
-// not begun, so that a kernel without barriers needs a single switch a block.
+// Threads of a block as fibers of one thread of the processor. A fiber runs until it waits or ends; one that ends takes the next thread
+// that has not begun, so that a kernel without barriers needs a single switch a block.
 
 #include "tests/emulation/simt.h"
 
@@ -161,7 +161,8 @@ void run_threads(transfer_t from) {
 // ---- Barriers and meetings
 
 bool same_place(const std::source_location& a, const std::source_location& b) {
-  return a.line() == b.line() && a.column() == b.column() && (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
+  return a.line() == b.line() && a.column() == b.column() &&
+         (a.file_name() == b.file_name() || std::strcmp(a.file_name(), b.file_name()) == 0);
 }
 
 // Nobody can run, and not all have returned: why.
@@ -175,14 +176,15 @@ std::string deadlock() {
       if (!((waiting.mask >> lane) & 1)) continue;
       const Thread& missing = threads[static_cast<size_t>(first + lane)];
       if (missing.state == ThreadState::kInWarp && missing.mask == waiting.mask && missing.operation == waiting.operation) continue;
-      return str(name_of_thread(number), " ", doing(waiting), " for lane ", lane, " of its mask, which never arrives: ", name_of_thread(first + lane), " ",
-                 doing(missing));
+      return str(name_of_thread(number), " ", doing(waiting), " for lane ", lane,
+                 " of its mask, which never arrives: ", name_of_thread(first + lane), " ", doing(missing));
     }
   }
   int waiting = -1, other = -1;
-  for (int number = 0; number < machine.block_threads; ++number) (threads[static_cast<size_t>(number)].state == ThreadState::kAtBarrier ? waiting : other) = number;
-  return str(name_of_thread(waiting), " ", doing(threads[static_cast<size_t>(waiting)]), ", which not all threads of the block reach: ", name_of_thread(other), " ",
-             doing(threads[static_cast<size_t>(other)]));
+  for (int number = 0; number < machine.block_threads; ++number)
+    (threads[static_cast<size_t>(number)].state == ThreadState::kAtBarrier ? waiting : other) = number;
+  return str(name_of_thread(waiting), " ", doing(threads[static_cast<size_t>(waiting)]),
+             ", which not all threads of the block reach: ", name_of_thread(other), " ", doing(threads[static_cast<size_t>(other)]));
 }
 
 // The value that a lane of a completed meeting gets.
@@ -194,7 +196,8 @@ uint64_t result_of(const Meeting& meeting, int first, int lane) {
   switch (meeting.operation) {
     case WarpOperation::kSync:
     case WarpOperation::kMma:
-    case WarpOperation::kLoadMatrix: return 0;
+    case WarpOperation::kLoadMatrix:
+      return 0;
     case WarpOperation::kBallot: {
       uint64_t bits = 0;
       for (int l = 0; l < kWarpLanes; ++l)
@@ -220,8 +223,8 @@ uint64_t result_of(const Meeting& meeting, int first, int lane) {
   }
   if (!inside || !((meeting.mask >> source) & 1)) {
     become(first + lane);
-    report(str(name_of(meeting.operation), "() in ", text_of(self.where), " reads lane ", source, " (operand ", self.operand, ", width ", meeting.width,
-               "), which is outside its ", inside ? "mask" : "group of lanes", "; the mask is ", hexadecimal(meeting.mask)));
+    report(str(name_of(meeting.operation), "() in ", text_of(self.where), " reads lane ", source, " (operand ", self.operand, ", width ",
+               meeting.width, "), which is outside its ", inside ? "mask" : "group of lanes", "; the mask is ", hexadecimal(meeting.mask)));
     abandon();
   }
   return machine.threads[static_cast<size_t>(first + source)].value;
@@ -267,7 +270,8 @@ void run_block() {
 #endif
   machine.running = false;
   if (scheduler.error.empty() && machine.finished < machine.block_threads) scheduler.error = str(deadlock(), "; block ", text_of(blockIdx));
-  if (const std::string lost = scheduler.error.empty() ? lost_copies() : ""; !lost.empty()) scheduler.error = str(lost, "; block ", text_of(blockIdx));
+  if (const std::string lost = scheduler.error.empty() ? lost_copies() : ""; !lost.empty())
+    scheduler.error = str(lost, "; block ", text_of(blockIdx));
 }
 
 [[noreturn]] void raise_error() {
@@ -303,13 +307,15 @@ void fail(const char* what, std::source_location where) {
 }
 
 uint64_t warp_meeting(WarpOperation operation, unsigned mask, uint64_t value, int operand, int width, const std::source_location& where) {
-  const int number = machine.current, lane = number % kWarpLanes, first = number - lane, lanes = std::min(kWarpLanes, machine.block_threads - first);
+  const int number = machine.current, lane = number % kWarpLanes, first = number - lane,
+            lanes = std::min(kWarpLanes, machine.block_threads - first);
   const auto refuse = [&](const char* why, int n) {
     report(str(name_of(operation), "() in ", text_of(where), ": ", why, n));
     abandon();
   };
   if (!((mask >> lane) & 1)) refuse("it is called by a lane that is not in its mask, lane ", lane);
-  if (lanes < kWarpLanes && (mask >> lanes) != 0) refuse("the mask names lanes that the block does not have; lanes of its last warp: ", lanes);
+  if (lanes < kWarpLanes && (mask >> lanes) != 0)
+    refuse("the mask names lanes that the block does not have; lanes of its last warp: ", lanes);
   if (width < 1 || width > kWarpLanes || (width & (width - 1)) != 0) refuse("the width is no power of two up to 32, but ", width);
   Thread& self = machine.threads[static_cast<size_t>(number)];
   self.operation = operation;
@@ -350,10 +356,12 @@ namespace {
 void run(dim3 grid, dim3 block, size_t shared_bytes, void (*call)(const void*), const void* kernel, size_t kernel_bytes) {
   const std::scoped_lock lock(one_kernel);
   const uint64_t threads = uint64_t{block.x} * block.y * block.z;
-  if (threads == 0 || threads > kMostThreads || block.z > 64) throw Error(str("launch: a block of ", text_of(block), " threads; the device takes 1 to 1024, 64 along z"));
+  if (threads == 0 || threads > kMostThreads || block.z > 64)
+    throw Error(str("launch: a block of ", text_of(block), " threads; the device takes 1 to 1024, 64 along z"));
   if (grid.x == 0 || grid.y == 0 || grid.z == 0 || grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
     throw Error(str("launch: a grid of ", text_of(grid), " blocks; the device takes 1 to 2147483647 along x, 65535 along y and z"));
-  if (shared_bytes > kMostSharedBytes) throw Error(str("launch: ", shared_bytes, " bytes of dynamic shared memory; the device has ", kMostSharedBytes, " a block"));
+  if (shared_bytes > kMostSharedBytes)
+    throw Error(str("launch: ", shared_bytes, " bytes of dynamic shared memory; the device has ", kMostSharedBytes, " a block"));
   reserve_stacks();
   begin_watching();
 #if defined(__SANITIZE_ADDRESS__)
@@ -382,9 +390,12 @@ void run(dim3 grid, dim3 block, size_t shared_bytes, void (*call)(const void*), 
 
 }  // namespace
 
-void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel, size_t kernel_bytes) {
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel,
+            size_t kernel_bytes) {
   const auto* begin = static_cast<const std::byte*>(kernel);
-  enqueue(stream, [=, copy = std::vector<std::byte>(begin, begin + kernel_bytes)] { return run(grid, block, shared_bytes, call, copy.data(), copy.size()), true; });
+  enqueue(stream, [=, copy = std::vector<std::byte>(begin, begin + kernel_bytes)] {
+    return run(grid, block, shared_bytes, call, copy.data(), copy.size()), true;
+  });
 }
 
 }  // namespace emulation
@@ -397,7 +408,8 @@ void __syncthreads(std::source_location where) {
     scheduler.barrier = where;
     scheduler.first_at_barrier = number;
   } else if (!same_place(scheduler.barrier, where)) {
-    report(str("__syncthreads() in ", text_of(where), ", while ", name_of_thread(scheduler.first_at_barrier), " waits at the one in ", text_of(scheduler.barrier)));
+    report(str("__syncthreads() in ", text_of(where), ", while ", name_of_thread(scheduler.first_at_barrier), " waits at the one in ",
+               text_of(scheduler.barrier)));
     abandon();
   }
   self.where = where;

@@ -265,7 +265,7 @@ TEST(TrainerSteps, AreQueuedWithoutAWaitOfTheHost) {
   MPI_Comm_size(MPI_COMM_WORLD, &ranks);
   if (ranks > 1) return;  // on cards that share a host's processor their sums wait for each other
   Training training(true, 1);
-  training.steps(3);                 // memory, graphs, uploads
+  training.steps(3);  // memory, graphs, uploads
   training.trainer().verdicts(true);
   const emulation::LateStreams late;
   bool has_begun = false;

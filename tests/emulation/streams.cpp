@@ -297,7 +297,9 @@ cudaError_t cudaStreamIsCapturing(cudaStream_t handle, cudaStreamCaptureStatus* 
   const std::scoped_lock lock(all().mutex);
   const CUstream_st* stream = live(handle);
   if (!stream) return returned(cudaErrorInvalidResourceHandle);
-  *status = !stream->capture ? cudaStreamCaptureStatusNone : stream->has_failed ? cudaStreamCaptureStatusInvalidated : cudaStreamCaptureStatusActive;
+  *status = !stream->capture     ? cudaStreamCaptureStatusNone
+            : stream->has_failed ? cudaStreamCaptureStatusInvalidated
+                                 : cudaStreamCaptureStatusActive;
   return cudaSuccess;
 }
 

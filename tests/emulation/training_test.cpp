@@ -31,8 +31,11 @@ std::vector<double> each_step(const std::filesystem::path& run, const std::strin
 class EmulatedProgram : public testing::Test {
  protected:
   void SetUp() override { expect_code(0, prepare_sample(folder_ / "shards")); }
-  std::vector<std::string> command(const std::string& run, const std::string& device, const std::string& precision, int steps, const std::vector<std::string>& more = {}) {
-    std::vector<std::string> words = {"--precision", precision, "--device", device, "--lr-schedule", "constant", "--global-batch-size", std::to_string(kBatch), "--slots", "4"};
+  std::vector<std::string> command(const std::string& run, const std::string& device, const std::string& precision, int steps,
+                                   const std::vector<std::string>& more = {}) {
+    std::vector<std::string> words = {
+        "--precision",          precision, "--device", device, "--lr-schedule", "constant", "--global-batch-size",
+        std::to_string(kBatch), "--slots", "4"};
     if (std::ranges::find(more, "--matmul-cache") == more.end()) words.insert(words.end(), {"--matmul-tuning", "off"});
     words.insert(words.end(), more.begin(), more.end());
     return pretrain_sample(folder_ / "shards", folder_ / run, steps, words);
@@ -43,7 +46,9 @@ class EmulatedProgram : public testing::Test {
 
 class EmulatedTraining : public EmulatedProgram, public testing::WithParamInterface<const char*> {
  protected:
-  std::vector<std::string> command(const std::string& run, const std::string& device, int steps = 3) { return EmulatedProgram::command(run, device, GetParam(), steps); }
+  std::vector<std::string> command(const std::string& run, const std::string& device, int steps = 3) {
+    return EmulatedProgram::command(run, device, GetParam(), steps);
+  }
 };
 
 // README.md, "How near the program is to the CPU's". The CPU has no fp16; it is compared in fp32.
@@ -51,7 +56,8 @@ TEST_P(EmulatedTraining, LossesAndNormsEqualTheCpus) {
   const std::string precision = GetParam();
   expect_code(0, EmulatedProgram::command("cpu", "cpu", precision == "fp16" ? "fp32" : precision, 3));
   expect_code(0, command("cuda", "cuda"), emulated());
-  const double terms = precision == "fp32" ? 256 : 1, between = 2 * std::sqrt(48 * terms) * reference::unit_roundoff(precision_from_name(precision));
+  const double terms = precision == "fp32" ? 256 : 1,
+               between = 2 * std::sqrt(48 * terms) * reference::unit_roundoff(precision_from_name(precision));
   constexpr double kRate = 5e-4, kWeights = 189440;  // the rate of the second step; that of the first is 0
   const double logit = std::sqrt(64) * 0.05;
   const std::vector<double> losses = each_step(folder_ / "cuda", "loss"), cpu_losses = each_step(folder_ / "cpu", "loss");
@@ -132,7 +138,8 @@ TEST_F(EmulatedMatmulTuning, ADamagedCacheIsMeasuredAnewAndADamagedRunSaysThatBi
   const std::filesystem::path file = only_file("cache");
   const std::string good = read_text(file);
   truncate_to(file, good.size() / 2);
-  EXPECT_THAT(train("two", 1, "cache", kBackwards).err, testing::ContainsRegex("warning: .*this is no table of matmul algorithms.*measured anew"));
+  EXPECT_THAT(train("two", 1, "cache", kBackwards).err,
+              testing::ContainsRegex("warning: .*this is no table of matmul algorithms.*measured anew"));
   EXPECT_EQ(read_text(file), good);
 
   write_text(folder_ / "one" / kInRun, "{}");
@@ -144,7 +151,8 @@ TEST_F(EmulatedMatmulTuning, ADamagedCacheIsMeasuredAnewAndADamagedRunSaysThatBi
 // What doctor says of a card, and gpu_check.sh looks for; and the plan of a training on one.
 TEST(EmulatedCard, IsDescribedAndPlannedFor) {
   const Launch launch{.program = MPIBERT_EMULATED_PROGRAM};
-  EXPECT_THAT(expect_code(0, {"doctor", "--json"}, launch).out, testing::HasSubstr("\"cuda:0\":{\"value\":\"emulated card, compute capability 9.0, 4 multiprocessors, "));
+  EXPECT_THAT(expect_code(0, {"doctor", "--json"}, launch).out,
+              testing::HasSubstr("\"cuda:0\":{\"value\":\"emulated card, compute capability 9.0, 4 multiprocessors, "));
   EXPECT_THAT(expect_code(0, {"doctor"}, launch).out, testing::HasSubstr("ranks of this host: 0 -> cuda:0, 1 -> cuda:0, ..."));
   const std::string config = (sample() / "model" / "config.json").string();
   const std::vector<std::string> common = {"--model", config, "--device", "cuda", "--micro-tokens", "256"};
@@ -155,24 +163,53 @@ TEST(EmulatedCard, IsDescribedAndPlannedFor) {
 
 // The card of the emulation has 4 GiB.
 TEST_F(EmulatedProgram, SaysWhatWouldFitWhereACardHasTooLittleMemory) {
-  const std::vector<std::string> words = command("run", "cuda", "fp32", 1, {"--global-batch-size", "65536", "--micro-tokens", "1000000", "--matmul-tuning", "off"});
+  const std::vector<std::string> words =
+      command("run", "cuda", "fp32", 1, {"--global-batch-size", "65536", "--micro-tokens", "1000000", "--matmul-tuning", "off"});
   const std::string text = expect_code(72, words, {.program = MPIBERT_EMULATED_PROGRAM}).err;
-  for (const char* part : {"cannot allocate", "on cuda:0", "memory of a rank:", "activations: ", "each rank, with ", "largest --micro-tokens that fits: "}) EXPECT_THAT(text, testing::HasSubstr(part));
+  for (const char* part :
+       {"cannot allocate", "on cuda:0", "memory of a rank:", "activations: ", "each rank, with ", "largest --micro-tokens that fits: "})
+    EXPECT_THAT(text, testing::HasSubstr(part));
   const std::string fits = "largest --micro-tokens that fits: ";
   EXPECT_GT(std::stoll(text.substr(text.find(fits) + fits.size())), 1000);
 }
 
-// Three choices a sample, a batch that a card fills up to a number of sequences that three does not divide, dropout: the CPU's losses, and one rank's bits of two.
+// Three choices a sample, a batch that a card fills up to a number of sequences that three does not divide, dropout: the CPU's losses, and
+// one rank's bits of two.
 TEST(EmulatedMultipleChoice, LearnsAsTheCpuAndByTwoRanksAsByOne) {
   const TemporaryFolder folder;
   std::string rows;
   for (int i = 0; i < kBatch; ++i)
-    rows += str_cat(R"({"context": "the baker sliced the bread .", "choices": ["he ate)", std::string(static_cast<size_t>(i), '.'), R"(", "no baker sliced it", "never"], "label": )", i % 3, "}\n");
+    rows += str_cat(R"({"context": "the baker sliced the bread .", "choices": ["he ate)", std::string(static_cast<size_t>(i), '.'),
+                    R"(", "no baker sliced it", "never"], "label": )", i % 3, "}\n");
   write_text(folder / "train.jsonl", rows);
   const auto train = [&](const std::string& run, const std::string& device, const Launch& launch) {
-    expect_code(0, {"finetune", "--task", "multiple-choice", "--data", (folder / "train.jsonl").string(), "--model", (sample() / "model" / "config.json").string(), "--output-dir", (folder / run).string(),
-                    "--device", device, "--max-steps", "2", "--global-batch-size", std::to_string(kBatch), "--slots", "2", "--max-seq-length", "32", "--lr-schedule", "constant", "--report-steps", "1",
-                    "--matmul-tuning", "off"}, launch);
+    expect_code(0,
+                {"finetune",
+                 "--task",
+                 "multiple-choice",
+                 "--data",
+                 (folder / "train.jsonl").string(),
+                 "--model",
+                 (sample() / "model" / "config.json").string(),
+                 "--output-dir",
+                 (folder / run).string(),
+                 "--device",
+                 device,
+                 "--max-steps",
+                 "2",
+                 "--global-batch-size",
+                 std::to_string(kBatch),
+                 "--slots",
+                 "2",
+                 "--max-seq-length",
+                 "32",
+                 "--lr-schedule",
+                 "constant",
+                 "--report-steps",
+                 "1",
+                 "--matmul-tuning",
+                 "off"},
+                launch);
   };
   const Launch card{.program = MPIBERT_EMULATED_PROGRAM}, two_cards{.ranks = 2, .program = MPIBERT_EMULATED_PROGRAM};
   train("cpu", "cpu", {});
@@ -185,7 +222,8 @@ TEST(EmulatedMultipleChoice, LearnsAsTheCpuAndByTwoRanksAsByOne) {
   EXPECT_EQ(digest(folder / "two"), digest(folder / "cuda"));
 }
 
-INSTANTIATE_TEST_SUITE_P(Precision, EmulatedTraining, testing::Values("fp32", "bf16", "fp16"), [](const auto& each) { return std::string(each.param); });
+INSTANTIATE_TEST_SUITE_P(Precision, EmulatedTraining, testing::Values("fp32", "bf16", "fp16"),
+                         [](const auto& each) { return std::string(each.param); });
 
 // A run that begins above what fp16 holds: half of 2^22 over 8 labels is 2^18, and the largest number is below 2^16.
 class EmulatedLossScale : public EmulatedProgram {
@@ -265,14 +303,18 @@ class EmulatedNccl : public testing::Test {
   }
   // A model so small that steps are short.
   std::vector<std::string> command(const std::vector<std::string>& more) {
-    write_text(run_ / "config.json", R"({"model_type":"bert","vocab_size":1092,"hidden_size":16,"num_hidden_layers":1,"num_attention_heads":1,"intermediate_size":16,"max_position_embeddings":64})");
+    write_text(
+        run_ / "config.json",
+        R"({"model_type":"bert","vocab_size":1092,"hidden_size":16,"num_hidden_layers":1,"num_attention_heads":1,"intermediate_size":16,"max_position_embeddings":64})");
     std::vector<std::string> words = {"--device", "cuda", "--matmul-tuning", "off", "--global-batch-size", "3", "--slots", "3"};
     words.insert(words.end(), more.begin(), more.end());
     words = pretrain_sample(*folder_ / "shards", run_ / "run", 1000, words);
     words[4] = (run_ / "config.json").string();
     return words;
   }
-  Launch emulated(int ranks, std::vector<std::string> environment = {}) { return {.ranks = ranks, .environment = std::move(environment), .program = MPIBERT_EMULATED_PROGRAM}; }
+  Launch emulated(int ranks, std::vector<std::string> environment = {}) {
+    return {.ranks = ranks, .environment = std::move(environment), .program = MPIBERT_EMULATED_PROGRAM};
+  }
   static TemporaryFolder* folder_;
   TemporaryFolder run_;
 };
@@ -282,7 +324,8 @@ TEST_F(EmulatedNccl, RanksOnOneCardAreRefusedByNameOrGoThroughTheHost) {
   const std::string card = "EMULATED_CARD=0000:3b:00.0";
   const Finished refused = expect_code(69, command({"--comm", "nccl"}), emulated(2, {card}));
   EXPECT_THAT(refused.err, testing::HasSubstr("NCCL (--comm nccl) cannot serve: ranks 0 and 1 share the card 0000:3b:00.0"));
-  EXPECT_THAT(expect_code(69, command({"--comm", "nccl", "--device", "cpu"}), emulated(1)).err, testing::HasSubstr("this run computes on the CPU"));
+  EXPECT_THAT(expect_code(69, command({"--comm", "nccl", "--device", "cpu"}), emulated(1)).err,
+              testing::HasSubstr("this run computes on the CPU"));
   Program program(command({}), emulated(2, {card}));
   EXPECT_TRUE(program.wait_for("cards exchange tensors over the host's memory and MPI: ranks 0 and 1 share the card 0000:3b:00.0"));
 }
@@ -292,7 +335,8 @@ struct Fault {
   std::vector<std::string> options{};
 };
 
-// Within five seconds of the fault all ranks have ended, with one message: of the rank that fails, or, where a call never ends, of the first that waits in vain.
+// Within five seconds of the fault all ranks have ended, with one message: of the rank that fails, or, where a call never ends, of the
+// first that waits in vain.
 TEST_F(EmulatedNccl, AFaultOfAnyCallEndsTheJobWithOneMessage) {
   const std::string late = "asynchronously (a fault that showed later)";
   const Fault faults[] = {{"0 ncclGetUniqueId 1 fails", "from ncclGetUniqueId"},

@@ -1,5 +1,5 @@
-// Uploads leave without a wait: the host's bytes have been taken when the call returns, they travel while the device computes, and memory between host and
-// target is not written before it has been read.
+// Uploads leave without a wait: the host's bytes have been taken when the call returns, they travel while the device computes, and memory
+// between host and target is not written before it has been read.
 
 #include <gtest/gtest.h>
 

@@ -65,8 +65,8 @@ const void* pc_of(const Access& access) { return reinterpret_cast<const void*>(i
 [[noreturn]] void race(bool write, bool other_write, const Access& other, uintptr_t offset, const void* pc) {
   {
     std::ostringstream text;
-    text << "race in shared memory, byte " << offset << " of it: " << name_of_thread(machine.current) << (write ? " writes" : " reads") << " what "
-         << name_of_thread(other.thread) << (other_write ? " wrote" : " read") << " with no barrier between";
+    text << "race in shared memory, byte " << offset << " of it: " << name_of_thread(machine.current) << (write ? " writes" : " reads")
+         << " what " << name_of_thread(other.thread) << (other_write ? " wrote" : " read") << " with no barrier between";
     report(text.str(), pc, pc_of(other));
   }
   abandon();
@@ -101,7 +101,8 @@ void shared_access(uintptr_t offset, size_t bytes, bool write, const void* pc, c
     if (byte.write.interval < machine.first_interval_of_block) refuse("shared memory that this block has not written", false, p, bytes, pc);
     if (is_ordered(byte.reads[0])) {
       byte.reads[0] = now;
-    } else if (is_ordered(byte.reads[1]) || (same_warp(byte.reads[0].thread, byte.reads[1].thread) && !same_warp(byte.reads[0].thread, now.thread))) {
+    } else if (is_ordered(byte.reads[1]) ||
+               (same_warp(byte.reads[0].thread, byte.reads[1].thread) && !same_warp(byte.reads[0].thread, now.thread))) {
       byte.reads[1] = now;
     }
   }
@@ -109,8 +110,8 @@ void shared_access(uintptr_t offset, size_t bytes, bool write, const void* pc, c
 
 [[gnu::noinline]] void host_access(const void* p, size_t bytes, bool write, const void* pc) {
   if (!in_arena(p)) return;
-  std::fprintf(stderr, "emulation: host code %s %zu bytes of device memory at %p (program offset 0x%zx)\n", write ? "writes" : "reads", bytes, p,
-               static_cast<size_t>(reinterpret_cast<uintptr_t>(pc) - image_begin));
+  std::fprintf(stderr, "emulation: host code %s %zu bytes of device memory at %p (program offset 0x%zx)\n", write ? "writes" : "reads",
+               bytes, p, static_cast<size_t>(reinterpret_cast<uintptr_t>(pc) - image_begin));
   std::abort();
 }
 
@@ -153,25 +154,26 @@ bool watches_memory() { return instrumented; }
 
 // The functions that GCC's instrumentation calls.
 #define PC __builtin_return_address(0)
-#define MPIBERT_HOOKS(bytes)                                                                                     \
-  void __tsan_read##bytes(void* p) { emulation::access(p, bytes, false, true, PC); }                             \
-  void __tsan_write##bytes(void* p) { emulation::access(p, bytes, true, true, PC); }                             \
-  void __tsan_unaligned_read##bytes(void* p) { emulation::access(p, bytes, false, false, PC); }                  \
-  void __tsan_unaligned_write##bytes(void* p) { emulation::access(p, bytes, true, false, PC); }                  \
-  void __tsan_volatile_read##bytes(void* p) { emulation::access(p, bytes, false, true, PC); }                    \
-  void __tsan_volatile_write##bytes(void* p) { emulation::access(p, bytes, true, true, PC); }                    \
-  void __tsan_unaligned_volatile_read##bytes(void* p) { emulation::access(p, bytes, false, false, PC); }         \
+#define MPIBERT_HOOKS(bytes)                                                                             \
+  void __tsan_read##bytes(void* p) { emulation::access(p, bytes, false, true, PC); }                     \
+  void __tsan_write##bytes(void* p) { emulation::access(p, bytes, true, true, PC); }                     \
+  void __tsan_unaligned_read##bytes(void* p) { emulation::access(p, bytes, false, false, PC); }          \
+  void __tsan_unaligned_write##bytes(void* p) { emulation::access(p, bytes, true, false, PC); }          \
+  void __tsan_volatile_read##bytes(void* p) { emulation::access(p, bytes, false, true, PC); }            \
+  void __tsan_volatile_write##bytes(void* p) { emulation::access(p, bytes, true, true, PC); }            \
+  void __tsan_unaligned_volatile_read##bytes(void* p) { emulation::access(p, bytes, false, false, PC); } \
   void __tsan_unaligned_volatile_write##bytes(void* p) { emulation::access(p, bytes, true, false, PC); }
 
-// Atomics: of host code beside the kernels (reference counts, guards of static objects). Kernels have none: no sum may depend on who comes first.
-#define MPIBERT_ATOMICS(bits, T)                                                                                                            \
-  T __tsan_atomic##bits##_load(const volatile T* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }                                   \
-  void __tsan_atomic##bits##_store(volatile T* p, T x, int) { __atomic_store_n(p, x, __ATOMIC_SEQ_CST); }                                   \
-  T __tsan_atomic##bits##_exchange(volatile T* p, T x, int) { return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST); }                         \
-  T __tsan_atomic##bits##_fetch_add(volatile T* p, T x, int) { return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST); }                         \
-  T __tsan_atomic##bits##_fetch_sub(volatile T* p, T x, int) { return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST); }                         \
-  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected, T x, int, int) {                                            \
-    return __atomic_compare_exchange_n(p, expected, x, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                                          \
+// Atomics: of host code beside the kernels (reference counts, guards of static objects). Kernels have none: no sum may depend on who comes
+// first.
+#define MPIBERT_ATOMICS(bits, T)                                                                                    \
+  T __tsan_atomic##bits##_load(const volatile T* p, int) { return __atomic_load_n(p, __ATOMIC_SEQ_CST); }           \
+  void __tsan_atomic##bits##_store(volatile T* p, T x, int) { __atomic_store_n(p, x, __ATOMIC_SEQ_CST); }           \
+  T __tsan_atomic##bits##_exchange(volatile T* p, T x, int) { return __atomic_exchange_n(p, x, __ATOMIC_SEQ_CST); } \
+  T __tsan_atomic##bits##_fetch_add(volatile T* p, T x, int) { return __atomic_fetch_add(p, x, __ATOMIC_SEQ_CST); } \
+  T __tsan_atomic##bits##_fetch_sub(volatile T* p, T x, int) { return __atomic_fetch_sub(p, x, __ATOMIC_SEQ_CST); } \
+  int __tsan_atomic##bits##_compare_exchange_strong(volatile T* p, T* expected, T x, int, int) {                    \
+    return __atomic_compare_exchange_n(p, expected, x, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);                  \
   }
 
 extern "C" {

@@ -22,24 +22,36 @@ std::string text_of(const std::source_location& where) {
 
 const char* name_of(WarpOperation operation) {
   switch (operation) {
-    case WarpOperation::kSync: return "__syncwarp";
-    case WarpOperation::kShuffle: return "__shfl_sync";
-    case WarpOperation::kShuffleUp: return "__shfl_up_sync";
-    case WarpOperation::kShuffleDown: return "__shfl_down_sync";
-    case WarpOperation::kShuffleXor: return "__shfl_xor_sync";
-    case WarpOperation::kBallot: return "__ballot_sync";
-    case WarpOperation::kMma: return "mma";
-    case WarpOperation::kLoadMatrix: return "ldmatrix";
+    case WarpOperation::kSync:
+      return "__syncwarp";
+    case WarpOperation::kShuffle:
+      return "__shfl_sync";
+    case WarpOperation::kShuffleUp:
+      return "__shfl_up_sync";
+    case WarpOperation::kShuffleDown:
+      return "__shfl_down_sync";
+    case WarpOperation::kShuffleXor:
+      return "__shfl_xor_sync";
+    case WarpOperation::kBallot:
+      return "__ballot_sync";
+    case WarpOperation::kMma:
+      return "mma";
+    case WarpOperation::kLoadMatrix:
+      return "ldmatrix";
   }
   return "?";
 }
 
 std::string doing(const Thread& thread) {
   switch (thread.state) {
-    case ThreadState::kFinished: return "has returned";
-    case ThreadState::kAtBarrier: return str("waits at __syncthreads() in ", text_of(thread.where));
-    case ThreadState::kInWarp: return str("waits at ", name_of(thread.operation), "() in ", text_of(thread.where));
-    case ThreadState::kReady: return "runs";
+    case ThreadState::kFinished:
+      return "has returned";
+    case ThreadState::kAtBarrier:
+      return str("waits at __syncthreads() in ", text_of(thread.where));
+    case ThreadState::kInWarp:
+      return str("waits at ", name_of(thread.operation), "() in ", text_of(thread.where));
+    case ThreadState::kReady:
+      return "runs";
   }
   return "";
 }

@@ -19,7 +19,7 @@ std::string str(const Parts&... parts) {
 
 std::string hexadecimal(uint64_t x);
 std::string text_of(const std::source_location& where);  // "rows.cu:12"
-template <class Vector>  // uint3, dim3
+template <class Vector>                                  // uint3, dim3
 std::string text_of(const Vector& v) {
   return str("(", v.x, ", ", v.y, ", ", v.z, ")");
 }

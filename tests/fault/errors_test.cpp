@@ -52,7 +52,8 @@ int count_errors(const std::string& text) {
 }  // namespace
 
 TEST_F(Errors, NoSuchFile) {
-  const Finished f = expect_code(66, {"pretrain", "--data", (mine_ / "absent").string(), "--model", (sample() / "model").string(), "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});
+  const Finished f = expect_code(66, {"pretrain", "--data", (mine_ / "absent").string(), "--model", (sample() / "model").string(),
+                                      "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});
   EXPECT_THAT(f.err, AllOf(HasSubstr("absent"), HasSubstr("mpibert prepare")));
   EXPECT_EQ(count_errors(f.err), 1) << f.err;
   expect_code(66, {"tokenize", "--vocab", (mine_ / "absent.txt").string(), "-"});
@@ -73,9 +74,14 @@ TEST_F(Errors, AMistypedKeyGetsASuggestion) {
 }
 
 TEST_F(Errors, Fp16IsForCards) {
-  const std::string shards = (*folder_ / "shards").string(), model = (*folder_ / "run").string(), config = (sample() / "model" / "config.json").string();
-  for (const std::vector<std::string>& command : {pretrain_sample(shards, mine_ / "run", 1), std::vector<std::string>{"evaluate", "--task", "pretraining", "--data", shards, "--model", model},
-                                                  {"predict", "--task", "mrpc", "--model", model}, {"bench", "matmul"}, {"bench", "step", "--model", config}}) {
+  const std::string shards = (*folder_ / "shards").string(), model = (*folder_ / "run").string(),
+                    config = (sample() / "model" / "config.json").string();
+  for (const std::vector<std::string>& command :
+       {pretrain_sample(shards, mine_ / "run", 1),
+        std::vector<std::string>{"evaluate", "--task", "pretraining", "--data", shards, "--model", model},
+        {"predict", "--task", "mrpc", "--model", model},
+        {"bench", "matmul"},
+        {"bench", "step", "--model", config}}) {
     std::vector<std::string> words = command;
     words.insert(words.end(), {"--precision", "fp16"});
     const Finished f = expect_code(2, words);
@@ -88,33 +94,42 @@ TEST_F(Errors, Fp16IsForCards) {
 TEST_F(Errors, TensorCoresAndCudnnAreOfCards) {
   const std::string shards = (*folder_ / "shards").string();
   EXPECT_THAT(expect_code(2, pretrain_sample(shards, mine_ / "run", 1, {"--tf32"})).err, HasSubstr("on the CPU leave --tf32 out"));
-  EXPECT_THAT(expect_code(2, pretrain_sample(shards, mine_ / "run", 1, {"--attention", "cudnn"})).err, HasSubstr("on the CPU leave --attention cudnn out"));
+  EXPECT_THAT(expect_code(2, pretrain_sample(shards, mine_ / "run", 1, {"--attention", "cudnn"})).err,
+              HasSubstr("on the CPU leave --attention cudnn out"));
   EXPECT_FALSE(std::filesystem::exists(mine_ / "run"));
 }
 
 TEST_F(Errors, LossScaleIsForFp16) {
-  for (const std::vector<std::string>& more : {std::vector<std::string>{"--loss-scale", "dynamic"}, {"--loss-scale-growth-interval", "100"}, {"--initial-loss-scale", "1024"}}) {
+  for (const std::vector<std::string>& more :
+       {std::vector<std::string>{"--loss-scale", "dynamic"}, {"--loss-scale-growth-interval", "100"}, {"--initial-loss-scale", "1024"}}) {
     const Finished f = expect_code(2, pretrain_sample(*folder_ / "shards", mine_ / "run", 1, more));
     EXPECT_THAT(f.err, AllOf(HasSubstr("go with --precision fp16, found fp32"), HasSubstr("leave them out")));
   }
 }
 
 TEST_F(Errors, SequencesLongerThanTheModelsPositions) {
-  write_text(mine_ / "config.json", R"({"model_type":"bert","vocab_size":30522,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64,"max_position_embeddings":16})");
-  const Finished f = expect_code(78, {"pretrain", "--data", (*folder_ / "shards").string(), "--model", (mine_ / "config.json").string(), "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});
+  write_text(
+      mine_ / "config.json",
+      R"({"model_type":"bert","vocab_size":30522,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64,"max_position_embeddings":16})");
+  const Finished f = expect_code(78, {"pretrain", "--data", (*folder_ / "shards").string(), "--model", (mine_ / "config.json").string(),
+                                      "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});
   EXPECT_THAT(f.err, HasSubstr("16"));
 }
 
 TEST_F(Errors, TokenIdsBeyondTheModelsVocabulary) {
-  write_text(mine_ / "config.json", R"({"model_type":"bert","vocab_size":50,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64})");
-  const Finished f = expect_code(78, {"pretrain", "--data", (*folder_ / "shards").string(), "--model", (mine_ / "config.json").string(), "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});
+  write_text(
+      mine_ / "config.json",
+      R"({"model_type":"bert","vocab_size":50,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64})");
+  const Finished f = expect_code(78, {"pretrain", "--data", (*folder_ / "shards").string(), "--model", (mine_ / "config.json").string(),
+                                      "--output-dir", (mine_ / "run").string(), "--max-steps", "1"});
   EXPECT_THAT(f.err, HasSubstr("50"));
 }
 
 TEST_F(Errors, AWrongNumberOfColumnsNamesFileAndLine) {
   std::filesystem::create_directory(mine_ / "mrpc");
   write_text(mine_ / "mrpc" / "dev.tsv", "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\ta\tb\n0\t3\t4\tonly one\n");
-  const Finished f = expect_code(65, {"prepare", "--task", "mrpc", "--input", (mine_ / "mrpc").string(), "--model", (sample() / "model").string(), "--output", (mine_ / "shards").string()});
+  const Finished f = expect_code(65, {"prepare", "--task", "mrpc", "--input", (mine_ / "mrpc").string(), "--model",
+                                      (sample() / "model").string(), "--output", (mine_ / "shards").string()});
   EXPECT_THAT(f.err, AllOf(HasSubstr("dev.tsv:3"), HasSubstr("4")));
   EXPECT_FALSE(std::filesystem::exists(mine_ / "shards" / "manifest.json"));
 }
@@ -130,7 +145,9 @@ TEST_F(Errors, ATruncatedShardAndAFlippedByteAreFound) {
 }
 
 TEST_F(Errors, ACheckpointOfAnotherModelIsRefusedAndKept) {
-  write_text(mine_ / "config.json", R"({"model_type":"bert","vocab_size":30522,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64})");
+  write_text(
+      mine_ / "config.json",
+      R"({"model_type":"bert","vocab_size":30522,"hidden_size":32,"num_hidden_layers":1,"num_attention_heads":2,"intermediate_size":64})");
   const std::string before = digest(*folder_ / "run");
   std::vector<std::string> words = pretrain_sample(*folder_ / "shards", *folder_ / "run", 4);
   words[4] = (mine_ / "config.json").string();
@@ -164,12 +181,17 @@ TEST_F(Errors, APytorchFileThatIsNoStateDict) {
 TEST_F(Errors, AForeignCheckpointThatIsDamagedOrOfAnotherModel) {
   const std::filesystem::path fixtures = source_folder() / "tests/golden/fixtures", folder = mine_ / "model";
   std::filesystem::create_directory(folder);
-  write_text(folder / "bert_config.json", R"({"vocab_size": 61, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 24})");
+  write_text(
+      folder / "bert_config.json",
+      R"({"vocab_size": 61, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 40, "max_position_embeddings": 24})");
   std::filesystem::copy(sample() / "model" / "vocab.txt", folder / "vocab.txt");
-  const auto copy = [&](const std::string& name, const std::string& as) { std::filesystem::copy(fixtures / name, folder / as, std::filesystem::copy_options::overwrite_existing); };
+  const auto copy = [&](const std::string& name, const std::string& as) {
+    std::filesystem::copy(fixtures / name, folder / as, std::filesystem::copy_options::overwrite_existing);
+  };
   const auto convert = [&](int code, const std::vector<std::string>& texts) {
     std::filesystem::remove_all(mine_ / "to");
-    const Finished f = expect_code(code, {"convert", "--from", folder.string(), "--to", "safetensors", "--output", (mine_ / "to").string()});
+    const Finished f =
+        expect_code(code, {"convert", "--from", folder.string(), "--to", "safetensors", "--output", (mine_ / "to").string()});
     for (const std::string& text : texts) EXPECT_THAT(f.err, HasSubstr(text));
     EXPECT_EQ(count_errors(f.err), code == 0 ? 0 : 1) << f.err;
     EXPECT_EQ(std::filesystem::exists(mine_ / "to"), code == 0);
@@ -231,7 +253,8 @@ TEST_F(Errors, AFullDiskWhileSavingLosesNothing) {
   EXPECT_THAT(f.err, HasSubstr("step 30/30")) << "training goes on";
   EXPECT_EQ(f.code, 74) << f.err;
   EXPECT_EQ(digest(mine_ / "run"), before) << "the previous checkpoint stays";
-  for (const auto& entry : std::filesystem::directory_iterator(mine_ / "run" / "checkpoints")) EXPECT_THAT(entry.path().filename().string(), testing::Not(HasSubstr(".tmp"))) << "nothing is half-written";
+  for (const auto& entry : std::filesystem::directory_iterator(mine_ / "run" / "checkpoints"))
+    EXPECT_THAT(entry.path().filename().string(), testing::Not(HasSubstr(".tmp"))) << "nothing is half-written";
 }
 
 }  // namespace mpibert::test

@@ -1,4 +1,5 @@
-// Any bytes are a file of text, compressed or not, of some format: it can be read whole, or one Error says what is wrong with it. Pieces of it give its documents, as far as it is sound.
+// Any bytes are a file of text, compressed or not, of some format: it can be read whole, or one Error says what is wrong with it. Pieces of
+// it give its documents, as far as it is sound.
 
 #include <sys/mman.h>
 #include <unistd.h>

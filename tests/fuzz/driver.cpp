@@ -1,5 +1,6 @@
 // usage: NAME_fuzz RUNS SEED_FILE...
-// Gives RUNS inputs to a fuzz target: the files, then mutations of them, the same ones in every run of the program. What ends the program badly lies in NAME_fuzz.input.
+// Gives RUNS inputs to a fuzz target: the files, then mutations of them, the same ones in every run of the program. What ends the program
+// badly lies in NAME_fuzz.input.
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -38,12 +39,24 @@ class Mutator {
     if (bytes.empty()) bytes.push_back(0);
     const size_t at = below(bytes.size()), length = std::min(1 + below(16), bytes.size() - at);
     switch (below(7)) {
-      case 0: bytes[at] ^= static_cast<uint8_t>(1u << below(8)); break;
-      case 1: bytes[at] = static_cast<uint8_t>(random_()); break;
-      case 2: overwrite(bytes, at); break;
-      case 3: bytes.erase(bytes.begin() + at, bytes.begin() + at + length); break;
-      case 4: bytes.resize(at); break;
-      case 5: std::copy_n(bytes.begin() + below(bytes.size() - length + 1), length, bytes.begin() + at); break;
+      case 0:
+        bytes[at] ^= static_cast<uint8_t>(1u << below(8));
+        break;
+      case 1:
+        bytes[at] = static_cast<uint8_t>(random_());
+        break;
+      case 2:
+        overwrite(bytes, at);
+        break;
+      case 3:
+        bytes.erase(bytes.begin() + at, bytes.begin() + at + length);
+        break;
+      case 4:
+        bytes.resize(at);
+        break;
+      case 5:
+        std::copy_n(bytes.begin() + below(bytes.size() - length + 1), length, bytes.begin() + at);
+        break;
       default: {  // a piece of another file
         const Bytes& other = seeds_[below(seeds_.size())];
         const size_t from = below(other.size()), count = std::min(1 + below(64), other.size() - from);
@@ -54,7 +67,8 @@ class Mutator {
 
   // Numbers at which arithmetic breaks.
   void overwrite(Bytes& bytes, size_t at) {
-    static constexpr std::array<uint64_t, 10> kNumbers = {0, 1, 0x7f, 0xff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffffffff, 0xffffffffffffffff};
+    static constexpr std::array<uint64_t, 10> kNumbers = {
+        0, 1, 0x7f, 0xff, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff, 0x7fffffffffffffff, 0xffffffffffffffff};
     const uint64_t number = kNumbers[below(kNumbers.size())];
     std::memcpy(bytes.data() + at, &number, std::min(size_t{1} << below(4), bytes.size() - at));
   }
@@ -85,7 +99,8 @@ int main(int argc, char** argv) {
   const int file = ::open(kept.c_str(), O_CREAT | O_TRUNC | O_WRONLY, 0644);
   for (long run = 0; run < std::stol(argv[1]); ++run) {
     const Bytes input = mutator.next();
-    // Written before it is tried: a sanitizer ends the program without asking. Never closed in between: file systems wait for the disk when a file that was cut short is closed.
+    // Written before it is tried: a sanitizer ends the program without asking. Never closed in between: file systems wait for the disk when
+    // a file that was cut short is closed.
     if (::ftruncate(file, 0) != 0 || ::pwrite(file, input.data(), input.size(), 0) != static_cast<ssize_t>(input.size())) {
       std::fprintf(stderr, "%s: cannot be written\n", kept.c_str());
       return 2;

@@ -1,5 +1,5 @@
-// Any bytes are the index of a TensorFlow checkpoint that can be read whole, or one Error that says what is wrong with them: as they are, and with checksums put right,
-// because a mutation hardly ever keeps one and nothing behind it would be tried.
+// Any bytes are the index of a TensorFlow checkpoint that can be read whole, or one Error that says what is wrong with them: as they are,
+// and with checksums put right, because a mutation hardly ever keeps one and nothing behind it would be tried.
 
 #include <cstdio>
 #include <cstdlib>
@@ -60,7 +60,8 @@ class Shards {
         reader.read_bytes(tensor, bytes);
       }
     } catch (const Error& error) {
-      const bool is_about_the_file = error.kind() == ErrorKind::kCorrupt || error.kind() == ErrorKind::kInvalidArgument || error.kind() == ErrorKind::kNotFound;
+      const bool is_about_the_file =
+          error.kind() == ErrorKind::kCorrupt || error.kind() == ErrorKind::kInvalidArgument || error.kind() == ErrorKind::kNotFound;
       require(is_about_the_file && std::string(error.what()).find(folder_.path().string()) != std::string::npos, error.what());
     }
   }

@@ -1,5 +1,5 @@
-// Any bytes are a TFRecord of samples that obey the rules, or one Error that says what is wrong with them: as they are, and with checksums put right, because a mutation hardly ever
-// keeps one and nothing behind it would be tried.
+// Any bytes are a TFRecord of samples that obey the rules, or one Error that says what is wrong with them: as they are, and with checksums
+// put right, because a mutation hardly ever keeps one and nothing behind it would be tried.
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -48,14 +48,16 @@ void check(const Sample& sample) {
   const size_t tokens = sample.input_ids.size();
   require(tokens > 0 && sample.token_type_ids.size() == tokens, "a sample without tokens");
   for (const int32_t id : sample.input_ids) require(id >= 0 && id < kVocabularySize, "an id outside the vocabulary");
-  for (const int32_t position : sample.label("masked_lm_positions")) require(position >= 0 && static_cast<size_t>(position) < tokens, "a position outside the sample");
+  for (const int32_t position : sample.label("masked_lm_positions"))
+    require(position >= 0 && static_cast<size_t>(position) < tokens, "a position outside the sample");
   require(sample.label("masked_lm_ids").size() == sample.label("masked_lm_positions").size(), "positions without ids");
 }
 
 void try_file(const std::string& bytes) {
   static const int file = ::memfd_create("tfrecord", 0);
   static const std::string path = "/proc/self/fd/" + std::to_string(file);
-  require(file >= 0 && ::ftruncate(file, 0) == 0 && ::pwrite(file, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()), "no file in memory");
+  require(file >= 0 && ::ftruncate(file, 0) == 0 && ::pwrite(file, bytes.data(), bytes.size(), 0) == static_cast<ssize_t>(bytes.size()),
+          "no file in memory");
   try {
     const auto reader = open_foreign(path, kVocabularySize);
     for (Sample sample; reader->next(sample);) check(sample);

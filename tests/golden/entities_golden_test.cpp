@@ -46,7 +46,8 @@ TEST(EntitiesGolden, AsSeqeval) {
   for (const auto& [name, labels] : kCases)
     for (const int right : {0, 8})
       for (const auto& [metric, value] : score(name, labels, right).scores({"precision", "recall", "f1", "accuracy"}))
-        EXPECT_NEAR(value, std::stod(fixture.attribute(name + std::to_string(right) + "." + metric)), kTolerance) << name << right << " " << metric;
+        EXPECT_NEAR(value, std::stod(fixture.attribute(name + std::to_string(right) + "." + metric)), kTolerance)
+            << name << right << " " << metric;
 }
 
 // The example of seqeval's own documentation.

@@ -16,7 +16,9 @@ namespace {
 GoogleInstanceOptions options_of(const nlohmann::json& json) {
   return {.max_seq_length = json["max_seq_length"],
           .short_seq_prob = json["short_seq_prob"],
-          .masking = {.masked_lm_prob = json["masked_lm_prob"], .max_predictions_per_seq = json["max_predictions_per_seq"], .do_whole_word_mask = json["do_whole_word_mask"]},
+          .masking = {.masked_lm_prob = json["masked_lm_prob"],
+                      .max_predictions_per_seq = json["max_predictions_per_seq"],
+                      .do_whole_word_mask = json["do_whole_word_mask"]},
           .dupe_factor = json["dupe_factor"],
           .random_seed = json["random_seed"]};
 }
@@ -40,7 +42,8 @@ TEST(GoogleInstances, EqualTheScripts) {
   int cases = 0;
   for (std::string line; std::getline(lines, line); ++cases) {
     const auto json = nlohmann::json::parse(line);
-    const std::vector<Sample> samples = make_google_instances(documents_of(json["documents"]), Vocabulary::from_tokens(json["vocabulary"]), options_of(json["options"]));
+    const std::vector<Sample> samples =
+        make_google_instances(documents_of(json["documents"]), Vocabulary::from_tokens(json["vocabulary"]), options_of(json["options"]));
     const auto& expected = json["samples"];
     ASSERT_EQ(samples.size(), expected.size()) << json["options"];
     for (size_t i = 0; i < samples.size(); ++i) {
@@ -73,7 +76,8 @@ TEST(GoogleInstances, ReadDocumentsAsTheScript) {
 TEST(GoogleInstances, RefuseNothing) {
   const Vocabulary vocabulary = Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a"});
   expect_error(ErrorKind::kInvalidArgument, {"no document"}, [&] { make_google_instances({}, vocabulary, {}); });
-  expect_error(ErrorKind::kInvalidArgument, {"max_seq_length is 4"}, [&] { make_google_instances(documents_of(nlohmann::json::parse("[[[5]]]")), vocabulary, {.max_seq_length = 4}); });
+  expect_error(ErrorKind::kInvalidArgument, {"max_seq_length is 4"},
+               [&] { make_google_instances(documents_of(nlohmann::json::parse("[[[5]]]")), vocabulary, {.max_seq_length = 4}); });
 }
 
 }  // namespace mpibert::test

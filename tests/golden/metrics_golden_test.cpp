@@ -42,7 +42,8 @@ struct Classes {
 };
 Classes classes(int32_t number) {
   const std::string name = "classes" + std::to_string(number);
-  const std::vector<int> labels = hashed_numbers(name + ".labels", kCount), others = hashed_numbers(name + ".others", kCount), right = hashed_numbers(name + ".right", kCount);
+  const std::vector<int> labels = hashed_numbers(name + ".labels", kCount), others = hashed_numbers(name + ".others", kCount),
+                         right = hashed_numbers(name + ".right", kCount);
   Classes made;
   for (size_t i = 0; i < labels.size(); ++i) {
     made.labels.push_back((labels[i] + 127) % number);
@@ -55,7 +56,8 @@ struct Numbers {
   std::vector<double> predicted, labels;
 };
 Numbers numbers(const std::string& name, bool fine) {
-  const std::vector<int> labels = hashed_numbers(name + ".labels", kCount), noise = hashed_numbers(name + ".noise", kCount), tail = hashed_numbers(name + ".tail", kCount);
+  const std::vector<int> labels = hashed_numbers(name + ".labels", kCount), noise = hashed_numbers(name + ".noise", kCount),
+                         tail = hashed_numbers(name + ".tail", kCount);
   Numbers made;
   for (size_t i = 0; i < labels.size(); ++i) {
     const double more = fine ? tail[i] / 64.0 / 256 + static_cast<double>(i) / (1 << 20) : 0;

@@ -1,4 +1,5 @@
-// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, multiple_choice.py, positions.py, d2l_fixture.py). Tolerances: README.md.
+// Logits, losses and every gradient against PyTorch and transformers in double precision (generate/model.py, multiple_choice.py,
+// positions.py, d2l_fixture.py). Tolerances: README.md.
 
 #include <gtest/gtest.h>
 
@@ -28,8 +29,8 @@ std::string case_name(const testing::TestParamInfo<GoldenCase>& info) {
   return str_cat(fixture, "_", test::device_name(on.device), "_", name_of(on.precision));
 }
 
-// Distances are relative to the larger of the tensor's norm and what it would be if the numbers of `whole` were spread evenly: gradients that
-// are zero in exact arithmetic (the keys' biases) have no scale of their own.
+// Distances are relative to the larger of the tensor's norm and what it would be if the numbers of `whole` were spread evenly: gradients
+// that are zero in exact arithmetic (the keys' biases) have no scale of their own.
 double distance(const std::vector<float>& found, const std::vector<float>& expected, double root_mean_square) {
   EXPECT_EQ(found.size(), expected.size());
   double difference = 0, norm = 0;
@@ -50,7 +51,8 @@ Batch batch_of(const Fixture& fixture) {
   std::vector<int32_t> lengths;
   for (size_t i = 1; i < starts.size(); ++i) lengths.push_back(starts[i] - starts[i - 1]);
   Batch batch;
-  batch.set_extent(starts.back(), static_cast<int64_t>(lengths.size()), *std::max_element(lengths.begin(), lengths.end()), fixture.has("choices") ? fixture.number("choices") : 1);
+  batch.set_extent(starts.back(), static_cast<int64_t>(lengths.size()), *std::max_element(lengths.begin(), lengths.end()),
+                   fixture.has("choices") ? fixture.number("choices") : 1);
   for (const char* name : {"input_ids", "token_type_ids", "position_ids", "cu_seqlens"}) batch.add(name, fixture.ints(name));
   batch.add("token_keys", fixture.ints("position_ids"));
   batch.add("sequence_keys", std::vector<int32_t>(lengths.size()));
@@ -108,7 +110,8 @@ TEST_P(Golden, LossesAreTheSameToTrainAndToEvaluate) {
     tiny.forward(batch, train);
     const std::vector<float>& expected = fixture.floats("loss_sums");
     for (size_t term = 0; term < expected.size(); ++term)
-      EXPECT_NEAR(tiny.loss_sum(static_cast<int>(term)), expected[term], tolerance_ * (1 + expected[term])) << "term " << term << " train " << train;
+      EXPECT_NEAR(tiny.loss_sum(static_cast<int>(term)), expected[term], tolerance_ * (1 + expected[term]))
+          << "term " << term << " train " << train;
   }
 }
 
@@ -132,8 +135,12 @@ TEST_P(Golden, EveryGradient) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
-                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "pretraining_sinusoidal", "pretraining_relative_key", "pretraining_relative_key_query", "d2l", "classification", "regression", "tokens", "question_answering", "multiple_choice"),
-                                          testing::ValuesIn(test::backend_cases())), case_name);
+                         testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "pretraining_sinusoidal",
+                                                          "pretraining_relative_key", "pretraining_relative_key_query", "d2l",
+                                                          "classification", "regression", "tokens", "question_answering",
+                                                          "multiple_choice"),
+                                          testing::ValuesIn(test::backend_cases())),
+                         case_name);
 
 // The two gelus are different functions: a fixture of one must not pass for the other.
 TEST(GoldenGelu, ErfAndTanhAreToldApart) {
@@ -146,7 +153,8 @@ TEST(GoldenGelu, ErfAndTanhAreToldApart) {
 
 // Ten steps as PyTorch makes them: warm-up, clipping by the norm, AdamW with decay of weights alone.
 class GoldenTraining : public testing::TestWithParam<Device> {};
-INSTANTIATE_TEST_SUITE_P(Devices, GoldenTraining, testing::ValuesIn(test::devices()), [](const auto& each) { return test::device_name(each.param); });
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenTraining, testing::ValuesIn(test::devices()),
+                         [](const auto& each) { return test::device_name(each.param); });
 
 TEST_P(GoldenTraining, TenStepsOfAdamW) {
   const Fixture fixture("pretraining_relu_steps");

@@ -24,7 +24,12 @@ Sample prepared(const nlohmann::json& row, const std::filesystem::path& folder) 
   write_text(folder / "test.jsonl", row.dump() + "\n");
   const BertTokenizer tokenizer(Vocabulary::from_file(kFixtures / "tokenizer_vocab.txt"));
   NoExchange alone;
-  prepare({.task = task, .inputs = {{"test", {folder / "test.jsonl"}}}, .output = folder / "shards", .overwrite = true, .max_seq_length = row["max_seq_length"]}, tokenizer, alone);
+  prepare({.task = task,
+           .inputs = {{"test", {folder / "test.jsonl"}}},
+           .output = folder / "shards",
+           .overwrite = true,
+           .max_seq_length = row["max_seq_length"]},
+          tokenizer, alone);
   return Dataset(folder / "shards", "test").read(std::vector<int64_t>{0})[0];
 }
 

@@ -39,7 +39,8 @@ class FourParameters {
     optimizer_ = make_optimizer(options_, *backend_, arena_, pieces_);
     std::vector<float> masters(kPadded);
     for (const Parameter& p : arena_.parameters())
-      if (p.name != "zero.weight") std::ranges::copy(test::closed_form_weights(p.name, p.shape.size()), p.in(host(masters)).span<float>().begin());
+      if (p.name != "zero.weight")
+        std::ranges::copy(test::closed_form_weights(p.name, p.shape.size()), p.in(host(masters)).span<float>().begin());
     arena_.set_values(*backend_, host(masters));
     optimizer_->set_masters(host(masters));
   }
@@ -94,7 +95,8 @@ class FourParameters {
 };
 
 class GoldenOptimizers : public testing::TestWithParam<Device> {};
-INSTANTIATE_TEST_SUITE_P(Devices, GoldenOptimizers, testing::ValuesIn(test::devices()), [](const auto& each) { return test::device_name(each.param); });
+INSTANTIATE_TEST_SUITE_P(Devices, GoldenOptimizers, testing::ValuesIn(test::devices()),
+                         [](const auto& each) { return test::device_name(each.param); });
 
 struct OptimizerCase {
   const char* name;
@@ -120,11 +122,12 @@ TEST_P(GoldenOptimizers, TenStepsInOnePieceAndInSeveral) {
         const std::vector<float>& expected = fixture.floats(std::string(c.name) + "." + p.name);
         const std::vector<float> all = four.values(p.name);
         const size_t stride = p.name == "b.weight" ? 29 : 1;
-        // A step moves a weight by at most about its rate r (times LAMB's ratio, of order 1 here) with a relative error of some roundings, and
-        // rounds the weight: 10 (8 r u + |w| u), u = 2^-24, r = 0.01, |w| < 0.6; times 4.
+        // A step moves a weight by at most about its rate r (times LAMB's ratio, of order 1 here) with a relative error of some roundings,
+        // and rounds the weight: 10 (8 r u + |w| u), u = 2^-24, r = 0.01, |w| < 0.6; times 4.
         constexpr double kTolerance = 4 * 10 * (8 * 0.01 + 0.6) * 0x1p-24;
         for (size_t i = 0; i < expected.size(); ++i)
-          ASSERT_NEAR(all[i * stride], expected[i], kTolerance) << c.name << " " << p.name << "[" << i * stride << "] in " << pieces.size() << " pieces";
+          ASSERT_NEAR(all[i * stride], expected[i], kTolerance)
+              << c.name << " " << p.name << "[" << i * stride << "] in " << pieces.size() << " pieces";
       }
     }
 }
@@ -137,8 +140,8 @@ TEST_P(GoldenOptimizers, PiecesDoNotChangeOneBit) {
   }
 }
 
-// Three ranks, each with its own third of every array: what a rank needs of the others passes through the sum alone. The sums of a step are found
-// by running it on the ranks' copies until every exchange has what all ranks give.
+// Three ranks, each with its own third of every array: what a rank needs of the others passes through the sum alone. The sums of a step are
+// found by running it on the ranks' copies until every exchange has what all ranks give.
 TEST_P(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
   for (const OptimizerCase& c : kCases) {
     FourParameters one(GetParam(), c.options, kWhole);
@@ -148,7 +151,8 @@ TEST_P(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
     const auto run_rank = [&](int64_t rank, const std::function<void(size_t, std::span<double>)>& exchange) {
       auto four = std::make_unique<FourParameters>(GetParam(), c.options, std::vector<Piece>{{rank * 4096, (rank + 1) * 4096, 0}});
       size_t call = 0;
-      for (int64_t t = 0; t < 2; ++t) four->step(t, [&](const Tensor& numbers) { four->change(numbers, [&](std::span<double> host) { exchange(call++, host); }); });
+      for (int64_t t = 0; t < 2; ++t)
+        four->step(t, [&](const Tensor& numbers) { four->change(numbers, [&](std::span<double> host) { exchange(call++, host); }); });
       return four;
     };
     const auto replay = [&](size_t call, std::span<double> numbers) {
@@ -168,7 +172,9 @@ TEST_P(GoldenOptimizers, ThreeRanksHaveTheBitsOfOne) {
     }
     for (int64_t rank = 0; rank < 3; ++rank) {
       const std::vector<float> found = run_rank(rank, replay)->values(), expected = one.values();
-      const auto piece = [&](const std::vector<float>& all) { return std::vector<float>(all.begin() + rank * 4096, all.begin() + (rank + 1) * 4096); };
+      const auto piece = [&](const std::vector<float>& all) {
+        return std::vector<float>(all.begin() + rank * 4096, all.begin() + (rank + 1) * 4096);
+      };
       EXPECT_EQ(piece(found), piece(expected)) << c.name << " rank " << rank;
     }
   }
@@ -193,7 +199,8 @@ TEST_P(GoldenOptimizers, Bf16ValuesAreRoundedMasters) {
 TEST(GoldenSchedules, EveryStepOfTransformers) {
   const Fixture fixture("schedules");
   for (const char* kind : {"constant", "linear", "cosine", "polynomial"}) {
-    const ScheduleOptions options{.kind = kind, .peak = 2e-3, .end = kind == std::string("polynomial") ? 1e-4 : 0, .power = 2, .warmup_steps = 7, .total_steps = 40};
+    const ScheduleOptions options{
+        .kind = kind, .peak = 2e-3, .end = kind == std::string("polynomial") ? 1e-4 : 0, .power = 2, .warmup_steps = 7, .total_steps = 40};
     const std::vector<float>& expected = fixture.floats(kind);
     ASSERT_EQ(expected.size(), 41u);
     for (size_t step = 0; step < expected.size(); ++step)

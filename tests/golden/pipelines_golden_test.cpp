@@ -31,7 +31,9 @@ std::vector<Json> cases() {
 
 // Where two values differ by more than the tolerance, or in anything but numbers; empty if nowhere.
 std::string difference(const Json& found, const Json& expected, const std::string& place) {
-  if (found.is_number() && expected.is_number()) return std::abs(found.get<double>() - expected.get<double>()) <= kTolerance ? "" : place + ": " + found.dump() + ", not " + expected.dump();
+  if (found.is_number() && expected.is_number())
+    return std::abs(found.get<double>() - expected.get<double>()) <= kTolerance ? ""
+                                                                                : place + ": " + found.dump() + ", not " + expected.dump();
   if (found.is_array() && expected.is_array() && found.size() == expected.size()) {
     for (size_t i = 0; i < found.size(); ++i)
       if (const std::string text = difference(found[i], expected[i], place + "[" + std::to_string(i) + "]"); !text.empty()) return text;

@@ -1,7 +1,8 @@
 // Features and answers for squad_oracle.py.
 // usage: squad_driver MODEL FILE.json run_qa|run_squad MAX_SEQ_LENGTH DOC_STRIDE MAX_QUERY_LENGTH [LOGITS 1|2]
-// Without LOGITS, one line for each question of the file: [[input_ids, token_type_ids, start_position, end_position, [[begin, end], ..]], ..] as in fixtures/squad_features.jsonl;
-// null where training leaves the question out. LOGITS has a line [[start, end], ..] for each feature; then a line for each question of a version 1 or 2:
+// Without LOGITS, one line for each question of the file: [[input_ids, token_type_ids, start_position, end_position, [[begin, end], ..]],
+// ..] as in fixtures/squad_features.jsonl; null where training leaves the question out. LOGITS has a line [[start, end], ..] for each
+// feature; then a line for each question of a version 1 or 2:
 // {"text": .., "null_odds": .., "nbest": [[text, probability], ..]}.
 #include <fstream>
 #include <iostream>
@@ -44,7 +45,8 @@ void print_answers(const BertTokenizer& tokenizer, const QaSplit& split, const c
   std::vector<Prediction> logits;
   for (std::string line; std::getline(file, line);) {
     Prediction& prediction = logits.emplace_back();
-    for (const Json& pair : Json::parse(line)) prediction.values.insert(prediction.values.end(), {pair[0].get<float>(), pair[1].get<float>()});
+    for (const Json& pair : Json::parse(line))
+      prediction.values.insert(prediction.values.end(), {pair[0].get<float>(), pair[1].get<float>()});
   }
   for (const QaPrediction& answer : predict_answers(make_task(version == "2" ? "squad2" : "squad"), tokenizer, split, logits, {})) {
     Json n_best = Json::array();
@@ -59,7 +61,9 @@ int main(int argc, char** argv) {
   if (argc != 7 && argc != 9) return 2;
   try {
     const BertTokenizer tokenizer = BertTokenizer::from_model(argv[1]);
-    const QaOptions options{.convention = argv[3] == std::string("run_qa") ? QaConvention::kRunQa : QaConvention::kRunSquad, .max_seq_length = std::stoll(argv[4]), .doc_stride = std::stoll(argv[5]),
+    const QaOptions options{.convention = argv[3] == std::string("run_qa") ? QaConvention::kRunQa : QaConvention::kRunSquad,
+                            .max_seq_length = std::stoll(argv[4]),
+                            .doc_stride = std::stoll(argv[5]),
                             .max_query_length = std::stoll(argv[6])};
     const QaSplit split = make_qa_split(tokenizer, parse_squad(read_squad_text(argv[2]), argv[2]), options);
     if (argc == 9) print_answers(tokenizer, split, argv[7], argv[8]);

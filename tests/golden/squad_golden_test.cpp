@@ -24,7 +24,8 @@ std::vector<json> lines_of(const std::string& fixture) {
   return lines;
 }
 
-// [input_ids, token_type_ids, start_position, end_position, [[begin, end], ..]] of each feature; null where the question is left out of training.
+// [input_ids, token_type_ids, start_position, end_position, [[begin, end], ..]] of each feature; null where the question is left out of
+// training.
 json features_of(const BertTokenizer& tokenizer, const json& asked, const QaOptions& options) {
   const bool by_words = options.convention == QaConvention::kRunSquad;
   SquadData data{.contexts = {asked["context"]}, .questions = {{.id = "q", .text = asked["question"], .has_answers = true}}};
@@ -52,7 +53,8 @@ TEST(SquadGolden, FeaturesOfBothConventions) {
   const BertTokenizer tokenizer = BertTokenizer::from_model(source_folder() / "datasets/sample/model");
   const std::vector<json> lines = lines_of("squad_features");
   ASSERT_GT(lines.size(), 10u);
-  QaOptions options{.max_seq_length = lines[0]["max_seq_length"], .doc_stride = lines[0]["doc_stride"], .max_query_length = lines[0]["max_query_length"]};
+  QaOptions options{
+      .max_seq_length = lines[0]["max_seq_length"], .doc_stride = lines[0]["doc_stride"], .max_query_length = lines[0]["max_query_length"]};
   for (size_t i = 1; i < lines.size(); ++i) {
     options.convention = QaConvention::kRunQa;
     EXPECT_EQ(features_of(tokenizer, lines[i], options), lines[i]["run_qa"]) << "line " << i;
@@ -82,7 +84,8 @@ TEST(SquadGolden, ScoresOfAThousandPredictions) {
     if (lines[0].contains(name)) {
       EXPECT_NEAR(value, lines[0][name].get<double>(), kTolerance) << name;
     }
-  for (const auto& [name, value] : score_squad1(answered, predictions)) EXPECT_NEAR(value, lines[0][name + "_1"].get<double>(), kTolerance) << name;
+  for (const auto& [name, value] : score_squad1(answered, predictions))
+    EXPECT_NEAR(value, lines[0][name + "_1"].get<double>(), kTolerance) << name;
 }
 
 }  // namespace mpibert::test

@@ -1,4 +1,5 @@
-// Google's checkpoints as TensorFlow wrote them (generate/tensorflow_fixture.py), against the weights that went in and the logits that transformers computes of them.
+// Google's checkpoints as TensorFlow wrote them (generate/tensorflow_fixture.py), against the weights that went in and the logits that
+// transformers computes of them.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -35,7 +36,8 @@ TEST(GoldenTensorflow, EveryTensorOfGooglesModelIsFoundAndNothingIsDroppedUnsaid
   const LoadReport report = load("bert_model.ckpt");
   EXPECT_EQ(report.loaded.size(), 46u);
   EXPECT_EQ(report.training_state.size(), 11u) << "adam_m and adam_v of five tensors, and the step";
-  EXPECT_THAT(report.text(), AllOf(HasSubstr("46 tensors loaded (46 under other names)"), HasSubstr("state of its training, left out (11): bert/embeddings/LayerNorm/beta/adam_m")));
+  EXPECT_THAT(report.text(), AllOf(HasSubstr("46 tensors loaded (46 under other names)"),
+                                   HasSubstr("state of its training, left out (11): bert/embeddings/LayerNorm/beta/adam_m")));
 }
 
 TEST(GoldenTensorflow, EveryTensorOfTheModelGardensIsFoundAndItsHeadIsNew) {
@@ -43,7 +45,8 @@ TEST(GoldenTensorflow, EveryTensorOfTheModelGardensIsFoundAndItsHeadIsNew) {
   EXPECT_EQ(report.loaded.size(), 44u);
   EXPECT_THAT(report.fresh, UnorderedElementsAre("cls.seq_relationship.weight", "cls.seq_relationship.bias"));
   EXPECT_THAT(report.training_state, ElementsAre("_CHECKPOINTABLE_OBJECT_GRAPH"));
-  EXPECT_THAT(report.ignored, ElementsAre("encoder/layer_with_weights-6/bias/.ATTRIBUTES/VARIABLE_VALUE", "encoder/layer_with_weights-6/kernel/.ATTRIBUTES/VARIABLE_VALUE"))
+  EXPECT_THAT(report.ignored, ElementsAre("encoder/layer_with_weights-6/bias/.ATTRIBUTES/VARIABLE_VALUE",
+                                          "encoder/layer_with_weights-6/kernel/.ATTRIBUTES/VARIABLE_VALUE"))
       << "the pooler that was not trained, beside the one of next-sentence prediction";
 }
 

@@ -1,8 +1,8 @@
 // Tokenizes for tokenizer_oracle.py.
 // usage: tokenizer_driver VOCAB.txt OPTIONS.json   (OPTIONS is a string of JSON with the fields of TokenizerOptions)
-// One JSON object a line comes in, {"a": text, "b": text or null, "max_length": n or null, "truncation": name}, and one goes out. Texts without
-// max_length get no special tokens; ids alone, and what is remembered of words, are compared with that here.
-// VOCAB.txt may be a model folder; then OPTIONS is not used.
+// One JSON object a line comes in, {"a": text, "b": text or null, "max_length": n or null, "truncation": name}, and one goes out. Texts
+// without max_length get no special tokens; ids alone, and what is remembered of words, are compared with that here. VOCAB.txt may be a
+// model folder; then OPTIONS is not used.
 #include <filesystem>
 #include <iostream>
 #include <map>
@@ -15,8 +15,8 @@ int main(int argc, char** argv) {
   using Json = nlohmann::json;
   if (argc != 3) return 2;
   try {
-    const std::map<std::string, Truncation> truncations = {{"longest_first", Truncation::kLongestFirst}, {"only_first", Truncation::kOnlyFirst},
-                                                           {"only_second", Truncation::kOnlySecond}};
+    const std::map<std::string, Truncation> truncations = {
+        {"longest_first", Truncation::kLongestFirst}, {"only_first", Truncation::kOnlyFirst}, {"only_second", Truncation::kOnlySecond}};
     const mpibert::BertTokenizer tokenizer =
         std::filesystem::is_directory(argv[1])
             ? mpibert::BertTokenizer::from_model(argv[1])

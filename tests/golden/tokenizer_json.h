@@ -17,8 +17,11 @@ inline TokenizerOptions options_from(const nlohmann::json& json) {
   options.match_special_tokens = json.value("match_special_tokens", true);
   options.max_input_chars_per_word = json.value("max_input_chars_per_word", 100);
   for (const auto& token : json.value("added_tokens", nlohmann::json::array()))
-    options.added_tokens.push_back({.content = token["content"], .special = token.value("special", true), .normalized = token.value("normalized", false),
-                                    .single_word = token.value("single_word", false), .lstrip = token.value("lstrip", false),
+    options.added_tokens.push_back({.content = token["content"],
+                                    .special = token.value("special", true),
+                                    .normalized = token.value("normalized", false),
+                                    .single_word = token.value("single_word", false),
+                                    .lstrip = token.value("lstrip", false),
                                     .rstrip = token.value("rstrip", false)});
   return options;
 }
@@ -30,8 +33,12 @@ inline nlohmann::json to_json(const Encoding& encoding) {
     for (const Span& span : spans) result.insert(result.end(), {span.begin, span.end});
     return result;
   };
-  return {{"ids", encoding.ids}, {"type_ids", encoding.type_ids}, {"offsets", flat(encoding.char_offsets)}, {"byte_offsets", flat(encoding.byte_offsets)},
-          {"word_ids", encoding.word_ids}, {"special_tokens_mask", encoding.special_tokens_mask}};
+  return {{"ids", encoding.ids},
+          {"type_ids", encoding.type_ids},
+          {"offsets", flat(encoding.char_offsets)},
+          {"byte_offsets", flat(encoding.byte_offsets)},
+          {"word_ids", encoding.word_ids},
+          {"special_tokens_mask", encoding.special_tokens_mask}};
 }
 
 }  // namespace mpibert::test

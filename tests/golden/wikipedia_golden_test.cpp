@@ -1,4 +1,5 @@
-// The fixture of tests/golden/generate/mediawiki.py: a dump, and the text that WikiExtractor 3.1.0 gets out of it. All lines are equal but some of the articles named "Differs".
+// The fixture of tests/golden/generate/mediawiki.py: a dump, and the text that WikiExtractor 3.1.0 gets out of it. All lines are equal but
+// some of the articles named "Differs".
 
 #include <gtest/gtest.h>
 

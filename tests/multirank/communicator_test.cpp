@@ -64,7 +64,8 @@ TEST_P(Collectives, AllReduceOfDoublesAddsInOrderOfRank) {
 
 TEST_P(Collectives, SumOfNumbersThatOneRankHas) {
   std::vector<double> numbers(1003);
-  for (size_t i = static_cast<size_t>(rank); i < numbers.size(); i += static_cast<size_t>(size)) numbers[i] = 1.0 / static_cast<double>(i + 1);
+  for (size_t i = static_cast<size_t>(rank); i < numbers.size(); i += static_cast<size_t>(size))
+    numbers[i] = 1.0 / static_cast<double>(i + 1);
   comm.sum(host_tensor(std::span(numbers), {1003}), "squares");
   comm.join();
   for (size_t i = 0; i < numbers.size(); ++i) ASSERT_EQ(numbers[i], 1.0 / static_cast<double>(i + 1));
@@ -192,8 +193,10 @@ TEST_P(Collectives, WhatRankZeroMakesOrThrowsComesToAllRanks) {
       return text;
     });
   };
-  for (const std::string& text : {std::string(), std::string("a line\n"), std::string("\0\x05 zero and five", 16)}) EXPECT_EQ(made(text), text);
-  EXPECT_EQ(error_of(ErrorKind::kBusy, [&] { on_rank_0(comm, "lock", [] { throw Error(ErrorKind::kBusy, "it is taken"); }); }), "it is taken");
+  for (const std::string& text : {std::string(), std::string("a line\n"), std::string("\0\x05 zero and five", 16)})
+    EXPECT_EQ(made(text), text);
+  EXPECT_EQ(error_of(ErrorKind::kBusy, [&] { on_rank_0(comm, "lock", [] { throw Error(ErrorKind::kBusy, "it is taken"); }); }),
+            "it is taken");
   EXPECT_EQ(error_of(ErrorKind::kUsage, [&] { on_rank_0(comm, "flag", [] { throw Error(ErrorKind::kUsage, ""); }); }), "");
   comm.barrier("still usable");
 }

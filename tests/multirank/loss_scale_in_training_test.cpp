@@ -1,5 +1,5 @@
-// The loss scale inside the trainer, in fp32 on the CPU: where nothing over- or underflows a power of two changes no bit, and where the gradient
-// overflows every rank leaves the step out and lowers the scale.
+// The loss scale inside the trainer, in fp32 on the CPU: where nothing over- or underflows a power of two changes no bit, and where the
+// gradient overflows every rank leaves the step out and lowers the scale.
 
 #include <cmath>
 
@@ -28,8 +28,9 @@ struct Training {
   // The classifier's weights are multiplied with `steepness`, and what backward takes through them with it.
   explicit Training(const LossScaleOptions& loss_scale, double max_grad_norm = 0.01, float steepness = 1)
       : model(tiny_config(), arena, classification_head(2)),
-        trainer(*backend, comm, model, arena, DType::kFloat32,
-                {.schedule = {.kind = "constant", .peak = 1e-4}, .slots = kSlots, .max_grad_norm = max_grad_norm, .loss_scale = loss_scale}) {
+        trainer(
+            *backend, comm, model, arena, DType::kFloat32,
+            {.schedule = {.kind = "constant", .peak = 1e-4}, .slots = kSlots, .max_grad_norm = max_grad_norm, .loss_scale = loss_scale}) {
     model.plan(*backend, DType::kFloat32, TinyModel::kLimits, true);
     model.allocate(*backend);
     std::vector<float> masters(static_cast<size_t>(arena.size()));

@@ -43,8 +43,13 @@ class AdamStepOp : public OpTest {
   Optimizer start(AdamKind kind, const Numbers& weights, float weight_decay, float epsilon = 1e-8f) {
     const Shape shape = {static_cast<int64_t>(weights.size())};
     const Tensor master = fp32(weights, shape);
-    return {{.kind = kind, .epsilon = epsilon, .weight_decay = weight_decay, .exp_avg = zeros(DType::kFloat32, shape), .exp_avg_sq = zeros(DType::kFloat32, shape),
-             .master = master, .value = precision() == DType::kFloat32 ? master : empty(shape)}};
+    return {{.kind = kind,
+             .epsilon = epsilon,
+             .weight_decay = weight_decay,
+             .exp_avg = zeros(DType::kFloat32, shape),
+             .exp_avg_sq = zeros(DType::kFloat32, shape),
+             .master = master,
+             .value = precision() == DType::kFloat32 ? master : empty(shape)}};
   }
 
   void step(Optimizer& o, const Numbers& gradient, float rate, float gradient_scale = 1) {
@@ -62,7 +67,9 @@ class AdamStepOp : public OpTest {
 MPIBERT_ON_EVERY_BACKEND(AdamStepOp);
 
 template <class Row>
-Numbers numbers_of(const Row& row) { return {row.begin(), row.end()}; }
+Numbers numbers_of(const Row& row) {
+  return {row.begin(), row.end()};
+}
 
 TEST_P(AdamStepOp, TenStepsAgreeWithPyTorchToTheLastBits) {
   for (const AdamKind kind : {AdamKind::kAdam, AdamKind::kAdamW}) {
@@ -85,11 +92,13 @@ TEST_P(AdamStepOp, EveryKindMatchesItsFormula) {
         Optimizer o = start(kind, random_numbers(n, 1), 0.1f, 1e-2f);
         o.correct_bias = correct_bias;
         std::vector<AdamReference> references;
-        for (const double w : read(o.op.master)) references.push_back({kind, 0.9, 0.999, static_cast<double>(1e-2f), static_cast<double>(0.1f), correct_bias, w});
+        for (const double w : read(o.op.master))
+          references.push_back({kind, 0.9, 0.999, static_cast<double>(1e-2f), static_cast<double>(0.1f), correct_bias, w});
         for (int t = 0; t < 3; ++t) {
           const Numbers gradient = random_numbers(n, 10 + static_cast<uint64_t>(t), 0.1);
           step(o, gradient, 0.01f, 0.5f);
-          for (size_t i = 0; i < references.size(); ++i) references[i].step(0.5 * static_cast<double>(static_cast<float>(gradient[i])), static_cast<double>(0.01f));
+          for (size_t i = 0; i < references.size(); ++i)
+            references[i].step(0.5 * static_cast<double>(static_cast<float>(gradient[i])), static_cast<double>(0.01f));
         }
         Numbers w, m, v;
         for (const AdamReference& r : references) {
@@ -118,8 +127,14 @@ TEST_P(AdamStepOp, AnyPartitionGivesTheSameBits) {
     std::vector<AdamStep> ranges;
     for (int64_t begin = 0; begin < n; begin += 7) {  // more of them than one launch takes
       const auto part = [&](const Tensor& t_) { return t_.elements(begin, std::min<int64_t>(begin + 7, n)); };
-      ranges.push_back({.gradient = part(op.gradient), .state = op.state, .kind = op.kind, .weight_decay = op.weight_decay, .exp_avg = part(parts.op.exp_avg),
-                        .exp_avg_sq = part(parts.op.exp_avg_sq), .master = part(parts.op.master), .value = part(parts.op.value)});
+      ranges.push_back({.gradient = part(op.gradient),
+                        .state = op.state,
+                        .kind = op.kind,
+                        .weight_decay = op.weight_decay,
+                        .exp_avg = part(parts.op.exp_avg),
+                        .exp_avg_sq = part(parts.op.exp_avg_sq),
+                        .master = part(parts.op.master),
+                        .value = part(parts.op.value)});
     }
     backend().adam_step(ranges);
   }

@@ -23,8 +23,10 @@ TEST_P(AddOp, AddsExactlyAsFloatsDo) {
 
 TEST_P(AddOp, RejectsWhatDoesNotFit) {
   const Tensor a = zeros(DType::kFloat32, {4});
-  expect_rejected([&] { backend().add({.a = a, .b = zeros(DType::kFloat32, {5}), .c = a}); }, {"add: b: expected [4] fp32", "found [5] fp32"});
-  expect_rejected([&] { backend().add({.a = zeros(DType::kBFloat16, {4}), .b = a, .c = a}); }, {"add: a: expected [4] fp32", "found [4] bf16"});
+  expect_rejected([&] { backend().add({.a = a, .b = zeros(DType::kFloat32, {5}), .c = a}); },
+                  {"add: b: expected [4] fp32", "found [5] fp32"});
+  expect_rejected([&] { backend().add({.a = zeros(DType::kBFloat16, {4}), .b = a, .c = a}); },
+                  {"add: a: expected [4] fp32", "found [4] bf16"});
   expect_rejected([&] { backend().add({.a = a, .b = a}); }, {"add: c: expected [4] fp32 on c", "found left out"});
 }
 

@@ -146,7 +146,8 @@ MPIBERT_ON_EVERY_BACKEND(Attention);
 
 // What is said of threads is the CPU's alone.
 class CpuAttention : public Attention {};
-INSTANTIATE_TEST_SUITE_P(Backends, CpuAttention, testing::Values(test::BackendCase{{}, DType::kFloat32}, test::BackendCase{{}, DType::kBFloat16}), test::case_name);
+INSTANTIATE_TEST_SUITE_P(Backends, CpuAttention,
+                         testing::Values(test::BackendCase{{}, DType::kFloat32}, test::BackendCase{{}, DType::kBFloat16}), test::case_name);
 
 double largest(const std::vector<double>& values) {
   double most = 0;
@@ -154,19 +155,23 @@ double largest(const std::vector<double>& values) {
   return most;
 }
 
-// README.md, "Tolerances": one rounding to the type of the tensor, and the fp32 sums inside; `rounding` more for each element, unless empty.
-void expect_near(const Numbers& got, const std::vector<double>& expected, int64_t terms, double amplification, const std::vector<double>& rounding) {
+// README.md, "Tolerances": one rounding to the type of the tensor, and the fp32 sums inside; `rounding` more for each element, unless
+// empty.
+void expect_near(const Numbers& got, const std::vector<double>& expected, int64_t terms, double amplification,
+                 const std::vector<double>& rounding) {
   const double scale = largest(expected);
   const double inside = 4 * reference::unit_roundoff(DType::kFloat32) * (std::sqrt(static_cast<double>(terms)) + 4) * amplification * scale;
   for (size_t i = 0; i < expected.size(); ++i)
     ASSERT_NEAR(got.at(static_cast<int64_t>(i)), expected[i],
-                reference::unit_roundoff(got.dtype()) * std::abs(expected[i]) + reference::underflow(got.dtype()) + inside + (rounding.empty() ? 0 : rounding[i]))
+                reference::unit_roundoff(got.dtype()) * std::abs(expected[i]) + reference::underflow(got.dtype()) + inside +
+                    (rounding.empty() ? 0 : rounding[i]))
         << "element " << i;
 }
 
 // Whether products on tensor cores round what they multiply: src/ops/cuda/attention_mma.h.
 bool is_rounded_inside(const test::BackendCase& backend, const AttentionShape& shape) {
-  return backend.device.type == DeviceType::kCuda && bytes_of(backend.precision) == 2 && shape.head_size % 8 == 0 && shape.distances.empty();
+  return backend.device.type == DeviceType::kCuda && bytes_of(backend.precision) == 2 && shape.head_size % 8 == 0 &&
+         shape.distances.empty();
 }
 
 // `size`: of the products q k and gradient v, beside those of normal numbers.
@@ -194,8 +199,8 @@ TEST_P(Attention, EqualsTheDoublePrecisionFormula) {
   }
 }
 
-// Keys and values that have much in common: d_qkv depends on the small rest, and a delta taken from the rounded context would be wrong by more
-// than that, for all keys alike.
+// Keys and values that have much in common: d_qkv depends on the small rest, and a delta taken from the rounded context would be wrong by
+// more than that, for all keys alike.
 TEST_P(Attention, BackwardDoesNotSufferFromTheRoundingOfContext) {
   Operands x({"alike", {20, 70}, 2, 64}, precision());
   for (int64_t i = 0; i < x.qkv.size(); ++i)
@@ -206,7 +211,10 @@ TEST_P(Attention, BackwardDoesNotSufferFromTheRoundingOfContext) {
 
 // The reference's own gradient, so that both are not wrong alike: central differences of sum(gradient * context), in double.
 TEST(AttentionReference, GradientIsTheDerivative) {
-  for (const AttentionCase& c : {AttentionCase{"small", {3, 1, 5}, 2, 4}, {"dropped", {3, 1, 5}, 2, 4, 0.25}, {"distances", {3, 1, 5}, 2, 4, 0.25, 6}, {"distances of keys", {3, 1, 5}, 2, 4, 0.25, 6, true}}) {
+  for (const AttentionCase& c : {AttentionCase{"small", {3, 1, 5}, 2, 4},
+                                 {"dropped", {3, 1, 5}, 2, 4, 0.25},
+                                 {"distances", {3, 1, 5}, 2, 4, 0.25, 6},
+                                 {"distances of keys", {3, 1, 5}, 2, 4, 0.25, 6, true}}) {
     SCOPED_TRACE(c.name);
     Operands x(c, DType::kFloat32);
     std::vector<double> qkv = x.qkv.doubles();
@@ -266,8 +274,8 @@ TEST_P(Attention, DoesNotDependOnTheOtherSequences) {
   }
 }
 
-// With V and the gradient unit matrices, context is the dropped-out probabilities themselves, and the gradient of V is their transpose: zero exactly
-// where the formula drops.
+// With V and the gradient unit matrices, context is the dropped-out probabilities themselves, and the gradient of V is their transpose:
+// zero exactly where the formula drops.
 TEST_P(Attention, DropsWhatTheFormulaOfOpsHSays) {
   for (const int32_t length : {32, 64, 128}) {
     SCOPED_TRACE(length);
@@ -285,7 +293,8 @@ TEST_P(Attention, DropsWhatTheFormulaOfOpsHSays) {
         for (int64_t j = 0; j < length; ++j) {
           const bool keeps = x.mask.keeps(x.token_keys[static_cast<size_t>(i)], head * 65536 + j);
           ASSERT_EQ(x.context.at((i * 2 + head) * length + j) != 0, keeps) << "context, query " << i << ", head " << head << ", key " << j;
-          ASSERT_EQ(x.d_qkv.at(((j * 3 + 2) * 2 + head) * length + i) != 0, keeps) << "d_value, query " << i << ", head " << head << ", key " << j;
+          ASSERT_EQ(x.d_qkv.at(((j * 3 + 2) * 2 + head) * length + i) != 0, keeps)
+              << "d_value, query " << i << ", head " << head << ", key " << j;
           kept += keeps;
         }
     const double count = 2.0 * length * length;

@@ -29,7 +29,8 @@ MPIBERT_ON_EVERY_BACKEND(BackendMatmul);
 
 TEST_P(BackendMatmul, EqualsTheDoublePrecisionProduct) {
   for (const MatmulCase& c : matmul_test_cases()) {
-    expect_right_product(c, precision(), [&](const Matmul& op) { multiply(op); }, GetParam().device.type == DeviceType::kCuda);
+    expect_right_product(
+        c, precision(), [&](const Matmul& op) { multiply(op); }, GetParam().device.type == DeviceType::kCuda);
     if (HasFatalFailure()) return;
   }
 }

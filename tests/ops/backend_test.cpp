@@ -24,7 +24,8 @@ void expect_error(ErrorKind kind, const std::string& words, const std::function<
 TEST_P(BackendTest, CountsAlignedMemory) {
   const size_t before = backend().allocated_bytes();
   {
-    const Buffer small = backend().allocate(1), none = backend().allocate(0), large = backend().allocate(size_t{20} << 20), host = backend().allocate_host(77);
+    const Buffer small = backend().allocate(1), none = backend().allocate(0), large = backend().allocate(size_t{20} << 20),
+                 host = backend().allocate_host(77);
     EXPECT_EQ(backend().allocated_bytes(), before + 1 + (size_t{20} << 20));
     for (const Buffer* buffer : {&small, &none, &large}) {
       const Tensor t = buffer->view(DType::kUInt8, {static_cast<int64_t>(buffer->bytes())});
@@ -75,25 +76,39 @@ TEST_P(BackendTest, TransfersRejectWhatDoesNotFit) {
 
 TEST_P(BackendTest, MatmulRejectsWhatDoesNotFit) {
   const Tensor a = zeros(precision(), {2, 3}), b = zeros(precision(), {3, 4}), c = zeros(precision(), {2, 4});
-  expect_rejected([&] { backend().matmul({.a = a, .b = zeros(precision(), {5, 4}), .c = c}); }, {"matmul: b: expected [3, 4]", "found [5, 4]"});
+  expect_rejected(
+      [&] {
+        backend().matmul({.a = a, .b = zeros(precision(), {5, 4}), .c = c});
+      },
+      {"matmul: b: expected [3, 4]", "found [5, 4]"});
   expect_rejected([&] { backend().matmul({.a = a, .b = b, .transpose_b = true, .c = c}); }, {"b: expected [3, 3]", "found [3, 4]"});
   expect_rejected([&] { backend().matmul({.a = a, .b = b, .c = zeros(precision(), {4, 2})}); }, {"c: expected [2, 4]", "found [4, 2]"});
-  expect_rejected([&] { backend().matmul({.a = a, .b = b, .bias = zeros(precision(), {3}), .c = c}); }, {"bias: expected [4]", "found [3]"});
-  expect_rejected([&] { backend().matmul({.a = a, .b = b, .activation = Activation::kGelu, .c = c}); }, {"activation: expected kNone without derivative_at and activated"});
+  expect_rejected([&] { backend().matmul({.a = a, .b = b, .bias = zeros(precision(), {3}), .c = c}); },
+                  {"bias: expected [4]", "found [3]"});
+  expect_rejected([&] { backend().matmul({.a = a, .b = b, .activation = Activation::kGelu, .c = c}); },
+                  {"activation: expected kNone without derivative_at and activated"});
   expect_rejected([&] { backend().matmul({.a = a, .b = b, .activation = Activation::kGelu, .derivative_at = c, .c = c, .activated = c}); },
                   {"expected at most one of derivative_at and activated, found both"});
-  expect_rejected([&] { backend().matmul({.a = zeros(DType::kFloat32, {2, 3}), .b = zeros(DType::kFloat32, {3, 4}), .c = zeros(DType::kBFloat16, {2, 4})}); },
-                  {"c: expected [2, 4] fp32", "found [2, 4] bf16"});
+  expect_rejected(
+      [&] {
+        backend().matmul({.a = zeros(DType::kFloat32, {2, 3}), .b = zeros(DType::kFloat32, {3, 4}), .c = zeros(DType::kBFloat16, {2, 4})});
+      },
+      {"c: expected [2, 4] fp32", "found [2, 4] bf16"});
   const Tensor sums = zeros(DType::kFloat32, {2});
   expect_rejected([&] { backend().matmul({.a = a, .b = b, .c = c, .row_sums = sums}); }, {"row_sums: expected transpose_a"});
-  expect_rejected([&] { backend().matmul({.a = zeros(precision(), {3, 2}), .b = b, .transpose_a = true, .c = c, .row_sums = zeros(DType::kFloat32, {3})}); },
-                  {"row_sums: expected [2] fp32", "found [3]"});
-  expect_rejected([&] { backend().matmul({.a = zeros(precision(), {6}), .b = b, .c = c}); }, {"a: " + expected_precisions() + " of 2 dimensions", "found [6]"});
+  expect_rejected(
+      [&] {
+        backend().matmul({.a = zeros(precision(), {3, 2}), .b = b, .transpose_a = true, .c = c, .row_sums = zeros(DType::kFloat32, {3})});
+      },
+      {"row_sums: expected [2] fp32", "found [3]"});
+  expect_rejected([&] { backend().matmul({.a = zeros(precision(), {6}), .b = b, .c = c}); },
+                  {"a: " + expected_precisions() + " of 2 dimensions", "found [6]"});
 }
 
 TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
   const int64_t tokens = 4, heads = 2, size = 8;
-  const Tensor context = zeros(precision(), {tokens, heads, size}), qkv = zeros(precision(), {tokens, 3, heads, size}), cu_seqlens = int32({0, 4});
+  const Tensor context = zeros(precision(), {tokens, heads, size}), qkv = zeros(precision(), {tokens, 3, heads, size}),
+               cu_seqlens = int32({0, 4});
   const Tensor saved = zeros(DType::kUInt8, {static_cast<int64_t>(backend().attention_saved_bytes(tokens, heads, size, 4))});
   const AttentionForward good = {.qkv = qkv, .cu_seqlens = cu_seqlens, .max_seq_length = 4, .context = context, .saved = saved};
   AttentionForward op = good;
@@ -116,9 +131,17 @@ TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
   expect_rejected([&] { backend().attention_forward(op); }, {"distances_of_keys: expected a distance_embedding"});
   op.distance_embedding = zeros(precision(), {7, size + 1});
   expect_rejected([&] { backend().attention_forward(op); }, {"distance_embedding: expected [7, 8]", "found [7, 9]"});
-  AttentionBackward with_distances = {.gradient = context, .qkv = qkv, .distance_embedding = zeros(precision(), {7, size}), .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = qkv};
+  AttentionBackward with_distances = {.gradient = context,
+                                      .qkv = qkv,
+                                      .distance_embedding = zeros(precision(), {7, size}),
+                                      .context = context,
+                                      .cu_seqlens = cu_seqlens,
+                                      .saved = saved,
+                                      .max_seq_length = 4,
+                                      .d_qkv = qkv};
   expect_rejected([&] { backend().attention_backward(with_distances); }, {"d_distance_embedding: expected [7, 8] fp32", "found left out"});
-  const AttentionBackward backward = {.gradient = context, .qkv = qkv, .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = context};
+  const AttentionBackward backward = {
+      .gradient = context, .qkv = qkv, .context = context, .cu_seqlens = cu_seqlens, .saved = saved, .max_seq_length = 4, .d_qkv = context};
   expect_rejected([&] { backend().attention_backward(backward); }, {"attention_backward: d_qkv: expected [4, 3, 2, 8]", "found [4, 2, 8]"});
 }
 
@@ -126,13 +149,16 @@ TEST(CpuBackend, RefusesFp16) {
   const std::unique_ptr<Backend> cpu = make_backend({});
   const Buffer memory = cpu->allocate(8);
   const Tensor half = memory.view(DType::kFloat16, {4});
-  expect_error(ErrorKind::kInvalidArgument, "cast: input: expected fp32 or bf16 on cpu, found [4] fp16 on cpu", [&] { cpu->cast({.input = half, .output = half}); });
+  expect_error(ErrorKind::kInvalidArgument, "cast: input: expected fp32 or bf16 on cpu, found [4] fp16 on cpu",
+               [&] { cpu->cast({.input = half, .output = half}); });
 }
 
 TEST(MakeBackend, RefusesWhatThisBuildHasNot) {
   const int cards = device_count(DeviceType::kCuda);
   const bool no_driver = cards == 0 && cuda_version() != "not built in";
-  expect_error(ErrorKind::kDevice, no_driver ? "no CUDA device can be used" : str_cat("there is no device cuda:", cards), [&] { make_backend({DeviceType::kCuda, cards}); });
+  expect_error(ErrorKind::kDevice, no_driver ? "no CUDA device can be used" : str_cat("there is no device cuda:", cards), [&] {
+    make_backend({DeviceType::kCuda, cards});
+  });
   expect_error(ErrorKind::kDevice, "cpu device 0, found 1", [] { make_backend({DeviceType::kCpu, 1}); });
 }
 

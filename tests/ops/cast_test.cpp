@@ -35,8 +35,10 @@ TEST_P(CastOp, RoundsOnceFromEachPrecisionToEach) {
 
 TEST_P(CastOp, RejectsWhatDoesNotFit) {
   const Tensor a = zeros(precision(), {4});
-  expect_rejected([&] { backend().cast({.input = a, .output = zeros(DType::kFloat32, {5})}); }, {"cast: output: expected [4] fp32", "found [5] fp32"});
-  expect_rejected([&] { backend().cast({.input = a, .output = zeros(DType::kInt32, {4})}); }, {"cast: output: " + expected_precisions(), "found [4] int32"});
+  expect_rejected([&] { backend().cast({.input = a, .output = zeros(DType::kFloat32, {5})}); },
+                  {"cast: output: expected [4] fp32", "found [5] fp32"});
+  expect_rejected([&] { backend().cast({.input = a, .output = zeros(DType::kInt32, {4})}); },
+                  {"cast: output: " + expected_precisions(), "found [4] int32"});
 }
 
 }  // namespace

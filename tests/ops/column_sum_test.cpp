@@ -18,7 +18,8 @@ TEST_P(ColumnSumOp, AddsTheSumOfEveryColumn) {
     backend().column_sum({.input = compute(x, {rows, columns}), .output = output});
     // Blocks of rows / 64 and 64 blocks: fewer than 32 + rows / 64 + 64 additions, of partial sums up to 5 sqrt(rows).
     const double additions = 96 + static_cast<double>(rows) / 64;
-    expect_close(read(output), expected, {.absolute = 0x1p-24 * std::sqrt(additions) * 5 * std::sqrt(static_cast<double>(rows + 1))}, "output");
+    expect_close(read(output), expected, {.absolute = 0x1p-24 * std::sqrt(additions) * 5 * std::sqrt(static_cast<double>(rows + 1))},
+                 "output");
   }
 }
 
@@ -34,9 +35,12 @@ TEST_P(ColumnSumOp, DoesNotDependOnThreads) {
 
 TEST_P(ColumnSumOp, RejectsWhatDoesNotFit) {
   const Tensor x = zeros(precision(), {4, 8});
-  expect_rejected([&] { backend().column_sum({.input = x, .output = zeros(DType::kFloat32, {4})}); }, {"column_sum: output: expected [8] fp32", "found [4] fp32"});
-  expect_rejected([&] { backend().column_sum({.input = x, .output = zeros(DType::kBFloat16, {8})}); }, {"output: expected [8] fp32", "found [8] bf16"});
-  expect_rejected([&] { backend().column_sum({.input = zeros(precision(), {4}), .output = x}); }, {"input: " + expected_precisions() + " of 2 dimensions"});
+  expect_rejected([&] { backend().column_sum({.input = x, .output = zeros(DType::kFloat32, {4})}); },
+                  {"column_sum: output: expected [8] fp32", "found [4] fp32"});
+  expect_rejected([&] { backend().column_sum({.input = x, .output = zeros(DType::kBFloat16, {8})}); },
+                  {"output: expected [8] fp32", "found [8] bf16"});
+  expect_rejected([&] { backend().column_sum({.input = zeros(precision(), {4}), .output = x}); },
+                  {"input: " + expected_precisions() + " of 2 dimensions"});
 }
 
 }  // namespace

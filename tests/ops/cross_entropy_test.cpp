@@ -29,9 +29,16 @@ class CrossEntropyOp : public OpTest {
     double loss = 0, correct = 0;
   };
   Result run(const Numbers& logits, int64_t columns, const Numbers& labels, bool backward = true, float smoothing = 0) {
-    const Tensor x = compute(logits, {static_cast<int64_t>(labels.size()), columns}), loss = zeros(DType::kFloat32, {1}), correct = zeros(DType::kFloat32, {1});
-    backend().cross_entropy({.logits = x, .labels = int32(labels), .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{}, .term = 2, .smoothing = smoothing, .backward = backward,
-                             .loss_sum = loss, .correct = correct});
+    const Tensor x = compute(logits, {static_cast<int64_t>(labels.size()), columns}), loss = zeros(DType::kFloat32, {1}),
+                 correct = zeros(DType::kFloat32, {1});
+    backend().cross_entropy({.logits = x,
+                             .labels = int32(labels),
+                             .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{},
+                             .term = 2,
+                             .smoothing = smoothing,
+                             .backward = backward,
+                             .loss_sum = loss,
+                             .correct = correct});
     return {read(x), read(loss)[0], read(correct)[0]};
   }
 };
@@ -52,7 +59,8 @@ TEST_P(CrossEntropyOp, LossAndGradientMatchTheReference) {
       correct += first_largest == label;
       for (size_t i = 0; i < x.size(); ++i)  // differences where they are cheap, else the known derivative
         expected.push_back(static_cast<double>(kLossScale) *
-                           (c.columns <= 17 ? central_difference([&](const Numbers& at) { return row_loss(at, label); }, x, i) : std::exp(-row_loss(x, i)) - (i == label)));
+                           (c.columns <= 17 ? central_difference([&](const Numbers& at) { return row_loss(at, label); }, x, i)
+                                            : std::exp(-row_loss(x, i)) - (i == label)));
     }
     const Result found = run(logits, c.columns, labels);
     expect_close({found.loss}, {loss}, {.relative = 0x1p-23, .absolute = static_cast<double>(c.rows) * 0x1p-20}, "loss_sum");
@@ -77,9 +85,10 @@ TEST_P(CrossEntropyOp, SmoothedLabelsMatchTheReference) {
       labels.push_back(static_cast<double>(label));
       loss += row_loss(x, label, kSmoothing);
       for (size_t i = 0; i < x.size(); ++i)
-        expected.push_back(static_cast<double>(kLossScale) *
-                           (c.columns <= 17 ? central_difference([&](const Numbers& at) { return row_loss(at, label, kSmoothing); }, x, i)
-                                            : std::exp(-row_loss(x, i)) - (i == label) * (1 - kSmoothing) - kSmoothing / static_cast<double>(c.columns)));
+        expected.push_back(
+            static_cast<double>(kLossScale) *
+            (c.columns <= 17 ? central_difference([&](const Numbers& at) { return row_loss(at, label, kSmoothing); }, x, i)
+                             : std::exp(-row_loss(x, i)) - (i == label) * (1 - kSmoothing) - kSmoothing / static_cast<double>(c.columns)));
     }
     const Result found = run(logits, c.columns, labels, true, kSmoothing);
     expect_close({found.loss}, {loss}, {.relative = 0x1p-23, .absolute = static_cast<double>(c.rows) * 0x1p-20}, "loss_sum");
@@ -99,7 +108,8 @@ TEST_P(CrossEntropyOp, NegativeLabelsCountForNothing) {
 
 TEST_P(CrossEntropyOp, AddsToTheSumsAndOnlyTheFirstLargestIsCorrect) {
   const Tensor loss = fp32({10}, {1}), correct = fp32({5}, {1});
-  backend().cross_entropy({.logits = compute({0, 0, 0, 0}, {2, 2}), .labels = int32({0, 1}), .backward = false, .loss_sum = loss, .correct = correct});
+  backend().cross_entropy(
+      {.logits = compute({0, 0, 0, 0}, {2, 2}), .labels = int32({0, 1}), .backward = false, .loss_sum = loss, .correct = correct});
   EXPECT_NEAR(read(loss)[0], 10 + 2 * std::log(2.0), 1e-5);
   EXPECT_EQ(read(correct)[0], 6);
 }

@@ -33,7 +33,8 @@ TEST_P(DropoutOp, KeepsTheRateAndTheMean) {
   backend().dropout({.input = ones, .dropout = dropout(0.1f, rows), .output = output});
   double dropped = 0;
   for (const double y : read(output)) dropped += y == 0;
-  EXPECT_NEAR(dropped / static_cast<double>(rows * hidden), 0.1, 5 * 0.3 / std::sqrt(static_cast<double>(rows * hidden)));  // five standard deviations
+  EXPECT_NEAR(dropped / static_cast<double>(rows * hidden), 0.1,
+              5 * 0.3 / std::sqrt(static_cast<double>(rows * hidden)));  // five standard deviations
 }
 
 TEST_P(DropoutOp, AnotherStepSiteSeedOrKeyIsAnotherMask) {
@@ -55,10 +56,20 @@ TEST_P(DropoutOp, AnotherStepSiteSeedOrKeyIsAnotherMask) {
 
 TEST_P(DropoutOp, RejectsWhatDoesNotFit) {
   const Tensor x = zeros(precision(), {2, 8});
-  expect_rejected([&] { backend().dropout({.input = x, .output = zeros(precision(), {2, 9})}); }, {"dropout: output: expected [2, 8]", "found [2, 9]"});
-  expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = -0.5f}, .output = x}); }, {"dropout.rate: expected 0 <= rate < 1, found -0.5"});
-  expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = 0.5f}, .output = x}); }, {"dropout.state: expected [104] uint8", "found left out"});
-  expect_rejected([&] { backend().dropout({.input = zeros(DType::kInt32, {2, 8}), .output = x}); }, {"input: " + expected_precisions() + " of 2 dimensions", "found [2, 8] int32"});
+  expect_rejected(
+      [&] {
+        backend().dropout({.input = x, .output = zeros(precision(), {2, 9})});
+      },
+      {"dropout: output: expected [2, 8]", "found [2, 9]"});
+  expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = -0.5f}, .output = x}); },
+                  {"dropout.rate: expected 0 <= rate < 1, found -0.5"});
+  expect_rejected([&] { backend().dropout({.input = x, .dropout = {.rate = 0.5f}, .output = x}); },
+                  {"dropout.state: expected [104] uint8", "found left out"});
+  expect_rejected(
+      [&] {
+        backend().dropout({.input = zeros(DType::kInt32, {2, 8}), .output = x});
+      },
+      {"input: " + expected_precisions() + " of 2 dimensions", "found [2, 8] int32"});
 }
 
 }  // namespace

@@ -35,28 +35,59 @@ class Embedding : public OpTest {
   Problem forward(const Case& c) {
     const auto table = [&](int64_t rows, uint64_t seed) { return rounded(random_numbers(rows * c.hidden, seed)); };
     const Shape shape = {c.tokens, c.hidden}, tokens = {c.tokens};
-    Problem p = {c, ids_below(c.tokens, c.vocabulary, 1), ids_below(c.tokens, kTypes, 2), ids_below(c.tokens, c.positions, 3),
-                 table(c.vocabulary, 4), table(c.positions, 5), table(kTypes, 6), rounded(random_numbers(c.hidden, 7)), rounded(random_numbers(c.hidden, 8)),
-                 empty(shape), empty(shape), empty(DType::kFloat32, tokens), empty(DType::kFloat32, tokens)};
+    Problem p = {c,
+                 ids_below(c.tokens, c.vocabulary, 1),
+                 ids_below(c.tokens, kTypes, 2),
+                 ids_below(c.tokens, c.positions, 3),
+                 table(c.vocabulary, 4),
+                 table(c.positions, 5),
+                 table(kTypes, 6),
+                 rounded(random_numbers(c.hidden, 7)),
+                 rounded(random_numbers(c.hidden, 8)),
+                 empty(shape),
+                 empty(shape),
+                 empty(DType::kFloat32, tokens),
+                 empty(DType::kFloat32, tokens)};
     backend().embedding_forward(operands(p));
     return p;
   }
 
   EmbeddingForward operands(const Problem& p) {
     const int64_t hidden = p.c.hidden;
-    return {.input_ids = int32(p.ids), .token_type_ids = int32(p.types), .position_ids = int32(p.positions),
-            .word = compute(p.word, {p.c.vocabulary, hidden}), .position = compute(p.position, {p.c.positions, hidden}),
-            .token_type = compute(p.token_type, {kTypes, hidden}), .weight = compute(p.w, {hidden}), .bias = compute(p.b, {hidden}), .epsilon = kEpsilon,
-            .dropout = dropout(p.c.rate, p.c.tokens), .sum = p.sum, .output = p.output, .mean = p.mean, .rstd = p.rstd};
+    return {.input_ids = int32(p.ids),
+            .token_type_ids = int32(p.types),
+            .position_ids = int32(p.positions),
+            .word = compute(p.word, {p.c.vocabulary, hidden}),
+            .position = compute(p.position, {p.c.positions, hidden}),
+            .token_type = compute(p.token_type, {kTypes, hidden}),
+            .weight = compute(p.w, {hidden}),
+            .bias = compute(p.b, {hidden}),
+            .epsilon = kEpsilon,
+            .dropout = dropout(p.c.rate, p.c.tokens),
+            .sum = p.sum,
+            .output = p.output,
+            .mean = p.mean,
+            .rstd = p.rstd};
   }
 
   EmbeddingBackward backward_operands(const Problem& p, const Tensor& gradient) {
     const int64_t hidden = p.c.hidden;
     const auto table = [&](int64_t rows) { return zeros(DType::kFloat32, {rows, hidden}); };
-    return {.gradient = gradient, .sum = p.sum, .mean = p.mean, .rstd = p.rstd, .input_ids = int32(p.ids), .token_type_ids = int32(p.types),
-            .position_ids = int32(p.positions), .weight = compute(p.w, {hidden}), .dropout = dropout(p.c.rate, p.c.tokens), .scratch = empty({p.c.tokens, hidden}),
-            .d_word = table(p.c.vocabulary), .d_position = table(p.c.positions), .d_token_type = table(kTypes),
-            .d_weight = zeros(DType::kFloat32, {hidden}), .d_bias = zeros(DType::kFloat32, {hidden})};
+    return {.gradient = gradient,
+            .sum = p.sum,
+            .mean = p.mean,
+            .rstd = p.rstd,
+            .input_ids = int32(p.ids),
+            .token_type_ids = int32(p.types),
+            .position_ids = int32(p.positions),
+            .weight = compute(p.w, {hidden}),
+            .dropout = dropout(p.c.rate, p.c.tokens),
+            .scratch = empty({p.c.tokens, hidden}),
+            .d_word = table(p.c.vocabulary),
+            .d_position = table(p.c.positions),
+            .d_token_type = table(kTypes),
+            .d_weight = zeros(DType::kFloat32, {hidden}),
+            .d_bias = zeros(DType::kFloat32, {hidden})};
   }
 };
 MPIBERT_ON_EVERY_BACKEND(Embedding);
@@ -68,7 +99,8 @@ TEST_P(Embedding, ForwardMatchesTheReference) {
     Numbers sum, y;
     for (int64_t t = 0; t < c.tokens; ++t) {
       const size_t token = static_cast<size_t>(t);
-      const Numbers word = row_of(p.word, static_cast<int64_t>(p.ids[token]), c.hidden), type = row_of(p.token_type, static_cast<int64_t>(p.types[token]), c.hidden),
+      const Numbers word = row_of(p.word, static_cast<int64_t>(p.ids[token]), c.hidden),
+                    type = row_of(p.token_type, static_cast<int64_t>(p.types[token]), c.hidden),
                     position = row_of(p.position, static_cast<int64_t>(p.positions[token]), c.hidden);
       const NormRow row = layer_norm_row(row_of(stored_sum, t, c.hidden), p.w, p.b, static_cast<double>(kEpsilon));
       for (size_t i = 0; i < word.size(); ++i) {
@@ -107,7 +139,8 @@ TEST_P(Embedding, BackwardMatchesCentralDifferences) {
         d_bias[i] += masked[i];
       }
     }
-    // Each token's gradient, up to 8, is rounded to the precision in scratch; then up to `tokens` of them are added, with errors that differ in sign.
+    // Each token's gradient, up to 8, is rounded to the precision in scratch; then up to `tokens` of them are added, with errors that
+    // differ in sign.
     const double root = std::sqrt(static_cast<double>(c.tokens));
     const Tolerance summed = {.absolute = 8 * root * (roundoff() + 0x1p-20)};
     expect_close(read(op.d_word), d_word, summed, "d_word");
@@ -134,7 +167,8 @@ TEST_P(Embedding, BackwardAddsToTheGradientsAndTouchesNoOtherRow) {
 }
 
 TEST_P(Embedding, RowsOfOneIdAreAddedInTheOrderOfTheirTokens) {
-  for (const Case& c : {Case{200, 70, 2, 4, 0}, Case{1500, 5, 3000, 4, 0}}) {  // few ids; ids of more than one byte, in more than one chunk of tokens
+  for (const Case& c :
+       {Case{200, 70, 2, 4, 0}, Case{1500, 5, 3000, 4, 0}}) {  // few ids; ids of more than one byte, in more than one chunk of tokens
     const Problem p = forward(c);
     const EmbeddingBackward op = backward_operands(p, compute(random_numbers(c.tokens * c.hidden, 9), {c.tokens, c.hidden}));
     backend().embedding_backward(op);
@@ -242,7 +276,8 @@ TEST_P(Embedding, RejectsWhatDoesNotFit) {
   expect_rejected([&] { backend().embedding_forward(op); }, {"weight: expected [17]", "found [17] int32"});
   EmbeddingBackward backward = backward_operands(p, zeros(precision(), {7, 17}));
   backward.d_word = zeros(DType::kBFloat16, {11, 17});
-  expect_rejected([&] { backend().embedding_backward(backward); }, {"embedding_backward: d_word: expected [11, 17] fp32", "found [11, 17] bf16"});
+  expect_rejected([&] { backend().embedding_backward(backward); },
+                  {"embedding_backward: d_word: expected [11, 17] fp32", "found [11, 17] bf16"});
   backward = backward_operands(p, zeros(precision(), {7, 17}));
   backward.input_ids = int32({0, 1, 2, 3, 4, 5, 99});
   expect_numbers_rejected([&] { backend().embedding_backward(backward); }, {"input_ids: expected 0 to 10, found 99"});

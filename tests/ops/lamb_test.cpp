@@ -18,9 +18,13 @@ TEST_P(Lamb, TwoStepsMatchTheAlgorithm) {
     const Tensor value = precision() == DType::kFloat32 ? master : empty(shape);
     Numbers w = read(master), exp_avg(w.size()), exp_avg_sq(w.size());
     for (int t = 1; t <= 2; ++t) {
-      const double b1 = 1 - std::pow(0.9, t), b2 = 1 - std::pow(0.999, t), epsilon = static_cast<double>(1e-6f), decay = static_cast<double>(0.01f);
+      const double b1 = 1 - std::pow(0.9, t), b2 = 1 - std::pow(0.999, t), epsilon = static_cast<double>(1e-6f),
+                   decay = static_cast<double>(0.01f);
       const Tensor gradient = fp32(random_numbers(n, 10 + static_cast<uint64_t>(t)), shape);
-      const Tensor step = state({.learning_rate = 0.02f, .gradient_scale = 0.25f, .bias_correction1 = static_cast<float>(b1), .bias_correction2 = static_cast<float>(b2)});
+      const Tensor step = state({.learning_rate = 0.02f,
+                                 .gradient_scale = 0.25f,
+                                 .bias_correction1 = static_cast<float>(b1),
+                                 .bias_correction2 = static_cast<float>(b2)});
       Numbers direction = read(gradient);
       for (size_t i = 0; i < w.size(); ++i) {
         const double g = 0.25 * direction[i];
@@ -33,13 +37,23 @@ TEST_P(Lamb, TwoStepsMatchTheAlgorithm) {
       const auto half = [&](const Tensor& t_, int part) { return part == 0 ? t_.elements(0, n / 3) : t_.elements(n / 3, n); };
       std::vector<LambDirection> directions;
       for (const int p : {0, 1})
-        directions.push_back({.gradient = half(gradient, p), .state = step, .weight_decay = 0.01f, .exp_avg = half(m, p), .exp_avg_sq = half(v, p), .master = half(master, p)});
+        directions.push_back({.gradient = half(gradient, p),
+                              .state = step,
+                              .weight_decay = 0.01f,
+                              .exp_avg = half(m, p),
+                              .exp_avg_sq = half(v, p),
+                              .master = half(master, p)});
       backend().lamb_direction(directions);
       expect_close(read(gradient), direction, {.relative = 16 * 0x1p-24, .absolute = 0x1p-21}, "direction");
       expect_close(read(m), exp_avg, {.relative = 8 * 0x1p-24, .absolute = 0x1p-25}, "exp_avg");
       expect_close(read(v), exp_avg_sq, {.relative = 8 * 0x1p-24}, "exp_avg_sq");
       std::vector<LambApply> updates;
-      for (const int p : {0, 1}) updates.push_back({.direction = half(gradient, p), .state = step, .trust_ratio = fp32({0.5}, {1}), .master = half(master, p), .value = half(value, p)});
+      for (const int p : {0, 1})
+        updates.push_back({.direction = half(gradient, p),
+                           .state = step,
+                           .trust_ratio = fp32({0.5}, {1}),
+                           .master = half(master, p),
+                           .value = half(value, p)});
       backend().lamb_apply(updates);
       expect_close(read(master), w, {.relative = 4 * 0x1p-24, .absolute = 0.01 * 0x1p-20}, "master");
       EXPECT_EQ(read(value), rounded(read(master)));

@@ -12,7 +12,8 @@ struct Case {
   float rate;
   bool residual;
 };
-const Case kCases[] = {{1, 16, 0, false}, {3, 17, 0, true}, {5, 33, 0.1f, true}, {1, 1, 0, false}, {2, 100, 0.5f, false}, {70, 64, 0.1f, true}, {3, 768, 0.1f, true}};
+const Case kCases[] = {{1, 16, 0, false},     {3, 17, 0, true},     {5, 33, 0.1f, true}, {1, 1, 0, false},
+                       {2, 100, 0.5f, false}, {70, 64, 0.1f, true}, {3, 768, 0.1f, true}};
 constexpr float kEpsilon = 1e-5f;
 
 class LayerNorm : public OpTest {
@@ -29,11 +30,27 @@ class LayerNorm : public OpTest {
   Problem forward(const Case& c) {
     const Shape shape = {c.rows, c.hidden}, tokens = {c.rows}, hidden = {c.hidden};
     const int64_t n = c.rows * c.hidden;
-    Problem p = {c, rounded(random_numbers(n, 1)), rounded(random_numbers(n, 2)), rounded(random_numbers(c.hidden, 3)), rounded(random_numbers(c.hidden, 4)),
-                 rounded(random_numbers(n, 5)), {}, empty(shape), empty(shape), empty(DType::kFloat32, tokens), empty(DType::kFloat32, tokens)};
-    backend().layer_norm_forward({.input = compute(p.x, shape), .residual = c.residual ? compute(p.r, shape) : Tensor{}, .weight = compute(p.w, hidden),
-                                  .bias = compute(p.b, hidden), .epsilon = kEpsilon, .dropout = dropout(c.rate, c.rows), .sum = p.sum,
-                                  .output = p.output, .mean = p.mean, .rstd = p.rstd});
+    Problem p = {c,
+                 rounded(random_numbers(n, 1)),
+                 rounded(random_numbers(n, 2)),
+                 rounded(random_numbers(c.hidden, 3)),
+                 rounded(random_numbers(c.hidden, 4)),
+                 rounded(random_numbers(n, 5)),
+                 {},
+                 empty(shape),
+                 empty(shape),
+                 empty(DType::kFloat32, tokens),
+                 empty(DType::kFloat32, tokens)};
+    backend().layer_norm_forward({.input = compute(p.x, shape),
+                                  .residual = c.residual ? compute(p.r, shape) : Tensor{},
+                                  .weight = compute(p.w, hidden),
+                                  .bias = compute(p.b, hidden),
+                                  .epsilon = kEpsilon,
+                                  .dropout = dropout(c.rate, c.rows),
+                                  .sum = p.sum,
+                                  .output = p.output,
+                                  .mean = p.mean,
+                                  .rstd = p.rstd});
     p.z = read(p.sum);
     return p;
   }
@@ -70,9 +87,18 @@ TEST_P(LayerNorm, BackwardMatchesCentralDifferences) {
     const Problem p = forward(c);
     const Shape shape = {c.rows, c.hidden}, hidden = {c.hidden};
     const Tensor d_input = empty(shape), d_residual = empty(shape);
-    const Tensor d_weight = fp32(Numbers(p.w.size(), 0.5), hidden), d_bias = fp32(Numbers(p.w.size(), -0.25), hidden);  // gradients are added
-    backend().layer_norm_backward({.gradient = compute(p.dy, shape), .sum = p.sum, .mean = p.mean, .rstd = p.rstd, .weight = compute(p.w, hidden),
-                                   .dropout = dropout(c.rate, c.rows), .d_input = d_input, .d_residual = d_residual, .d_weight = d_weight, .d_bias = d_bias});
+    const Tensor d_weight = fp32(Numbers(p.w.size(), 0.5), hidden),
+                 d_bias = fp32(Numbers(p.w.size(), -0.25), hidden);  // gradients are added
+    backend().layer_norm_backward({.gradient = compute(p.dy, shape),
+                                   .sum = p.sum,
+                                   .mean = p.mean,
+                                   .rstd = p.rstd,
+                                   .weight = compute(p.w, hidden),
+                                   .dropout = dropout(c.rate, c.rows),
+                                   .d_input = d_input,
+                                   .d_residual = d_residual,
+                                   .d_weight = d_weight,
+                                   .d_bias = d_bias});
     Numbers dz, dx, dw(p.w.size(), 0.5), db(p.w.size(), -0.25);
     for (int64_t row = 0; row < c.rows; ++row) {
       const Numbers z = row_of(p.z, row, c.hidden), dy = row_of(p.dy, row, c.hidden);
@@ -99,14 +125,30 @@ TEST_P(LayerNorm, OutputsMayAliasAsDocumented) {
     const Shape shape = {c.rows, c.hidden}, hidden = {c.hidden};
     const Problem p = forward(c);
     const Tensor x = compute(p.x, shape), output = empty(shape);
-    backend().layer_norm_forward({.input = x, .residual = compute(p.r, shape), .weight = compute(p.w, hidden), .bias = compute(p.b, hidden), .epsilon = kEpsilon,
-                                  .dropout = dropout(rate, c.rows), .sum = x, .output = output, .mean = p.mean, .rstd = p.rstd});
+    backend().layer_norm_forward({.input = x,
+                                  .residual = compute(p.r, shape),
+                                  .weight = compute(p.w, hidden),
+                                  .bias = compute(p.b, hidden),
+                                  .epsilon = kEpsilon,
+                                  .dropout = dropout(rate, c.rows),
+                                  .sum = x,
+                                  .output = output,
+                                  .mean = p.mean,
+                                  .rstd = p.rstd});
     EXPECT_EQ(read(x), p.z);
     EXPECT_EQ(read(output), read(p.output));
 
     const auto backward = [&](const Tensor& gradient, const Tensor& d_input, const Tensor& d_residual) {
-      backend().layer_norm_backward({.gradient = gradient, .sum = p.sum, .mean = p.mean, .rstd = p.rstd, .weight = compute(p.w, hidden), .dropout = dropout(rate, c.rows),
-                                     .d_input = d_input, .d_residual = d_residual, .d_weight = zeros(DType::kFloat32, hidden), .d_bias = zeros(DType::kFloat32, hidden)});
+      backend().layer_norm_backward({.gradient = gradient,
+                                     .sum = p.sum,
+                                     .mean = p.mean,
+                                     .rstd = p.rstd,
+                                     .weight = compute(p.w, hidden),
+                                     .dropout = dropout(rate, c.rows),
+                                     .d_input = d_input,
+                                     .d_residual = d_residual,
+                                     .d_weight = zeros(DType::kFloat32, hidden),
+                                     .d_bias = zeros(DType::kFloat32, hidden)});
     };
     const Tensor d_input = empty(shape), d_residual = empty(shape), other = empty(shape);
     backward(compute(p.dy, shape), d_input, d_residual);
@@ -130,8 +172,13 @@ TEST_P(LayerNorm, SumMayBeLeftOut) {
   const Case c = {3, 17, 0, false};
   const Problem p = forward(c);
   const Tensor output = empty({c.rows, c.hidden});
-  backend().layer_norm_forward({.input = compute(p.x, {c.rows, c.hidden}), .weight = compute(p.w, {c.hidden}), .bias = compute(p.b, {c.hidden}), .epsilon = kEpsilon,
-                                .output = output, .mean = p.mean, .rstd = p.rstd});
+  backend().layer_norm_forward({.input = compute(p.x, {c.rows, c.hidden}),
+                                .weight = compute(p.w, {c.hidden}),
+                                .bias = compute(p.b, {c.hidden}),
+                                .epsilon = kEpsilon,
+                                .output = output,
+                                .mean = p.mean,
+                                .rstd = p.rstd});
   EXPECT_EQ(read(output), read(p.output));
 }
 
@@ -141,8 +188,15 @@ TEST_P(LayerNorm, DoesNotDependOnThreads) {
     const Problem p = forward(c);
     const Shape shape = {c.rows, c.hidden}, hidden = {c.hidden};
     const Tensor d_input = empty(shape), d_weight = zeros(DType::kFloat32, hidden), d_bias = zeros(DType::kFloat32, hidden);
-    backend().layer_norm_backward({.gradient = compute(p.dy, shape), .sum = p.sum, .mean = p.mean, .rstd = p.rstd, .weight = compute(p.w, hidden),
-                                   .dropout = dropout(c.rate, c.rows), .d_input = d_input, .d_weight = d_weight, .d_bias = d_bias});
+    backend().layer_norm_backward({.gradient = compute(p.dy, shape),
+                                   .sum = p.sum,
+                                   .mean = p.mean,
+                                   .rstd = p.rstd,
+                                   .weight = compute(p.w, hidden),
+                                   .dropout = dropout(c.rate, c.rows),
+                                   .d_input = d_input,
+                                   .d_weight = d_weight,
+                                   .d_bias = d_bias});
     Numbers all;
     for (const Tensor& t : {p.output, p.mean, d_input, d_weight, d_bias}) {
       const Numbers numbers = read(t);
@@ -153,7 +207,8 @@ TEST_P(LayerNorm, DoesNotDependOnThreads) {
 }
 
 TEST_P(LayerNorm, RejectsWhatDoesNotFit) {
-  const Tensor x = zeros(precision(), {2, 8}), w = zeros(precision(), {8}), row = zeros(DType::kFloat32, {2}), gradient = zeros(DType::kFloat32, {8});
+  const Tensor x = zeros(precision(), {2, 8}), w = zeros(precision(), {8}), row = zeros(DType::kFloat32, {2}),
+               gradient = zeros(DType::kFloat32, {8});
   const LayerNormForward good = {.input = x, .weight = w, .bias = w, .output = x, .mean = row, .rstd = row};
   LayerNormForward op = good;
   op.weight = zeros(precision(), {7});
@@ -181,7 +236,8 @@ TEST_P(LayerNorm, RejectsWhatDoesNotFit) {
   op.bias = Tensor(w.data(), precision(), {8}, Device{DeviceType::kCuda, 7});
   expect_rejected([&] { backend().layer_norm_forward(op); }, {"bias: expected [8]", "on cuda:7"});
 
-  const LayerNormBackward good_backward = {.gradient = x, .sum = x, .mean = row, .rstd = row, .weight = w, .d_input = x, .d_weight = gradient, .d_bias = gradient};
+  const LayerNormBackward good_backward = {
+      .gradient = x, .sum = x, .mean = row, .rstd = row, .weight = w, .d_input = x, .d_weight = gradient, .d_bias = gradient};
   LayerNormBackward backward = good_backward;
   backward.d_weight = zeros(DType::kFloat32, {9});
   expect_rejected([&] { backend().layer_norm_backward(backward); }, {"layer_norm_backward: d_weight: expected [8] fp32", "found [9] fp32"});

@@ -49,7 +49,9 @@ TEST(Matmul, HasTheSameBitsForAnyNumberOfThreads) {
       x.restore();
       engine.matmul(x.op);
       if (threads == 1) first = x.product, first_activated = x.activated, first_sums = x.row_sums;
-      EXPECT_TRUE(first.bytes() == x.product.bytes() && first_activated.bytes() == x.activated.bytes() && first_sums.bytes() == x.row_sums.bytes()) << threads << " threads";
+      EXPECT_TRUE(first.bytes() == x.product.bytes() && first_activated.bytes() == x.activated.bytes() &&
+                  first_sums.bytes() == x.row_sums.bytes())
+          << threads << " threads";
     }
   };
   for (const MatmulCase& c : cases) {

@@ -38,14 +38,33 @@ TEST_P(Rows, NoRowsIsNothing) {
 
 TEST_P(Rows, RejectWhatDoesNotFit) {
   const Tensor x = zeros(precision(), {4, 8}), two = zeros(precision(), {2, 8});
-  expect_numbers_rejected([&] { backend().gather_rows({.input = x, .indices = int32({0, 4}), .output = two}); }, {"gather_rows: indices[1]: expected 0 to 3, found 4"});
-  expect_numbers_rejected([&] { backend().gather_rows({.input = x, .indices = int32({-1, 0}), .output = two}); }, {"indices[0]: expected 0 to 3, found -1"});
-  expect_rejected([&] { backend().gather_rows({.input = x, .indices = int32({1}), .output = two}); }, {"indices: expected [2] int32", "found [1] int32"});
-  expect_rejected([&] { backend().gather_rows({.input = x, .indices = int32({1, 2}), .output = zeros(precision(), {2, 7})}); },
-                  {"output: expected [2, 8]", "found [2, 7]"});
-  expect_numbers_rejected([&] { backend().scatter_rows({.input = two, .indices = int32({3, 3}), .output = x}); },
-                          {"scatter_rows: indices[1]: expected all different, found 3 again"});
-  expect_numbers_rejected([&] { backend().scatter_rows({.input = two, .indices = int32({3, 9}), .output = x}); }, {"indices[1]: expected 0 to 3, found 9"});
+  expect_numbers_rejected(
+      [&] {
+        backend().gather_rows({.input = x, .indices = int32({0, 4}), .output = two});
+      },
+      {"gather_rows: indices[1]: expected 0 to 3, found 4"});
+  expect_numbers_rejected(
+      [&] {
+        backend().gather_rows({.input = x, .indices = int32({-1, 0}), .output = two});
+      },
+      {"indices[0]: expected 0 to 3, found -1"});
+  expect_rejected([&] { backend().gather_rows({.input = x, .indices = int32({1}), .output = two}); },
+                  {"indices: expected [2] int32", "found [1] int32"});
+  expect_rejected(
+      [&] {
+        backend().gather_rows({.input = x, .indices = int32({1, 2}), .output = zeros(precision(), {2, 7})});
+      },
+      {"output: expected [2, 8]", "found [2, 7]"});
+  expect_numbers_rejected(
+      [&] {
+        backend().scatter_rows({.input = two, .indices = int32({3, 3}), .output = x});
+      },
+      {"scatter_rows: indices[1]: expected all different, found 3 again"});
+  expect_numbers_rejected(
+      [&] {
+        backend().scatter_rows({.input = two, .indices = int32({3, 9}), .output = x});
+      },
+      {"indices[1]: expected 0 to 3, found 9"});
 }
 
 }  // namespace

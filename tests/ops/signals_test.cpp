@@ -61,7 +61,8 @@ TEST_P(Signals, DuringAProductChangeNothing) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Products, Signals, testing::Combine(testing::Values(DType::kFloat32, DType::kBFloat16), testing::Bool(), testing::Bool()));
+INSTANTIATE_TEST_SUITE_P(Products, Signals,
+                         testing::Combine(testing::Values(DType::kFloat32, DType::kBFloat16), testing::Bool(), testing::Bool()));
 
 }  // namespace
 }  // namespace mpibert

@@ -29,12 +29,21 @@ class SpanCrossEntropyOp : public OpTest {
     Numbers logits;
     double loss = 0, correct = 0;
   };
-  Result run(const Numbers& logits, const std::vector<int64_t>& lengths, int64_t columns, int64_t column, const Numbers& labels, bool backward = true) {
+  Result run(const Numbers& logits, const std::vector<int64_t>& lengths, int64_t columns, int64_t column, const Numbers& labels,
+             bool backward = true) {
     Numbers begins(1, 0);
     for (const int64_t length : lengths) begins.push_back(begins.back() + static_cast<double>(length));
-    const Tensor x = compute(logits, {static_cast<int64_t>(begins.back()), columns}), loss = zeros(DType::kFloat32, {1}), correct = zeros(DType::kFloat32, {1});
-    backend().span_cross_entropy({.logits = x, .cu_seqlens = int32(begins), .labels = int32(labels), .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{},
-                                  .column = column, .term = 2, .backward = backward, .loss_sum = loss, .correct = correct});
+    const Tensor x = compute(logits, {static_cast<int64_t>(begins.back()), columns}), loss = zeros(DType::kFloat32, {1}),
+                 correct = zeros(DType::kFloat32, {1});
+    backend().span_cross_entropy({.logits = x,
+                                  .cu_seqlens = int32(begins),
+                                  .labels = int32(labels),
+                                  .state = backward ? state({.loss_weights = {0, 0, kLossScale / 4, 0}, .loss_scale = 4}) : Tensor{},
+                                  .column = column,
+                                  .term = 2,
+                                  .backward = backward,
+                                  .loss_sum = loss,
+                                  .correct = correct});
     return {read(x), read(loss)[0], read(correct)[0]};
   }
 };
@@ -61,7 +70,9 @@ TEST_P(SpanCrossEntropyOp, LossAndGradientMatchTheReference) {
         loss += loss_of(x, label);
         correct += first_largest == label;
         for (size_t i = 0; i < length; ++i)  // differences where they are cheap, else the known derivative
-          expected[at(i)] = static_cast<double>(kLossScale) * (length <= 17 ? central_difference([&](const Numbers& moved) { return loss_of(moved, label); }, x, i) : std::exp(-loss_of(x, i)) - (i == label));
+          expected[at(i)] = static_cast<double>(kLossScale) *
+                            (length <= 17 ? central_difference([&](const Numbers& moved) { return loss_of(moved, label); }, x, i)
+                                          : std::exp(-loss_of(x, i)) - (i == label));
         begin += length;
       }
       const Result found = run(logits, c.lengths, c.columns, column, labels);
@@ -88,7 +99,12 @@ TEST_P(SpanCrossEntropyOp, NegativeLabelsCountForNothingAndOtherColumnsStay) {
 
 TEST_P(SpanCrossEntropyOp, AddsToTheSumsAndOnlyTheFirstLargestIsCorrect) {
   const Tensor loss = fp32({10}, {1}), correct = fp32({5}, {1});
-  backend().span_cross_entropy({.logits = compute({0, 0, 0, 0}, {4, 1}), .cu_seqlens = int32({0, 2, 4}), .labels = int32({0, 1}), .backward = false, .loss_sum = loss, .correct = correct});
+  backend().span_cross_entropy({.logits = compute({0, 0, 0, 0}, {4, 1}),
+                                .cu_seqlens = int32({0, 2, 4}),
+                                .labels = int32({0, 1}),
+                                .backward = false,
+                                .loss_sum = loss,
+                                .correct = correct});
   EXPECT_NEAR(read(loss)[0], 10 + 2 * std::log(2.0), 1e-5);
   EXPECT_EQ(read(correct)[0], 6);
 }
@@ -123,10 +139,12 @@ TEST_P(SpanCrossEntropyOp, DoesNotDependOnThreads) {
 
 TEST_P(SpanCrossEntropyOp, RejectsWhatDoesNotFit) {
   const Tensor one = zeros(DType::kFloat32, {1}), x = zeros(precision(), {5, 2});
-  const SpanCrossEntropy good = {.logits = x, .cu_seqlens = int32({0, 2, 5}), .labels = int32({1, 2}), .backward = false, .loss_sum = one, .correct = one};
+  const SpanCrossEntropy good = {
+      .logits = x, .cu_seqlens = int32({0, 2, 5}), .labels = int32({1, 2}), .backward = false, .loss_sum = one, .correct = one};
   SpanCrossEntropy op = good;
   op.labels = int32({2, 2});
-  expect_numbers_rejected([&] { backend().span_cross_entropy(op); }, {"span_cross_entropy: labels[0]: expected less than the 2 tokens of its sequence, found 2"});
+  expect_numbers_rejected([&] { backend().span_cross_entropy(op); },
+                          {"span_cross_entropy: labels[0]: expected less than the 2 tokens of its sequence, found 2"});
   op = good;
   op.cu_seqlens = int32({0, 5});
   expect_rejected([&] { backend().span_cross_entropy(op); }, {"cu_seqlens: expected [3] int32", "found [2] int32"});

@@ -9,7 +9,8 @@ namespace {
 class SquareSumsOp : public OpTest {
  protected:
   Numbers run(const Tensor& input, const std::vector<Range>& ranges) {
-    const Tensor output = empty(DType::kFloat64, {static_cast<int64_t>(ranges.size())}), table = zeros(DType::kUInt8, {static_cast<int64_t>(sizeof(Range) * ranges.size())});
+    const Tensor output = empty(DType::kFloat64, {static_cast<int64_t>(ranges.size())}),
+                 table = zeros(DType::kUInt8, {static_cast<int64_t>(sizeof(Range) * ranges.size())});
     std::vector<Range> copy = ranges;
     if (!ranges.empty()) backend().upload(Tensor(copy.data(), DType::kUInt8, table.shape()), table);
     backend().square_sums({.input = input, .ranges = table, .output = output});
@@ -56,8 +57,10 @@ TEST_P(SquareSumsOp, DoesNotDependOnThreads) {
 
 TEST_P(SquareSumsOp, RejectsWhatDoesNotFit) {
   const Tensor x = zeros(DType::kFloat32, {10}), ranges = zeros(DType::kUInt8, {32}), sums = zeros(DType::kFloat64, {2});
-  expect_rejected([&] { backend().square_sums({.input = x, .ranges = zeros(DType::kUInt8, {31}), .output = sums}); }, {"square_sums: ranges: expected a multiple of 16 bytes, found 31"});
-  expect_rejected([&] { backend().square_sums({.input = x, .ranges = ranges, .output = zeros(DType::kFloat64, {1})}); }, {"output: expected [2] fp64", "found [1] fp64"});
+  expect_rejected([&] { backend().square_sums({.input = x, .ranges = zeros(DType::kUInt8, {31}), .output = sums}); },
+                  {"square_sums: ranges: expected a multiple of 16 bytes, found 31"});
+  expect_rejected([&] { backend().square_sums({.input = x, .ranges = ranges, .output = zeros(DType::kFloat64, {1})}); },
+                  {"output: expected [2] fp64", "found [1] fp64"});
   expect_rejected([&] { run(zeros(DType::kBFloat16, {10}), {{0, 1}}); }, {"input: expected [10] fp32", "found [10] bf16"});
 }
 

@@ -19,7 +19,12 @@ TEST_P(SquaredErrorOp, LossAndGradientMatchCentralDifferences) {
     Numbers expected;
     for (size_t i = 0; i < x.size(); ++i) expected.push_back(0.5 * central_difference(loss_at, x, i));
     const Tensor logits = compute(x, {rows, 1}), loss = fp32({3}, {1});
-    const SquaredError op = {.logits = logits, .labels = fp32(labels, {rows}), .state = state({.loss_weights = {9, 0.25f, 9, 9}, .loss_scale = 2}), .term = 1, .backward = false, .loss_sum = loss};
+    const SquaredError op = {.logits = logits,
+                             .labels = fp32(labels, {rows}),
+                             .state = state({.loss_weights = {9, 0.25f, 9, 9}, .loss_scale = 2}),
+                             .term = 1,
+                             .backward = false,
+                             .loss_sum = loss};
     backend().squared_error(op);
     EXPECT_EQ(read(logits), x);
     SquaredError backward = op;
@@ -41,9 +46,16 @@ TEST_P(SquaredErrorOp, ARowWithoutLabelCountsForNothing) {
 
 TEST_P(SquaredErrorOp, RejectsWhatDoesNotFit) {
   const Tensor one = zeros(DType::kFloat32, {1}), x = zeros(precision(), {2, 1});
-  expect_rejected([&] { backend().squared_error({.logits = zeros(precision(), {2, 2}), .labels = one, .loss_sum = one}); },
-                  {"squared_error: logits: expected [2, 1]", "found [2, 2]"});
-  expect_rejected([&] { backend().squared_error({.logits = x, .labels = int32({1, 2}), .loss_sum = one}); }, {"labels: expected [2] fp32", "found [2] int32"});
+  expect_rejected(
+      [&] {
+        backend().squared_error({.logits = zeros(precision(), {2, 2}), .labels = one, .loss_sum = one});
+      },
+      {"squared_error: logits: expected [2, 1]", "found [2, 2]"});
+  expect_rejected(
+      [&] {
+        backend().squared_error({.logits = x, .labels = int32({1, 2}), .loss_sum = one});
+      },
+      {"labels: expected [2] fp32", "found [2] int32"});
   expect_rejected([&] { backend().squared_error({.logits = x, .labels = zeros(DType::kFloat32, {2}), .term = -2, .loss_sum = one}); },
                   {"term: expected 0 to 3, found -2"});
 }

@@ -16,7 +16,8 @@ class StepDecisionOp : public OpTest {
   // The state after a step whose squares these are.
   StepState decide(const StepState& before, const Numbers& squares, const StepRule& rule) {
     const Tensor t = state(before);
-    backend().step_decision({.squares = tensor(DType::kFloat64, squares, {static_cast<int64_t>(squares.size())}), .rule = rule, .state = t});
+    backend().step_decision(
+        {.squares = tensor(DType::kFloat64, squares, {static_cast<int64_t>(squares.size())}), .rule = rule, .state = t});
     return read_state(t);
   }
   StepState read_state(const Tensor& t) {
@@ -26,7 +27,8 @@ class StepDecisionOp : public OpTest {
   }
   // '+' is a step with finite gradients, '-' one without.
   StepState after(StepState state, const std::string& steps, const LossScaleOptions& options) {
-    for (const char step : steps) state = decide(state, {step == '+' ? 1.0 : std::numeric_limits<double>::infinity()}, {.loss_scale = options});
+    for (const char step : steps)
+      state = decide(state, {step == '+' ? 1.0 : std::numeric_limits<double>::infinity()}, {.loss_scale = options});
     return state;
   }
   static StepState start(const LossScaleOptions& options) { return {.loss_scale = options.initial}; }
@@ -66,7 +68,8 @@ TEST_P(StepDecisionOp, CorrectionsArePowersOfTheBetas) {
   const StepState late = decide({.applied_steps = 99'999}, {1}, {});
   EXPECT_EQ(late.bias_correction1, 1);
   EXPECT_NEAR(late.bias_correction2, 1, 1e-6);
-  EXPECT_FLOAT_EQ(decide({.applied_steps = 999}, {1}, {}).bias_correction2, static_cast<float>(1 - std::pow(static_cast<double>(0.999f), 1000)));
+  EXPECT_FLOAT_EQ(decide({.applied_steps = 999}, {1}, {}).bias_correction2,
+                  static_cast<float>(1 - std::pow(static_cast<double>(0.999f), 1000)));
   const StepState uncorrected = decide({}, {1}, {.correct_bias = false});
   EXPECT_EQ(uncorrected.bias_correction1, 1);
   EXPECT_EQ(uncorrected.bias_correction2, 1);
@@ -129,10 +132,14 @@ TEST_P(StepDecisionOp, TheUsualLossScaleIsPyTorchs) {
 
 TEST_P(StepDecisionOp, RejectsWhatDoesNotFit) {
   const Tensor squares = zeros(DType::kFloat64, {4});
-  expect_rejected([&] { backend().step_decision({.squares = zeros(DType::kFloat32, {4}), .state = state({})}); }, {"step_decision: squares: expected [4] fp64", "found [4] fp32"});
-  expect_rejected([&] { backend().step_decision({.squares = squares, .rule = {.max_grad_norm = -1}, .state = state({})}); }, {"max_grad_norm: expected 0 or more, found -1"});
-  expect_rejected([&] { backend().step_decision({.squares = squares, .rule = {.beta1 = 1}, .state = state({})}); }, {"beta1: expected 0 <= beta1 < 1, found 1"});
-  expect_rejected([&] { backend().step_decision({.squares = squares, .state = squares}); }, {"state: expected [104] uint8", "found [4] fp64"});
+  expect_rejected([&] { backend().step_decision({.squares = zeros(DType::kFloat32, {4}), .state = state({})}); },
+                  {"step_decision: squares: expected [4] fp64", "found [4] fp32"});
+  expect_rejected([&] { backend().step_decision({.squares = squares, .rule = {.max_grad_norm = -1}, .state = state({})}); },
+                  {"max_grad_norm: expected 0 or more, found -1"});
+  expect_rejected([&] { backend().step_decision({.squares = squares, .rule = {.beta1 = 1}, .state = state({})}); },
+                  {"beta1: expected 0 <= beta1 < 1, found 1"});
+  expect_rejected([&] { backend().step_decision({.squares = squares, .state = squares}); },
+                  {"state: expected [104] uint8", "found [4] fp64"});
 }
 
 class TrustRatiosOp : public OpTest {};
@@ -153,8 +160,12 @@ TEST_P(TrustRatiosOp, OfEachParameter) {
                           .adapts = tensor(DType::kUInt8, {1, 1, 1, 1, 1, 0}, {6}),
                           .ratios = ratios});
   expect_close(read(ratios), {1.5, 4, 1, 1, 1, 1}, {.relative = 0x1p-23}, "ratios");
-  expect_rejected([&] { backend().trust_ratios({.weights = tensor(DType::kFloat64, weights, {cells}), .directions = zeros(DType::kFloat64, {1}), .ratios = ratios}); },
-                  {"trust_ratios: directions: expected [1004] fp64", "found [1] fp64"});
+  expect_rejected(
+      [&] {
+        backend().trust_ratios(
+            {.weights = tensor(DType::kFloat64, weights, {cells}), .directions = zeros(DType::kFloat64, {1}), .ratios = ratios});
+      },
+      {"trust_ratios: directions: expected [1004] fp64", "found [1] fp64"});
 }
 
 }  // namespace

@@ -73,7 +73,9 @@ std::string case_name(const testing::TestParamInfo<BackendCase>& info) {
   return device_name(info.param.device) + "_" + std::string(name_of(info.param.precision));
 }
 
-void PrintTo(const BackendCase& backend_case, std::ostream* out) { *out << device_name(backend_case.device) << " " << name_of(backend_case.precision); }
+void PrintTo(const BackendCase& backend_case, std::ostream* out) {
+  *out << device_name(backend_case.device) << " " << name_of(backend_case.precision);
+}
 
 Numbers random_numbers(int64_t n, uint64_t seed, double scale) {
   RandomStream stream(seed, RandomPurpose::kParameters, 0);
@@ -93,7 +95,8 @@ void expect_close(const Numbers& found, const Numbers& expected, Tolerance toler
     worst = std::isnan(excess) ? std::numeric_limits<double>::infinity() : excess;
     at = i;
   }
-  EXPECT_LE(worst, 1.0) << what << "[" << at << "]: found " << found[at] << ", expected " << expected[at] << ", of " << found.size() << " numbers";
+  EXPECT_LE(worst, 1.0) << what << "[" << at << "]: found " << found[at] << ", expected " << expected[at] << ", of " << found.size()
+                        << " numbers";
 }
 
 double central_difference(const std::function<double(const Numbers&)>& f, Numbers x, size_t i, double h) {
@@ -113,9 +116,13 @@ Backend& OpTest::backend() {
 
 double OpTest::roundoff() const { return reference::unit_roundoff(precision()); }
 
-Tolerance OpTest::stored(Tolerance computed) const { return {computed.relative + roundoff(), computed.absolute + reference::underflow(precision())}; }
+Tolerance OpTest::stored(Tolerance computed) const {
+  return {computed.relative + roundoff(), computed.absolute + reference::underflow(precision())};
+}
 
-std::string OpTest::expected_precisions() const { return GetParam().device.type == DeviceType::kCpu ? "expected fp32 or bf16" : "expected fp32, bf16 or fp16"; }
+std::string OpTest::expected_precisions() const {
+  return GetParam().device.type == DeviceType::kCpu ? "expected fp32 or bf16" : "expected fp32, bf16 or fp16";
+}
 
 Tensor OpTest::keep(Buffer buffer, DType dtype, Shape shape) {
   buffers_.push_back(std::move(buffer));
@@ -164,13 +171,20 @@ Numbers OpTest::read(const Tensor& t) {
   const Tensor host = buffer.view(t.dtype(), t.shape());
   backend().download(t, host);
   switch (t.dtype()) {
-    case DType::kFloat32: return to_numbers<float>(host);
-    case DType::kBFloat16: return to_numbers<bfloat16>(host);
-    case DType::kFloat16: return to_numbers<float16>(host);
-    case DType::kFloat64: return to_numbers<double>(host);
-    case DType::kInt32: return to_numbers<int32_t>(host);
-    case DType::kUInt8: return to_numbers<uint8_t>(host);
-    default: throw Error(ErrorKind::kInvalidArgument, "no numbers of this type are read");
+    case DType::kFloat32:
+      return to_numbers<float>(host);
+    case DType::kBFloat16:
+      return to_numbers<bfloat16>(host);
+    case DType::kFloat16:
+      return to_numbers<float16>(host);
+    case DType::kFloat64:
+      return to_numbers<double>(host);
+    case DType::kInt32:
+      return to_numbers<int32_t>(host);
+    case DType::kUInt8:
+      return to_numbers<uint8_t>(host);
+    default:
+      throw Error(ErrorKind::kInvalidArgument, "no numbers of this type are read");
   }
 }
 

@@ -82,7 +82,8 @@ class OpTest : public testing::TestWithParam<BackendCase> {
 
   // `call` throws kInvalidArgument, and the message contains all of `words`.
   void expect_rejected(const std::function<void()>& call, const std::vector<std::string>& words);
-  // The same of wrong ids, labels and indices, which only the CPU reads before it works: a card could not say so without a wait. Nothing elsewhere.
+  // The same of wrong ids, labels and indices, which only the CPU reads before it works: a card could not say so without a wait. Nothing
+  // elsewhere.
   void expect_numbers_rejected(const std::function<void()>& call, const std::vector<std::string>& words);
 
  private:

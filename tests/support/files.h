@@ -25,7 +25,8 @@ std::string read_text(const std::filesystem::path& path);
 void flip_byte(const std::filesystem::path& path, size_t offset);
 void truncate_to(const std::filesystem::path& path, size_t bytes);
 
-// The checkout; or what MPIBERT_SOURCE_DIR in the environment names: an unpacked bundle, which has the same folders of fixtures and samples.
+// The checkout; or what MPIBERT_SOURCE_DIR in the environment names: an unpacked bundle, which has the same folders of fixtures and
+// samples.
 std::filesystem::path source_folder();
 
 // The folder of real data (MPIBERT_DATA, or the one next to the checkout) if it is there.

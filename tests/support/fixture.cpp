@@ -69,7 +69,8 @@ std::vector<int> hashed_numbers(std::string_view name, int64_t count) {
 std::vector<float> closed_form_weights(const std::string& name, int64_t count) {
   const bool is_norm = name.ends_with("LayerNorm.weight");
   std::vector<float> weights;
-  for (const int k : hashed_numbers(name, count)) weights.push_back(is_norm ? 1 + static_cast<float>(k / 4) / 64 : static_cast<float>(k) / 256);
+  for (const int k : hashed_numbers(name, count))
+    weights.push_back(is_norm ? 1 + static_cast<float>(k / 4) / 64 : static_cast<float>(k) / 256);
   return weights;
 }
 

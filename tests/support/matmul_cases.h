@@ -48,7 +48,8 @@ inline std::vector<MatmulCase> matmul_test_cases() {
   }
   for (const bool bias : {false, true}) {  // aligned, so that a library may do the activation
     cases.push_back({std::string("gelu_tanh") + (bias ? "_bias" : ""), 77, 48, 40, false, true, 1, 0, bias, Activation::kGeluTanh});
-    cases.push_back({std::string("gelu_tanh_derivative") + (bias ? "_bias" : ""), 77, 48, 40, false, false, 1, 0, bias, Activation::kGeluTanh, true});
+    cases.push_back(
+        {std::string("gelu_tanh_derivative") + (bias ? "_bias" : ""), 77, 48, 40, false, false, 1, 0, bias, Activation::kGeluTanh, true});
   }
   cases.push_back({"weight_gradient_without_sums", 64, 48, 40, true, false, 1, 1, false, Activation::kNone, false, true});
   cases.push_back({"scaled", 40, 40, 40, false, false, -3, 0.5f, true});

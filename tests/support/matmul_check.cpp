@@ -78,12 +78,15 @@ void expect_right_product(const MatmulCase& c, DType compute, const std::functio
     const double got = x.product.at(static_cast<int64_t>(i)), want = expected.c[i];
     // The derivative crosses zero, so its error counts against the product before it.
     const double derivative_error = x.op.derivative_at ? activation_error * expected.magnitude[i] : 0;
-    ASSERT_NEAR(got, want, factor * sum_tolerance(c.k, expected.magnitude[i]) + rounding * std::abs(want) + reference::underflow(x.product.dtype()) + derivative_error + 1e-37)
+    ASSERT_NEAR(got, want,
+                factor * sum_tolerance(c.k, expected.magnitude[i]) + rounding * std::abs(want) + reference::underflow(x.product.dtype()) +
+                    derivative_error + 1e-37)
         << "element " << i;
     if (!x.op.activated) continue;
     const double activated = reference::activate(c.activation, got);  // of c as it is stored
     ASSERT_NEAR(x.activated.at(static_cast<int64_t>(i)), activated,
-                reference::unit_roundoff(compute) * std::abs(activated) + reference::underflow(compute) + activation_error * std::abs(got) + before_rounding * std::abs(got))
+                reference::unit_roundoff(compute) * std::abs(activated) + reference::underflow(compute) + activation_error * std::abs(got) +
+                    before_rounding * std::abs(got))
         << "activated " << i;
   }
   if (x.op.row_sums) expect_right_sums(x);

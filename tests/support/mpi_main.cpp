@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 #include <mpi.h>
 
-// The MPI library leaves memory of its own behind, from plugins whose names are gone by then: leaks of our code are found by the tests without
-// MPI. Called by the address sanitizer, where there is one.
+// The MPI library leaves memory of its own behind, from plugins whose names are gone by then: leaks of our code are found by the tests
+// without MPI. Called by the address sanitizer, where there is one.
 extern "C" const char* __asan_default_options() { return "detect_leaks=0"; }
 
 // Runs all tests on every rank; ranks other than 0 print only failures; the exit code is the largest of all ranks.

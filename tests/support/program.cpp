@@ -26,8 +26,7 @@ std::string command_line(const std::vector<std::string>& arguments, const Launch
   std::string words = quoted((launch.program.empty() ? program() : launch.program).string());
   for (const std::string& argument : arguments) words += " " + quoted(argument);
   if (!launch.wrapper.empty()) words = "bash -c " + quoted(launch.wrapper + " exec " + words);
-  if (launch.ranks > 1)
-    words = str_cat("mpirun -n ", launch.ranks, " --oversubscribe --bind-to none ", words);
+  if (launch.ranks > 1) words = str_cat("mpirun -n ", launch.ranks, " --oversubscribe --bind-to none ", words);
   return "exec " + words;
 }
 
@@ -58,7 +57,8 @@ Program::Program(const std::vector<std::string>& arguments, const Launch& launch
   MPIBERT_CHECK(pid_ >= 0, kIo, "cannot fork");
   if (pid_ > 0) return;
   ::setpgid(0, 0);
-  for (const char* fixed : {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_mpi_yield_when_idle=1", "OMPI_MCA_rmaps_base_oversubscribe=1"})
+  for (const char* fixed : {"OMPI_ALLOW_RUN_AS_ROOT=1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1", "OMPI_MCA_mpi_yield_when_idle=1",
+                            "OMPI_MCA_rmaps_base_oversubscribe=1"})
     ::putenv(const_cast<char*>(fixed));
   ::setenv("OMP_NUM_THREADS", std::to_string(launch.threads).c_str(), 1);
   ::setenv("MPIBERT_TEST_RUN", folder_.c_str(), 1);

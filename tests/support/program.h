@@ -16,12 +16,12 @@ struct Finished {
 };
 
 struct Launch {
-  int ranks = 1;                             // more than 1, or mpirun: under mpirun
+  int ranks = 1;  // more than 1, or mpirun: under mpirun
   int threads = 1;
-  std::vector<std::string> environment{};    // "NAME=value"
-  std::string input{};                       // standard input
-  std::string wrapper{};                     // a shell prefix of every rank, such as "ulimit -f 100;"
-  std::filesystem::path program{};           // another than mpibert as it is built here
+  std::vector<std::string> environment{};  // "NAME=value"
+  std::string input{};                     // standard input
+  std::string wrapper{};                   // a shell prefix of every rank, such as "ulimit -f 100;"
+  std::filesystem::path program{};         // another than mpibert as it is built here
 };
 
 // The program under test, running. It is killed if the test ends before it does.

@@ -41,14 +41,10 @@ double Numbers::at(int64_t i) const {
 void Numbers::set(int64_t i, double value) {
   uint8_t* p = bytes_.data() + static_cast<size_t>(i) * bytes_of(dtype_);
   const auto put = [&](auto number) { std::memcpy(p, &number, sizeof number); };
-  if (dtype_ == DType::kInt32)
-    put(static_cast<int32_t>(value));
-  else if (dtype_ == DType::kBFloat16)
-    put(bfloat16(static_cast<float>(value)));
-  else if (dtype_ == DType::kFloat16)
-    put(float16(static_cast<float>(value)));
-  else
-    put(static_cast<float>(value));
+  if (dtype_ == DType::kInt32) put(static_cast<int32_t>(value));
+  else if (dtype_ == DType::kBFloat16) put(bfloat16(static_cast<float>(value)));
+  else if (dtype_ == DType::kFloat16) put(float16(static_cast<float>(value)));
+  else put(static_cast<float>(value));
 }
 
 std::vector<double> Numbers::doubles() const {
@@ -123,7 +119,8 @@ bool Mask::keeps(int32_t token_key, int64_t column) const {
 
 MatmulResult matmul(const Matmul& op) {
   const int64_t m = op.c.shape()[0], n = op.c.shape()[1], k = op.a.shape()[op.transpose_a ? 0 : 1];
-  const std::vector<double> a = numbers(op.a), b = numbers(op.b), c_before = numbers(op.c), biases = numbers(op.bias), at = numbers(op.derivative_at);
+  const std::vector<double> a = numbers(op.a), b = numbers(op.b), c_before = numbers(op.c), biases = numbers(op.bias),
+                            at = numbers(op.derivative_at);
   const int64_t a_row = op.transpose_a ? 1 : k, a_term = op.transpose_a ? m : 1, b_column = op.transpose_b ? k : 1,
                 b_term = op.transpose_b ? 1 : n;
   MatmulResult result;
@@ -214,13 +211,14 @@ namespace {
 struct Row {
   std::vector<double> p, d_scores;
 };
-Row row_of(const Head& h, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask, const std::vector<int32_t>& token_keys,
-           int64_t i) {
+Row row_of(const Head& h, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask,
+           const std::vector<int32_t>& token_keys, int64_t i) {
   Row row{h.probabilities(qkv, i), std::vector<double>(static_cast<size_t>(h.length))};
   double mean = 0;  // of the probabilities' gradient: the softmax's own part
   for (int64_t j = 0; j < h.length; ++j) {
     double& d_p = row.d_scores[static_cast<size_t>(j)];
-    for (int64_t d = 0; d < h.shape.head_size; ++d) d_p += h.factor(mask, token_keys, i, j) * gradient[h.context(i, d)] * qkv[h.qkv(j, 2, d)];
+    for (int64_t d = 0; d < h.shape.head_size; ++d)
+      d_p += h.factor(mask, token_keys, i, j) * gradient[h.context(i, d)] * qkv[h.qkv(j, 2, d)];
     mean += row.p[static_cast<size_t>(j)] * d_p;
   }
   for (size_t j = 0; j < row.p.size(); ++j) row.d_scores[j] = row.p[j] * (row.d_scores[j] - mean);
@@ -237,7 +235,8 @@ std::vector<double> attention_backward(const AttentionShape& shape, const std::v
     for (int64_t i = 0; i < h.length; ++i) {
       const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
       for (int64_t j = 0; j < h.length; ++j) {
-        const double dropped = row.p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j), d_score = scale * row.d_scores[static_cast<size_t>(j)];
+        const double dropped = row.p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j),
+                     d_score = scale * row.d_scores[static_cast<size_t>(j)];
         for (int64_t d = 0; d < shape.head_size; ++d) {
           const double distance = shape.embedding(i, j, d);
           d_qkv[h.qkv(i, 0, d)] += d_score * (qkv[h.qkv(j, 1, d)] + distance);
@@ -250,7 +249,8 @@ std::vector<double> attention_backward(const AttentionShape& shape, const std::v
   return d_qkv;
 }
 
-std::vector<double> attention_distance_gradient(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask,
+std::vector<double> attention_distance_gradient(const AttentionShape& shape, const std::vector<double>& qkv,
+                                                const std::vector<double>& gradient, const Mask& mask,
                                                 const std::vector<int32_t>& token_keys) {
   std::vector<double> d_distances(shape.distances.size());
   if (d_distances.empty()) return {};
@@ -260,15 +260,16 @@ std::vector<double> attention_distance_gradient(const AttentionShape& shape, con
       const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
       for (int64_t j = 0; j < h.length; ++j)
         for (int64_t d = 0; d < shape.head_size && shape.distance(i, j, d) < d_distances.size(); ++d)
-          d_distances[shape.distance(i, j, d)] += scale * row.d_scores[static_cast<size_t>(j)] * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys ? qkv[h.qkv(j, 1, d)] : 0));
+          d_distances[shape.distance(i, j, d)] +=
+              scale * row.d_scores[static_cast<size_t>(j)] * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys ? qkv[h.qkv(j, 1, d)] : 0));
     }
   });
   return d_distances;
 }
 
 // dQ is computed from d_scores - p e and taken right by + p e, where e is what the rounding of context does to gradient . context.
-AttentionRounding attention_rounding(DType dtype, const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
-                                     const Mask& mask, const std::vector<int32_t>& token_keys) {
+AttentionRounding attention_rounding(DType dtype, const AttentionShape& shape, const std::vector<double>& qkv,
+                                     const std::vector<double>& gradient, const Mask& mask, const std::vector<int32_t>& token_keys) {
   AttentionRounding bound{std::vector<double>(qkv.size() / 3), std::vector<double>(qkv.size())};
   const std::vector<double> context = attention_forward(shape, qkv, mask, token_keys);
   const double scale = 1 / std::sqrt(static_cast<double>(shape.head_size)), u = unit_roundoff(dtype);

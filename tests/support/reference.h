@@ -69,7 +69,9 @@ struct AttentionShape {
     const int64_t rows = static_cast<int64_t>(distances.size()) / head_size, row = i - j + rows / 2;
     return row < 0 || row >= rows ? distances.size() : static_cast<size_t>(row * head_size + d);
   }
-  double embedding(int64_t i, int64_t j, int64_t d) const { return distance(i, j, d) < distances.size() ? distances[distance(i, j, d)] : 0; }
+  double embedding(int64_t i, int64_t j, int64_t d) const {
+    return distance(i, j, d) < distances.size() ? distances[distance(i, j, d)] : 0;
+  }
 };
 // context [T, A, D] of qkv [T, 3, A, D]. token_keys [T], unused if mask.rate is 0.
 std::vector<double> attention_forward(const AttentionShape& shape, const std::vector<double>& qkv, const Mask& mask,
@@ -78,15 +80,17 @@ std::vector<double> attention_forward(const AttentionShape& shape, const std::ve
 std::vector<double> attention_backward(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
                                        const Mask& mask, const std::vector<int32_t>& token_keys);
 // That of shape.distances.
-std::vector<double> attention_distance_gradient(const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient, const Mask& mask,
+std::vector<double> attention_distance_gradient(const AttentionShape& shape, const std::vector<double>& qkv,
+                                                const std::vector<double>& gradient, const Mask& mask,
                                                 const std::vector<int32_t>& token_keys);
 
-// How far products on tensor cores may take context and d_qkv from those, for each element, because the left factors of the products that come
-// after the scores (probabilities, gradients of the scores) are rounded to `dtype`: the sum over the terms of (rounding of the left factor) * |right factor|.
+// How far products on tensor cores may take context and d_qkv from those, for each element, because the left factors of the products that
+// come after the scores (probabilities, gradients of the scores) are rounded to `dtype`: the sum over the terms of (rounding of the left
+// factor) * |right factor|.
 struct AttentionRounding {
   std::vector<double> context, d_qkv;
 };
-AttentionRounding attention_rounding(DType dtype, const AttentionShape& shape, const std::vector<double>& qkv, const std::vector<double>& gradient,
-                                     const Mask& mask, const std::vector<int32_t>& token_keys);
+AttentionRounding attention_rounding(DType dtype, const AttentionShape& shape, const std::vector<double>& qkv,
+                                     const std::vector<double>& gradient, const Mask& mask, const std::vector<int32_t>& token_keys);
 
 }  // namespace mpibert::reference

@@ -27,17 +27,32 @@ std::vector<double> metrics(const std::filesystem::path& run, const std::string&
 }  // namespace
 
 std::vector<std::string> prepare_sample(const std::filesystem::path& shards) {
-  return {"prepare", "--task", "pretraining", "--input", (sample() / "corpus.txt").string(), "--model", (sample() / "model").string(), "--output", shards.string(), "--max-seq-length", "64"};
+  return {"prepare",
+          "--task",
+          "pretraining",
+          "--input",
+          (sample() / "corpus.txt").string(),
+          "--model",
+          (sample() / "model").string(),
+          "--output",
+          shards.string(),
+          "--max-seq-length",
+          "64"};
 }
 
-std::vector<std::string> pretrain_sample(const std::filesystem::path& shards, const std::filesystem::path& run, int steps, const std::vector<std::string>& more) {
-  return joined({"pretrain", "--data", shards.string(), "--model", (sample() / "model" / "config.json").string(), "--output-dir", run.string(), "--max-steps", std::to_string(steps),
-                 "--global-batch-size", "32", "--learning-rate", "1e-3", "--warmup-steps", "2", "--slots", "8"},
+std::vector<std::string> pretrain_sample(const std::filesystem::path& shards, const std::filesystem::path& run, int steps,
+                                         const std::vector<std::string>& more) {
+  return joined(
+      {"pretrain", "--data", shards.string(), "--model", (sample() / "model" / "config.json").string(), "--output-dir", run.string(),
+       "--max-steps", std::to_string(steps), "--global-batch-size", "32", "--learning-rate", "1e-3", "--warmup-steps", "2", "--slots", "8"},
+      more);
+}
+
+std::vector<std::string> finetune_sample(const std::filesystem::path& model, const std::filesystem::path& run,
+                                         const std::vector<std::string>& more) {
+  return joined({"finetune", "--task", "mrpc", "--data", (sample() / "mrpc").string(), "--model", model.string(), "--output-dir",
+                 run.string(), "--global-batch-size", "16", "--max-seq-length", "64"},
                 more);
-}
-
-std::vector<std::string> finetune_sample(const std::filesystem::path& model, const std::filesystem::path& run, const std::vector<std::string>& more) {
-  return joined({"finetune", "--task", "mrpc", "--data", (sample() / "mrpc").string(), "--model", model.string(), "--output-dir", run.string(), "--global-batch-size", "16", "--max-seq-length", "64"}, more);
 }
 
 Finished expect_code(int code, const std::vector<std::string>& arguments, const Launch& launch) {

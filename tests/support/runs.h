@@ -10,8 +10,10 @@ namespace mpibert::test {
 
 // Words of the commands that many tests give, on the project's own sample.
 std::vector<std::string> prepare_sample(const std::filesystem::path& shards);
-std::vector<std::string> pretrain_sample(const std::filesystem::path& shards, const std::filesystem::path& run, int steps, const std::vector<std::string>& more = {});
-std::vector<std::string> finetune_sample(const std::filesystem::path& model, const std::filesystem::path& run, const std::vector<std::string>& more = {});
+std::vector<std::string> pretrain_sample(const std::filesystem::path& shards, const std::filesystem::path& run, int steps,
+                                         const std::vector<std::string>& more = {});
+std::vector<std::string> finetune_sample(const std::filesystem::path& model, const std::filesystem::path& run,
+                                         const std::vector<std::string>& more = {});
 
 // Runs it and fails the test with its messages unless it ends with `code`.
 Finished expect_code(int code, const std::vector<std::string>& arguments, const Launch& launch = {});

@@ -32,7 +32,8 @@ Batch pack(const std::vector<Sequence>& sequences, int64_t max_position_embeddin
   return batch;
 }
 
-TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute, BatchLimits limits, bool train, Device device)
+TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute, BatchLimits limits, bool train,
+                     Device device)
     : backend(make_backend(device)), model(config, arena, make_head) {
   arena.allocate(*backend, compute, arena.size());
   std::vector<float> masters(static_cast<size_t>(arena.padded_size()));
@@ -52,10 +53,16 @@ TinyModel::TinyModel(const BertConfig& config, const Model::MakeHead& make_head,
 
 Pass TinyModel::pass(bool train) const {
   const Tensor losses = losses_.view(DType::kFloat32, {8});
-  return {.train = train, .state = state_.view(DType::kUInt8, {kStepStateBytes}), .first_trained = first_trained, .loss_sums = losses.elements(0, 4), .correct = losses.elements(4, 8)};
+  return {.train = train,
+          .state = state_.view(DType::kUInt8, {kStepStateBytes}),
+          .first_trained = first_trained,
+          .loss_sums = losses.elements(0, 4),
+          .correct = losses.elements(4, 8)};
 }
 
-void TinyModel::upload_state() { backend->upload(Tensor(&state, DType::kUInt8, {kStepStateBytes}), state_.view(DType::kUInt8, {kStepStateBytes})); }
+void TinyModel::upload_state() {
+  backend->upload(Tensor(&state, DType::kUInt8, {kStepStateBytes}), state_.view(DType::kUInt8, {kStepStateBytes}));
+}
 
 void TinyModel::run(const Batch& batch, const GradientReady& ready, std::vector<int64_t> global_counts) {
   const std::vector<LossTerm> terms = model.head().terms();
@@ -111,7 +118,9 @@ Model::MakeHead masked_lm_head() {
 }
 
 Model::MakeHead classification_head(int64_t num_labels) {
-  return [num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, num_labels); };
+  return [num_labels](const BertConfig& config, ParameterArena& arena) {
+    return std::make_unique<SequenceClassificationHead>(config, arena, num_labels);
+  };
 }
 
 Model::MakeHead multiple_choice_head() {
@@ -119,7 +128,10 @@ Model::MakeHead multiple_choice_head() {
 }
 
 Model::MakeHead token_head(int64_t num_labels) {
-  return {[num_labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, num_labels); }, false};
+  return {[num_labels](const BertConfig& config, ParameterArena& arena) {
+            return std::make_unique<TokenClassificationHead>(config, arena, num_labels);
+          },
+          false};
 }
 
 }  // namespace mpibert::test

@@ -23,7 +23,8 @@ Batch pack(const std::vector<Sequence>& sequences, int64_t max_position_embeddin
 // A small model with closed-form weights, its memory, and one call for forward and backward.
 class TinyModel {
  public:
-  TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute = DType::kFloat32, BatchLimits limits = kLimits, bool train = true, Device device = {});
+  TinyModel(const BertConfig& config, const Model::MakeHead& make_head, DType compute = DType::kFloat32, BatchLimits limits = kLimits,
+            bool train = true, Device device = {});
 
   // Adds to gradients and losses. Each term is scaled by 1 / its own labels of the batch, or of `global_counts`.
   void run(const Batch& batch, const GradientReady& ready = {}, std::vector<int64_t> global_counts = {});

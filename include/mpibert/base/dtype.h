@@ -10,8 +10,8 @@ namespace mpibert {
 enum class DType : uint8_t { kFloat32, kBFloat16, kFloat16, kFloat64, kInt32, kInt64, kUInt8 };  // fp64: sums of squares only
 
 size_t bytes_of(DType dtype);
-std::string_view name_of(DType dtype);            // "fp32", "bf16", "fp16", "fp64", "int32", "int64", "uint8"
-bool is_float(DType dtype);                       // fp32, bf16 or fp16: what a model is computed in
+std::string_view name_of(DType dtype);             // "fp32", "bf16", "fp16", "fp64", "int32", "int64", "uint8"
+bool is_float(DType dtype);                        // fp32, bf16 or fp16: what a model is computed in
 DType precision_from_name(std::string_view name);  // "fp32", "bf16" or "fp16"; throws kUsage on another
 
 // A bfloat16 number: the upper half of an fp32 one. Arithmetic is done in fp32.
@@ -28,8 +28,8 @@ struct bfloat16 {
   explicit constexpr operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };
 
-// A number of IEEE 754 binary16: sign, 5 bits of exponent (bias 15), 10 of fraction. Finite up to 65504, normal from 2^-14, subnormal from 2^-24.
-// Arithmetic is done in fp32.
+// A number of IEEE 754 binary16: sign, 5 bits of exponent (bias 15), 10 of fraction. Finite up to 65504, normal from 2^-14, subnormal from
+// 2^-24. Arithmetic is done in fp32.
 struct float16 {
   uint16_t bits = 0;
 
@@ -59,12 +59,33 @@ struct float16 {
 
 template <class T>
 struct DTypeOf;
-template <> struct DTypeOf<float> { static constexpr DType value = DType::kFloat32; };
-template <> struct DTypeOf<bfloat16> { static constexpr DType value = DType::kBFloat16; };
-template <> struct DTypeOf<float16> { static constexpr DType value = DType::kFloat16; };
-template <> struct DTypeOf<double> { static constexpr DType value = DType::kFloat64; };
-template <> struct DTypeOf<int32_t> { static constexpr DType value = DType::kInt32; };
-template <> struct DTypeOf<int64_t> { static constexpr DType value = DType::kInt64; };
-template <> struct DTypeOf<uint8_t> { static constexpr DType value = DType::kUInt8; };
+template <>
+struct DTypeOf<float> {
+  static constexpr DType value = DType::kFloat32;
+};
+template <>
+struct DTypeOf<bfloat16> {
+  static constexpr DType value = DType::kBFloat16;
+};
+template <>
+struct DTypeOf<float16> {
+  static constexpr DType value = DType::kFloat16;
+};
+template <>
+struct DTypeOf<double> {
+  static constexpr DType value = DType::kFloat64;
+};
+template <>
+struct DTypeOf<int32_t> {
+  static constexpr DType value = DType::kInt32;
+};
+template <>
+struct DTypeOf<int64_t> {
+  static constexpr DType value = DType::kInt64;
+};
+template <>
+struct DTypeOf<uint8_t> {
+  static constexpr DType value = DType::kUInt8;
+};
 
 }  // namespace mpibert

@@ -20,7 +20,7 @@ enum class ErrorKind : uint8_t {
   kDevice,           // a device or its library is not usable
   kOutOfMemory,      // of the host: says how much was asked for
   kOutOfDeviceMemory,
-  kDiverged,         // training cannot go on: do not restart
+  kDiverged,  // training cannot go on: do not restart
 };
 
 // Everything this library throws on purpose. Libraries throw it; only apps/main.cpp prints it, with the rank, and ends the job.
@@ -42,14 +42,14 @@ std::string str_cat(const Parts&... parts) {
 }
 
 // Throws Error(kind, str_cat(...)) unless `condition` holds. The message is built only then.
-#define MPIBERT_CHECK(condition, kind, ...)                                                     \
-  do {                                                                                          \
+#define MPIBERT_CHECK(condition, kind, ...)                                                                \
+  do {                                                                                                     \
     if (!(condition)) throw ::mpibert::Error(::mpibert::ErrorKind::kind, ::mpibert::str_cat(__VA_ARGS__)); \
   } while (false)
 
 // An invariant of this program that does not hold: a bug. Throws std::logic_error with the place.
-#define MPIBERT_ASSERT(condition)                                                                                                  \
-  do {                                                                                                                             \
+#define MPIBERT_ASSERT(condition)                                                                                              \
+  do {                                                                                                                         \
     if (!(condition)) throw std::logic_error(::mpibert::str_cat(__FILE__, ":", __LINE__, ": broken invariant: ", #condition)); \
   } while (false)
 

@@ -16,12 +16,20 @@ void set_log_level(LogLevel level);
 void log_message(LogLevel level, const std::string& message);
 
 template <class... Parts>
-void log_debug(const Parts&... parts) { log_message(LogLevel::kDebug, str_cat(parts...)); }
+void log_debug(const Parts&... parts) {
+  log_message(LogLevel::kDebug, str_cat(parts...));
+}
 template <class... Parts>
-void log_info(const Parts&... parts) { log_message(LogLevel::kInfo, str_cat(parts...)); }
+void log_info(const Parts&... parts) {
+  log_message(LogLevel::kInfo, str_cat(parts...));
+}
 template <class... Parts>
-void log_warning(const Parts&... parts) { log_message(LogLevel::kWarning, str_cat(parts...)); }
+void log_warning(const Parts&... parts) {
+  log_message(LogLevel::kWarning, str_cat(parts...));
+}
 template <class... Parts>
-void log_error(const Parts&... parts) { log_message(LogLevel::kError, str_cat(parts...)); }
+void log_error(const Parts&... parts) {
+  log_message(LogLevel::kError, str_cat(parts...));
+}
 
 }  // namespace mpibert

@@ -10,13 +10,14 @@
 
 namespace mpibert {
 
-// One setting of a program: where its value lives, what it may be, and what it means. The value the target has when the option is added is its default.
+// One setting of a program: where its value lives, what it may be, and what it means. The value the target has when the option is added is
+// its default.
 struct Option {
   std::string name;  // "learning-rate"; '_' and '-' are the same everywhere
   std::variant<std::string*, int64_t*, double*, bool*, std::vector<std::string>*> target;
   std::string help;
   double minimum = -std::numeric_limits<double>::infinity(), maximum = std::numeric_limits<double>::infinity();  // of numbers
-  std::vector<std::string> choices{};  // of strings; empty: any
+  std::vector<std::string> choices{};                                                                            // of strings; empty: any
   bool required = false;
   std::vector<std::string> aliases{};
   std::string origin = "default";  // who set it last: "default", "FILE", "environment", "flag"
@@ -51,7 +52,8 @@ int64_t edit_distance(std::string_view a, std::string_view b);
 // The one of `known` nearest to `name` if it is near enough to be meant, else empty.
 std::string nearest_name(std::string_view name, const std::vector<std::string>& known);
 
-// The words of an option that takes several, at their commas too and without white space around: "a, b" and "c" are a, b, c. Empty ones stay.
+// The words of an option that takes several, at their commas too and without white space around: "a, b" and "c" are a, b, c. Empty ones
+// stay.
 std::vector<std::string> split_at_commas(const std::vector<std::string>& words);
 
 // Numbers written so that they read back to the same bits ("%.17g", shortened where that loses nothing).

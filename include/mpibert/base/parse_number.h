@@ -7,8 +7,9 @@
 
 namespace mpibert {
 
-// The number that all of `text` spells, in the decimal notation of C++ whatever the locale, without white space or a leading '+'; an integer may be given in another base.
-// None if `text` spells no number or one outside Number's range. Floating point: "inf" and "nan" are numbers.
+// The number that all of `text` spells, in the decimal notation of C++ whatever the locale, without white space or a leading '+'; an
+// integer may be given in another base. None if `text` spells no number or one outside Number's range. Floating point: "inf" and "nan" are
+// numbers.
 template <class Number, class... Base>
 std::optional<Number> parse_number(std::string_view text, Base... base) {
   Number value{};

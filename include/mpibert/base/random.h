@@ -42,7 +42,8 @@ enum class RandomPurpose : uint32_t {
 // purposes from 0x80000000 on (the fourth word of the counter), so the two never meet.
 class RandomStream {
  public:
-  RandomStream(uint64_t seed, RandomPurpose purpose, uint64_t place) : key_(philox_key(seed)), purpose_(static_cast<uint32_t>(purpose)), place_(place) {}
+  RandomStream(uint64_t seed, RandomPurpose purpose, uint64_t place)
+      : key_(philox_key(seed)), purpose_(static_cast<uint32_t>(purpose)), place_(place) {}
 
   constexpr uint32_t bits() {
     if (used_ == 4) {

@@ -60,16 +60,19 @@ class Communicator {
   virtual std::string transport() const = 0;
 };
 
-// How tensors of a CUDA device travel. kAuto: over NCCL where this build has it and every rank a card of its own, else kMpi, through the host's memory.
+// How tensors of a CUDA device travel. kAuto: over NCCL where this build has it and every rank a card of its own, else kMpi, through the
+// host's memory.
 enum class Transport : uint8_t { kAuto, kNccl, kMpi };
 
 // MPI must have been started (MPI_Init_thread); a program started without mpirun is a job of one rank. Host tensors go over MPI.
 // Throws kCommunication, and kDevice where NCCL is asked for and cannot serve.
-std::unique_ptr<Communicator> make_communicator(Backend& backend, std::chrono::milliseconds timeout, Transport transport = Transport::kAuto);
+std::unique_ptr<Communicator> make_communicator(Backend& backend, std::chrono::milliseconds timeout,
+                                                Transport transport = Transport::kAuto);
 
 std::string nccl_version();  // "2.28.9", or "not built in"
 
-// The number of this rank among those of its host, which says what device it takes. Collective; by MPI, because launchers' variables can be wrong.
+// The number of this rank among those of its host, which says what device it takes. Collective; by MPI, because launchers' variables can be
+// wrong.
 int local_rank_of_this_process();
 
 }  // namespace mpibert

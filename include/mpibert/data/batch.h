@@ -26,7 +26,7 @@ class Batch {
   int64_t tokens() const { return tokens_; }                  // T
   int64_t sequences() const { return sequences_; }            // B
   int64_t max_seq_length() const { return max_seq_length_; }  // S
-  int64_t choices() const { return choices_; }                // sequences of a sample: 1, or those of a multiple choice, which are neighbours
+  int64_t choices() const { return choices_; }  // sequences of a sample: 1, or those of a multiple choice, which are neighbours
   int64_t samples() const { return sequences_ / choices_; }
   bool has(std::string_view name) const;
   Tensor operator[](std::string_view name) const;  // throws kInvalidArgument naming the fields there are

@@ -15,18 +15,18 @@
 namespace mpibert {
 
 struct LoaderOptions {
-  int64_t global_batch_size = 32;             // samples of a step, over all ranks
-  int64_t slots = 1;                          // leaves of the slot tree, over all ranks
-  int64_t first_slot = 0, last_slot = 1;      // this rank's: first_slot .. last_slot-1
-  int64_t micro_tokens = 8192;                // most tokens of a micro-batch
-  int64_t max_position_embeddings = 512;      // the model's; a longer sample is an error
-  int64_t vocab_size = 30522;                 // the model's; a data set of a larger vocabulary is an error
+  int64_t global_batch_size = 32;         // samples of a step, over all ranks
+  int64_t slots = 1;                      // leaves of the slot tree, over all ranks
+  int64_t first_slot = 0, last_slot = 1;  // this rank's: first_slot .. last_slot-1
+  int64_t micro_tokens = 8192;            // most tokens of a micro-batch
+  int64_t max_position_embeddings = 512;  // the model's; a longer sample is an error
+  int64_t vocab_size = 30522;             // the model's; a data set of a larger vocabulary is an error
   uint64_t seed = 0;
   SampleOrder order = SampleOrder::kShuffled;
-  int64_t start_step = 0;                     // the first step that next() gives: all that resuming needs
-  bool cross_epochs = true;                   // false: the last batch of an epoch is the smaller rest, as in epoch-based fine-tuning
-  std::optional<Masker> masking{};            // dynamic masking
-  int64_t prefetch_steps = 2;                 // steps kept ready
+  int64_t start_step = 0;           // the first step that next() gives: all that resuming needs
+  bool cross_epochs = true;         // false: the last batch of an epoch is the smaller rest, as in epoch-based fine-tuning
+  std::optional<Masker> masking{};  // dynamic masking
+  int64_t prefetch_steps = 2;       // steps kept ready
 };
 
 // Which part of the run a step is: positions begin .. end-1 of the sampler.

@@ -8,13 +8,13 @@
 #include <string_view>
 #include <vector>
 
-
 #include "mpibert/data/document.h"
 #include "mpibert/data/document_filter.h"
 
 namespace mpibert {
 
-// How raw text says where documents and sentences end. gzip, bzip2, zstd and xz are recognised by the first bytes and read as if they were not there.
+// How raw text says where documents and sentences end. gzip, bzip2, zstd and xz are recognised by the first bytes and read as if they were
+// not there.
 enum class CorpusFormat : uint8_t {
   kAuto,           // looked for in each file: see detect_format
   kWikiExtractor,  // <doc ...>, title line (dropped), one paragraph a line, </doc>
@@ -27,8 +27,8 @@ std::vector<std::string> corpus_format_names();               // auto, wikiextra
 CorpusFormat corpus_format_from_name(std::string_view name);  // throws kUsage on another
 std::string_view name_of(CorpusFormat format);
 
-// How paragraphs are cut into sentences: by split_sentences, or by ICU's rules for a language (Unicode Standard Annex 29 with the abbreviations of the language,
-// https://unicode-org.github.io/icu/userguide/boundaryanalysis).
+// How paragraphs are cut into sentences: by split_sentences, or by ICU's rules for a language (Unicode Standard Annex 29 with the
+// abbreviations of the language, https://unicode-org.github.io/icu/userguide/boundaryanalysis).
 enum class SentenceRules : uint8_t { kFast, kIcu };
 
 struct CorpusOptions {
@@ -46,17 +46,18 @@ std::vector<std::pair<std::string, std::string>> named_options(const CorpusOptio
 // Throws kNotFound for a path that is not there, kInvalidArgument when there is no file at all.
 std::vector<std::filesystem::path> list_corpus_files(std::span<const std::filesystem::path> paths);
 
-// By the first line that is not blank: kWikiExtractor if it begins with "<doc ", kMediaWiki with "<mediawiki" or "<?xml", kJsonLines with "{"; else kLines if most of the first lines end a sentence and hold one each; else kText.
+// By the first line that is not blank: kWikiExtractor if it begins with "<doc ", kMediaWiki with "<mediawiki" or "<?xml", kJsonLines with
+// "{"; else kLines if most of the first lines end a sentence and hold one each; else kText.
 CorpusFormat detect_format(const std::filesystem::path& file);
 
 // Sentences of a paragraph. A sentence ends after . ! ? (and closing quotes or brackets) before white space and something other than a
-// lower-case letter, unless the word before the full stop is a known abbreviation or a single letter; after a mark that stands between white
-// space, as in text tokenized before; and after 。！？ anywhere.
+// lower-case letter, unless the word before the full stop is a known abbreviation or a single letter; after a mark that stands between
+// white space, as in text tokenized before; and after 。！？ anywhere.
 void split_sentences(std::string_view paragraph, Document& document);  // adds to it
 
-// A piece of the input that one rank reads alone: some whole files, or bytes begin .. end-1 of one (a document belongs to the piece in which
-// it starts). The pieces are a function of the list of files, their contents and block_bytes; not of the ranks. Of compressed files only dumps packed by
-// bzip2 are cut, at its blocks.
+// A piece of the input that one rank reads alone: some whole files, or bytes begin .. end-1 of one (a document belongs to the piece in
+// which it starts). The pieces are a function of the list of files, their contents and block_bytes; not of the ranks. Of compressed files
+// only dumps packed by bzip2 are cut, at its blocks.
 struct CorpusUnit {
   std::vector<std::filesystem::path> files{};
   int64_t begin = 0, end = -1;  // -1: to the end of the last file
@@ -65,15 +66,16 @@ struct CorpusUnit {
 std::vector<CorpusUnit> plan_corpus(std::span<const std::filesystem::path> files, int64_t block_bytes);
 
 struct CorpusCounts {
-  int64_t documents = 0;  // that were given
-  int64_t empty = 0;      // without a sentence
+  int64_t documents = 0;                                       // that were given
+  int64_t empty = 0;                                           // without a sentence
   int64_t short_documents = 0, other_script = 0;               // left out by the filter
   int64_t redirects = 0, other_namespaces = 0, malformed = 0;  // pages of dumps that were left out
   bool operator==(const CorpusCounts&) const = default;
 };
 
-// The documents of a unit, one after another, in bounded memory. Throws kCorrupt with file and line or byte: a damaged stream (data/decompressor.h), a line of
-// more than 64 MiB, a line that is no JSON object or lacks the text field, with options.strict a malformed page. A file without a document is said in a warning.
+// The documents of a unit, one after another, in bounded memory. Throws kCorrupt with file and line or byte: a damaged stream
+// (data/decompressor.h), a line of more than 64 MiB, a line that is no JSON object or lacks the text field, with options.strict a malformed
+// page. A file without a document is said in a warning.
 class DocumentReader {
  public:
   DocumentReader(CorpusUnit unit, CorpusOptions options);

@@ -25,12 +25,12 @@ enum class Storage : uint8_t {
 // A prepared data set is a folder: shards, vocab.txt, tokenizer_config.json and, written last, manifest.json (JSON, format
 // "mpibert-dataset", version 2) with what this struct holds. A folder without a manifest is a preparation that did not finish.
 struct SplitEntry {
-  std::string name{};  // "train", "dev", "test"
-  Schema labels{};   // empty for an unlabelled test split
+  std::string name{};   // "train", "dev", "test"
+  Schema labels{};      // empty for an unlabelled test split
   int64_t dropped = 0;  // raw rows left out on purpose, such as SNLI pairs without a gold label
   std::vector<ShardEntry> shards{};
 
-  int64_t count() const;    // samples; of a token store documents
+  int64_t count() const;  // samples; of a token store documents
   int64_t tokens() const;
   int64_t longest() const;  // tokens of the longest of them
 };
@@ -43,7 +43,7 @@ struct Manifest {
   int64_t vocabulary_size = 0;
   std::string vocabulary_sha256{};
   bool do_lower_case = true;
-  std::vector<std::string> label_names{};  // of a classification, by label number
+  std::vector<std::string> label_names{};                      // of a classification, by label number
   std::vector<std::pair<std::string, std::string>> options{};  // as prepared, for people
   std::vector<SplitEntry> splits{};
 
@@ -58,12 +58,13 @@ void write_manifest(const std::filesystem::path& folder, const Manifest& manifes
 
 // One split of a prepared data set, read by sample id. One thread at a time.
 //
-// Of a token store, epoch e has as many samples as epoch 0, and sample `id` of epoch e is a function of the store, the recipe, id and e: not of the ranks or of what was read before. Next
-// sentences that are random come from anywhere in the split.
+// Of a token store, epoch e has as many samples as epoch 0, and sample `id` of epoch e is a function of the store, the recipe, id and e:
+// not of the ranks or of what was read before. Next sentences that are random come from anywhere in the split.
 class Dataset {
  public:
-  // Checks that every shard is there with the size the manifest says; with `verify` also every SHA-256, which reads all bytes. The recipe is of token stores; opening one reads the lengths of all
-  // sentences, on all threads. Throws as read_manifest, kCorrupt naming the shard, what was expected and found, and kInvalidArgument for a recipe of less than 5 tokens.
+  // Checks that every shard is there with the size the manifest says; with `verify` also every SHA-256, which reads all bytes. The recipe
+  // is of token stores; opening one reads the lengths of all sentences, on all threads. Throws as read_manifest, kCorrupt naming the shard,
+  // what was expected and found, and kInvalidArgument for a recipe of less than 5 tokens.
   Dataset(const std::filesystem::path& folder, std::string_view split, bool verify = false, const SampleRecipe& recipe = {});
   ~Dataset();
   Dataset(Dataset&&) noexcept;

@@ -19,7 +19,7 @@ class Document {
   bool empty() const { return ends_.empty(); }
   int64_t sentences() const { return static_cast<int64_t>(ends_.size()); }
   std::string_view sentence(int64_t i) const;
-  std::string_view text() const { return text_; }  // the sentences, a line feed behind each
+  std::string_view text() const { return text_; }                                      // the sentences, a line feed behind each
   int64_t bytes() const { return static_cast<int64_t>(text_.size() - ends_.size()); }  // of the sentences
   bool operator==(const Document&) const = default;
 

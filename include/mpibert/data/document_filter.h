@@ -18,8 +18,9 @@ struct DocumentFilterOptions {
 // Which documents are worth learning from, by the document alone.
 class DocumentFilter {
  public:
-  explicit DocumentFilter(const DocumentFilterOptions& options);  // throws kInvalidArgument for a script that is not known, a share outside 0 .. 1
-  enum class Verdict : uint8_t { kKeep, kShort, kOtherScript };   // the first that applies
+  explicit DocumentFilter(
+      const DocumentFilterOptions& options);  // throws kInvalidArgument for a script that is not known, a share outside 0 .. 1
+  enum class Verdict : uint8_t { kKeep, kShort, kOtherScript };  // the first that applies
   Verdict judge(const Document& document) const;
 
  private:
@@ -27,7 +28,8 @@ class DocumentFilter {
   std::vector<int32_t> scripts_;  // of ICU
 };
 
-// The first 128 bits of the SHA-256 of a document's sentences, a line feed behind each. Of 10^10 different documents two are equal with probability 10^-19.
+// The first 128 bits of the SHA-256 of a document's sentences, a line feed behind each. Of 10^10 different documents two are equal with
+// probability 10^-19.
 struct DocumentHash {
   uint64_t high = 0, low = 0;
   auto operator<=>(const DocumentHash&) const = default;

@@ -19,8 +19,8 @@ struct MaskingOptions {
 
 // Masked-LM labels. Source: google-research/bert, create_pretraining_data.py, create_masked_lm_predictions.
 //   n = min(max_predictions_per_seq, max(1, round(masked_lm_prob * length))), half to even, length with [CLS] and [SEP]
-// Candidates are all tokens but [CLS] and [SEP], in random order; whole words that would exceed n are passed over. Each chosen token becomes
-// [MASK] (80 %), stays (10 %), or becomes any id of the vocabulary (10 %).
+// Candidates are all tokens but [CLS] and [SEP], in random order; whole words that would exceed n are passed over. Each chosen token
+// becomes [MASK] (80 %), stays (10 %), or becomes any id of the vocabulary (10 %).
 class Masker {
  public:
   Masker(const Vocabulary& vocabulary, MaskingOptions options);  // throws kInvalidArgument without [MASK], [CLS], [SEP], or out of range

@@ -20,7 +20,8 @@ namespace mpibert {
 //   token_type_ids [T] uint8        0 or 1
 //   <label> int32 or float32        [T], [n] or [total predictions], as its `per` says
 //   prediction_offsets [n+1] int64  only with labels per prediction: those of sample i, as offsets; a sample may have none
-// masked_lm_positions are places within the sample, ascending; masked_lm_ids are < V; choice_lengths are above 0 and together the tokens of the sample.
+// masked_lm_positions are places within the sample, ascending; masked_lm_ids are < V; choice_lengths are above 0 and together the tokens of
+// the sample.
 enum class Layout : uint8_t { kFlat };
 
 struct ShardOptions {
@@ -73,7 +74,7 @@ class ShardReader {
   int64_t tokens() const;
   const Schema& labels() const;
   const ShardOptions& options() const;
-  int64_t length(int64_t row) const;                             // tokens of a sample; reads nothing
+  int64_t length(int64_t row) const;                           // tokens of a sample; reads nothing
   std::vector<Sample> read(int64_t begin, int64_t end) const;  // rows begin .. end-1; throws kInvalidArgument outside
 
  private:

@@ -16,7 +16,8 @@ struct TokenizedDocument {
   int64_t sentences() const { return static_cast<int64_t>(offsets.size()) - 1; }
 };
 
-// A shard of a token store is one HDF5 file (format 1.10) of documents as token ids, from which samples of any length are made when they are needed. Root attributes:
+// A shard of a token store is one HDF5 file (format 1.10) of documents as token ids, from which samples of any length are made when they
+// are needed. Root attributes:
 //   format "mpibert-tokens"   version 1   documents D   sentences S   tokens T   vocabulary_size V   vocabulary_sha256
 // Datasets, all of one dimension, contiguous, so that any range is one read of the file:
 //   document_offsets [D+1] uint32   document d is sentences document_offsets[d] .. document_offsets[d+1]-1
@@ -49,8 +50,9 @@ struct IndexRange {
   bool operator==(const IndexRange&) const = default;
 };
 
-// An open shard of tokens. Every block is checked against its CRC-32C the first time it is read, and every offset and token before it is used: throws kCorrupt with the path, the
-// dataset, the place and the remedy. Holds no more of the file in memory than its checksums. One thread at a time.
+// An open shard of tokens. Every block is checked against its CRC-32C the first time it is read, and every offset and token before it is
+// used: throws kCorrupt with the path, the dataset, the place and the remedy. Holds no more of the file in memory than its checksums. One
+// thread at a time.
 class TokenShard {
  public:
   explicit TokenShard(std::filesystem::path path);

@@ -23,7 +23,8 @@ constexpr size_t kSafetensorsMaxHeaderBytes = 100'000'000;
 // The bytes depend on the tensors and the metadata only, not on their order in `tensors`, and are those of the safetensors library
 // (0.4 and later): wider dtypes first, then by name; the header padded with spaces to a multiple of 8.
 // Throws kInvalidArgument for a name that is empty, used twice, "__metadata__" or not UTF-8, and for bytes that disagree with the shape.
-void write_safetensors(const ByteSink& sink, std::vector<NamedTensor> tensors, const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
+void write_safetensors(const ByteSink& sink, std::vector<NamedTensor> tensors,
+                       const std::map<std::string, std::string>& metadata = {{"format", "pt"}});
 // The same into a file that appears whole or not at all.
 void write_safetensors(const std::filesystem::path& path, std::vector<NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {{"format", "pt"}});

@@ -28,15 +28,16 @@ struct TensorInfo {
   uint64_t bytes() const { return static_cast<uint64_t>(shape.size()) * bytes_of(dtype); }  // of its numbers, without gaps
 };
 
-// The file that holds a model folder's weights: model.safetensors, else model.safetensors.index.json, pytorch_model.bin, pytorch_model.bin.index.json,
-// pretrained.params ("Dive into Deep Learning"), the index of a TensorFlow checkpoint (mpibert/interop/tensorflow.h), the only file *.ckpt (MindSpore).
-// Throws kInvalidArgument for several TensorFlow checkpoints of which none is named.
+// The file that holds a model folder's weights: model.safetensors, else model.safetensors.index.json, pytorch_model.bin,
+// pytorch_model.bin.index.json, pretrained.params ("Dive into Deep Learning"), the index of a TensorFlow checkpoint
+// (mpibert/interop/tensorflow.h), the only file *.ckpt (MindSpore). Throws kInvalidArgument for several TensorFlow checkpoints of which
+// none is named.
 std::optional<std::filesystem::path> find_weights(const std::filesystem::path& folder);
 
-// Weights by name: a file of safetensors, PyTorch or TensorFlow (their headers say what is read of each and what is refused), of MXNet or MindSpore
-// (src/interop/mxnet_header.h, mindspore_header.h), or the sharded set that an index names.
-// What a file is, its first bytes say. Numbers come by pread into buffers of the caller; nothing is mapped, so a file cut while being read is an
-// error and not a signal. Const functions are thread-safe.
+// Weights by name: a file of safetensors, PyTorch or TensorFlow (their headers say what is read of each and what is refused), of MXNet or
+// MindSpore (src/interop/mxnet_header.h, mindspore_header.h), or the sharded set that an index names. What a file is, its first bytes say.
+// Numbers come by pread into buffers of the caller; nothing is mapped, so a file cut while being read is an error and not a signal. Const
+// functions are thread-safe.
 class WeightsReader {
  public:
   // `path`: a file, an index (….json), or a folder with one of find_weights. A PyTorch file is read once here, for its checksums.

@@ -47,15 +47,15 @@ class DeviceBatch;
 //   model.backward(*backend, pass, ready);
 class Model {
  public:
-  // What makes the head, and whether that reads EncoderOutput::pooled: a model whose head does not has no bert.pooler.*, as transformers' models with
-  // add_pooling_layer=False.
+  // What makes the head, and whether that reads EncoderOutput::pooled: a model whose head does not has no bert.pooler.*, as transformers'
+  // models with add_pooling_layer=False.
   class MakeHead {
    public:
     using Function = std::function<std::unique_ptr<Head>(const BertConfig&, ParameterArena&)>;
     MakeHead() = default;
     template <class F>
-      requires std::constructible_from<Function, F> && (!std::same_as<std::remove_cvref_t<F>, MakeHead>)
-    MakeHead(F&& make, bool pooler = true) : make_(std::forward<F>(make)), pooler_(pooler) {}
+    requires std::constructible_from<Function, F> &&(!std::same_as<std::remove_cvref_t<F>, MakeHead>)MakeHead(F&& make, bool pooler = true)
+        : make_(std::forward<F>(make)), pooler_(pooler) {}
     std::unique_ptr<Head> operator()(const BertConfig& config, ParameterArena& arena) const { return make_(config, arena); }
     bool pooler() const { return pooler_; }
 
@@ -68,20 +68,21 @@ class Model {
   Model(const BertConfig& config, ParameterArena& arena, const MakeHead& make_head);
   ~Model();
 
-  // Reserves activations for batches up to `limits`, for training or for evaluation alone; a second plan replaces the first. Returns bytes, which on
-  // a card are those of batches filled up to few shapes (src/model/padding.h).
+  // Reserves activations for batches up to `limits`, for training or for evaluation alone; a second plan replaces the first. Returns bytes,
+  // which on a card are those of batches filled up to few shapes (src/model/padding.h).
   int64_t plan(const Backend& backend, DType compute, const BatchLimits& limits, bool train);
   void allocate(Backend& backend);  // the planned activations; the only device memory a Model has
 
-  // Takes a batch to where the backend computes, for forward and backward. On the CPU it stays where it is, and must outlive them; on a card what is
-  // returned has fillers behind its rows, and lies where every batch does. Throws kInvalidArgument on a batch beyond the plan or longer than
-  // max_position_embeddings.
+  // Takes a batch to where the backend computes, for forward and backward. On the CPU it stays where it is, and must outlive them; on a
+  // card what is returned has fillers behind its rows, and lies where every batch does. Throws kInvalidArgument on a batch beyond the plan
+  // or longer than max_position_embeddings.
   const Batch& put(Backend& backend, const Batch& host);
   void forward(Backend& backend, const Pass& pass);
-  // After a forward that trains. Adds to the gradients of all parameters, top to bottom; calls `ready`, if there is one, after the head, the pooler,
-  // every layer and the embeddings with the offset from which on gradients are final: last with 0.
+  // After a forward that trains. Adds to the gradients of all parameters, top to bottom; calls `ready`, if there is one, after the head,
+  // the pooler, every layer and the embeddings with the offset from which on gradients are final: last with 0.
   void backward(Backend& backend, const Pass& pass, const GradientReady& ready = {});
-  // Of the last forward: one row of the term's logits (Head::logits) for each token, sequence or prediction of the host's batch, as LossTerm::per says.
+  // Of the last forward: one row of the term's logits (Head::logits) for each token, sequence or prediction of the host's batch, as
+  // LossTerm::per says.
   Tensor logits(int term) const;
 
   Head& head() { return *head_; }

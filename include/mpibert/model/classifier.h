@@ -7,8 +7,8 @@
 
 namespace mpibert {
 
-// What the heads of labels have in common: logits [rows, C] = dropout(x) W^T + b, x [rows, H]. The dropout is classifier_dropout, or hidden_dropout_prob
-// where a configuration has none, as in transformers.
+// What the heads of labels have in common: logits [rows, C] = dropout(x) W^T + b, x [rows, H]. The dropout is classifier_dropout, or
+// hidden_dropout_prob where a configuration has none, as in transformers.
 class Classifier {
  public:
   Classifier(const BertConfig& config, ParameterArena& arena, int64_t outputs);  // declares classifier.*

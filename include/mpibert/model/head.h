@@ -21,7 +21,8 @@ struct LossTerm {
   Per per = Per::kSequence;  // what has a row of logits
 };
 
-// What stands on the encoder: from its output to logits, losses and back. Calls come in the order plan, then forward, backward, forward, ...
+// What stands on the encoder: from its output to logits, losses and back. Calls come in the order plan, then forward, backward, forward,
+// ...
 class Head {
  public:
   virtual ~Head() = default;
@@ -34,9 +35,12 @@ class Head {
   virtual void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) = 0;
   // Logits; and, where the batch has labels and the pass has loss_sums, losses; to train also the gradients of the logits, in their place.
   virtual void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) = 0;
-  // Adds to the parameters' gradients and to d_encoder.hidden (which holds zeros or another's gradient), writes d_encoder.pooled where the model has a pooler.
-  virtual void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) = 0;
-  // [rows of the term, classes] compute, of the last forward, until the next; with the rows of fillers. After a forward that trains they hold gradients.
+  // Adds to the parameters' gradients and to d_encoder.hidden (which holds zeros or another's gradient), writes d_encoder.pooled where the
+  // model has a pooler.
+  virtual void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                        const EncoderOutput& d_encoder) = 0;
+  // [rows of the term, classes] compute, of the last forward, until the next; with the rows of fillers. After a forward that trains they
+  // hold gradients.
   virtual Tensor logits(int term) const = 0;
 
  protected:
@@ -45,8 +49,10 @@ class Head {
   static bool wants_loss(const Batch& batch, std::string_view labels, const Pass& pass);
   // How many of a batch's labels count: those that are not negative.
   static int64_t count_labels(const Batch& host, std::string_view labels);
-  // The loss of `term` and, to train, its gradient over the logits; nothing where it is not wanted. Labels beyond the logits' rows are those of fillers.
-  static void add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass, const Tensor& logits);
+  // The loss of `term` and, to train, its gradient over the logits; nothing where it is not wanted. Labels beyond the logits' rows are
+  // those of fillers.
+  static void add_cross_entropy(Backend& backend, const Batch& batch, std::string_view labels, int term, const Pass& pass,
+                                const Tensor& logits);
 };
 
 }  // namespace mpibert

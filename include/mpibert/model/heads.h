@@ -14,8 +14,8 @@
 namespace mpibert {
 
 // Masked language model, transformers' BertForMaskedLM. Only masked rows are computed:
-//   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,  E the word embeddings, or cls.predictions.decoder.weight
-//                       where tie_word_embeddings is false
+//   logits(0) [P, V] = LN(act(hidden[masked_lm_positions] Wt^T + bt)) E^T + cls.predictions.bias,
+//   E the word embeddings, or cls.predictions.decoder.weight where tie_word_embeddings is false
 // Term: "mlm", labels masked_lm_ids [P]. To evaluate, a batch may have positions without ids: logits, no loss. Needs no pooler.
 // Source: Devlin et al. 2018, arXiv:1810.04805, section 3.1.
 class MaskedLmHead final : public Head {
@@ -29,7 +29,8 @@ class MaskedLmHead final : public Head {
   int64_t first_offset() const override { return transform_.weight().offset; }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
-  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                const EncoderOutput& d_encoder) override;
   Tensor logits(int /*term*/) const override { return logits_; }
 
  private:
@@ -60,7 +61,8 @@ class PretrainingHead final : public Head {
   int64_t first_offset() const override { return masked_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
-  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                const EncoderOutput& d_encoder) override;
   Tensor logits(int term) const override { return term == 0 ? masked_.logits(0) : nsp_logits_; }
 
  private:
@@ -70,7 +72,8 @@ class PretrainingHead final : public Head {
   Tensor nsp_logits_;
 };
 
-// No head: logits(0) [T, H] are the encoder's output, transformers' last_hidden_state. For evaluation alone; it has no parameters, no loss and no gradient.
+// No head: logits(0) [T, H] are the encoder's output, transformers' last_hidden_state. For evaluation alone; it has no parameters, no loss
+// and no gradient.
 class EncoderHead final : public Head {
  public:
   EncoderHead(const BertConfig& /*config*/, ParameterArena& arena) : end_(arena.size()) {}
@@ -80,8 +83,11 @@ class EncoderHead final : public Head {
   std::vector<int64_t> count(const Batch& /*host*/) const override { return {0}; }
   int64_t first_offset() const override { return end_; }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;  // throws kInvalidArgument to train
-  void forward(Backend& /*backend*/, const Batch& /*batch*/, const EncoderOutput& encoder, const Pass& /*pass*/) override { hidden_ = encoder.hidden; }
-  void backward(Backend&, const Batch&, const EncoderOutput&, const Pass&, const EncoderOutput&) override {}  // never: it is not planned to train
+  void forward(Backend& /*backend*/, const Batch& /*batch*/, const EncoderOutput& encoder, const Pass& /*pass*/) override {
+    hidden_ = encoder.hidden;
+  }
+  void backward(Backend&, const Batch&, const EncoderOutput&, const Pass&, const EncoderOutput&) override {
+  }  // never: it is not planned to train
   Tensor logits(int /*term*/) const override { return hidden_; }
 
  private:
@@ -89,8 +95,8 @@ class EncoderHead final : public Head {
   Tensor hidden_;
 };
 
-// Transformers' BertForSequenceClassification: logits(0) [B, C] = dropout(pooled) W^T + b. With C = 1 it is a regression with squared error and
-// fp32 labels (NaN: none), term "regression"; otherwise a classification with cross-entropy and int32 labels, term "classification".
+// Transformers' BertForSequenceClassification: logits(0) [B, C] = dropout(pooled) W^T + b. With C = 1 it is a regression with squared error
+// and fp32 labels (NaN: none), term "regression"; otherwise a classification with cross-entropy and int32 labels, term "classification".
 class SequenceClassificationHead final : public Head {
  public:
   // Declares classifier.*. Throws kInvalidArgument unless num_labels >= 1.
@@ -102,7 +108,8 @@ class SequenceClassificationHead final : public Head {
   int64_t first_offset() const override { return classifier_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
-  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                const EncoderOutput& d_encoder) override;
   Tensor logits(int /*term*/) const override { return classifier_.logits(); }
 
  private:
@@ -112,9 +119,9 @@ class SequenceClassificationHead final : public Head {
   Classifier classifier_;
 };
 
-// Transformers' BertForMultipleChoice: logits(0) [B, 1] = dropout(pooled) W^T + b, a score a sequence. The n = Batch::choices() sequences of a sample are its choices:
-// term "multiple_choice", cross-entropy of their scores [B / n, n] with labels [B / n]. The number of choices is the data's, not the model's.
-// Source: Zellers et al. 2018, arXiv:1808.05326; Devlin et al. 2018, arXiv:1810.04805, section 4.4.
+// Transformers' BertForMultipleChoice: logits(0) [B, 1] = dropout(pooled) W^T + b, a score a sequence. The n = Batch::choices() sequences
+// of a sample are its choices: term "multiple_choice", cross-entropy of their scores [B / n, n] with labels [B / n]. The number of choices
+// is the data's, not the model's. Source: Zellers et al. 2018, arXiv:1808.05326; Devlin et al. 2018, arXiv:1810.04805, section 4.4.
 class MultipleChoiceHead final : public Head {
  public:
   MultipleChoiceHead(const BertConfig& config, ParameterArena& arena);  // declares classifier.*
@@ -125,15 +132,16 @@ class MultipleChoiceHead final : public Head {
   int64_t first_offset() const override { return classifier_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
-  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                const EncoderOutput& d_encoder) override;
   Tensor logits(int /*term*/) const override { return classifier_.logits(); }
 
  private:
   Classifier classifier_;
 };
 
-// Transformers' BertForTokenClassification: logits(0) [T, C] = dropout(hidden) W^T + b, labels [T], term "classification" over the tokens that have one.
-// Its model has no pooler.
+// Transformers' BertForTokenClassification: logits(0) [T, C] = dropout(hidden) W^T + b, labels [T], term "classification" over the tokens
+// that have one. Its model has no pooler.
 class TokenClassificationHead final : public Head {
  public:
   // Declares classifier.*.
@@ -145,16 +153,17 @@ class TokenClassificationHead final : public Head {
   int64_t first_offset() const override { return classifier_.first_offset(); }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
-  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                const EncoderOutput& d_encoder) override;
   Tensor logits(int /*term*/) const override { return classifier_.logits(); }
 
  private:
   Classifier classifier_;
 };
 
-// Transformers' BertForQuestionAnswering: logits(0) = logits(1) [T, 2] = hidden W^T + b, where an answer starts (column 0) and ends (column 1). Terms "start" and
-// "end", each with weight 1/2: cross-entropy over the tokens of a sequence, labels start_positions and end_positions [B], places in the sequence.
-// Needs no pooler. Source: Devlin et al. 2018, arXiv:1810.04805, section 4.2.
+// Transformers' BertForQuestionAnswering: logits(0) = logits(1) [T, 2] = hidden W^T + b, where an answer starts (column 0) and ends (column
+// 1). Terms "start" and "end", each with weight 1/2: cross-entropy over the tokens of a sequence, labels start_positions and end_positions
+// [B], places in the sequence. Needs no pooler. Source: Devlin et al. 2018, arXiv:1810.04805, section 4.2.
 class QuestionAnsweringHead final : public Head {
  public:
   QuestionAnsweringHead(const BertConfig& config, ParameterArena& arena);  // declares qa_outputs.*
@@ -165,7 +174,8 @@ class QuestionAnsweringHead final : public Head {
   int64_t first_offset() const override { return outputs_.weight().offset; }
   void plan(ActivationArena& arena, DType compute, const BatchLimits& limits, bool train) override;
   void forward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass) override;
-  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass, const EncoderOutput& d_encoder) override;
+  void backward(Backend& backend, const Batch& batch, const EncoderOutput& encoder, const Pass& pass,
+                const EncoderOutput& d_encoder) override;
   Tensor logits(int /*term*/) const override { return logits_; }
 
  private:

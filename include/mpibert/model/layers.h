@@ -10,13 +10,13 @@
 #include "mpibert/nn/layer_norm.h"
 #include "mpibert/nn/linear.h"
 
-// The three layers a BertModel is made of. Each declares its parameters when built, reserves its activations in plan(), and in backward adds
-// to its parameters' gradients. Names of parameters are transformers'.
+// The three layers a BertModel is made of. Each declares its parameters when built, reserves its activations in plan(), and in backward
+// adds to its parameters' gradients. Names of parameters are transformers'.
 
 namespace mpibert {
 
-// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without embedding_layer_norm; no position where
-// layers have distances, whose checkpoints have the table all the same (transformers' too).
+// x [T, H] = dropout(LN(word[input_ids] + position[position_ids] + token_type[token_type_ids])), or the sum itself without
+// embedding_layer_norm; no position where layers have distances, whose checkpoints have the table all the same (transformers' too).
 class Embeddings {
  public:
   Embeddings(const BertConfig& config, ParameterArena& arena);

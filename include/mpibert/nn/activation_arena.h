@@ -25,8 +25,9 @@ class PlannedTensor {
   Tensor memory_;  // flat
 };
 
-// The memory of forward and backward, in one allocation. Layers reserve what they need for the largest batch when they are planned; a step then
-// only makes views. `saved` lives from forward to backward; `scratch` is shared by all who ask under one name, and holds nothing between them.
+// The memory of forward and backward, in one allocation. Layers reserve what they need for the largest batch when they are planned; a step
+// then only makes views. `saved` lives from forward to backward; `scratch` is shared by all who ask under one name, and holds nothing
+// between them.
 class ActivationArena {
  public:
   ActivationArena() = default;
@@ -35,7 +36,8 @@ class ActivationArena {
 
   // References stay valid as long as the arena. Throw kInvalidArgument after allocate().
   const PlannedTensor& saved(std::string_view name, DType dtype, Shape largest);
-  const PlannedTensor& scratch(std::string_view name, DType dtype, Shape largest);  // the largest of all askers; kInvalidArgument on another dtype
+  const PlannedTensor& scratch(std::string_view name, DType dtype,
+                               Shape largest);  // the largest of all askers; kInvalidArgument on another dtype
 
   int64_t planned_bytes() const;  // known before allocate()
   void allocate(Backend& backend);

@@ -25,24 +25,25 @@ class PendingDownload {
   virtual void wait() const = 0;  // until it is done; on a device, as synchronize() waits
 };
 
-// Work captured by a Backend, to be launched any number of times: the same operations on the same memory, with what stands there then. It refers to the
-// backend and to that memory, and must not outlive them.
+// Work captured by a Backend, to be launched any number of times: the same operations on the same memory, with what stands there then. It
+// refers to the backend and to that memory, and must not outlive them.
 class Graph {
  public:
   virtual ~Graph() = default;
 };
 
-// A device and the operations a BERT needs of it. Calls come from one thread. The public functions check shapes, types and devices, once for
-// all backends (src/ops/check.cpp); the work is in the private virtual of the same name.
+// A device and the operations a BERT needs of it. Calls come from one thread. The public functions check shapes, types and devices, once
+// for all backends (src/ops/check.cpp); the work is in the private virtual of the same name.
 class Backend {
  public:
   virtual ~Backend() = default;
   virtual Device device() const = 0;
 
   // Memory and order. Work is queued in order on one stream; the host never waits except where said.
-  virtual Buffer allocate(size_t bytes) = 0;                          // device memory, aligned to 256 bytes; kOutOfMemory, kOutOfDeviceMemory say how much was asked
-  virtual Buffer allocate_host(size_t bytes) = 0;                     // page-locked where that helps
-  virtual size_t allocated_bytes() const = 0;                         // device memory in use now
+  virtual Buffer allocate(
+      size_t bytes) = 0;  // device memory, aligned to 256 bytes; kOutOfMemory, kOutOfDeviceMemory say how much was asked
+  virtual Buffer allocate_host(size_t bytes) = 0;  // page-locked where that helps
+  virtual size_t allocated_bytes() const = 0;      // device memory in use now
   virtual void zero(const Tensor& t) = 0;
   virtual void copy(const Tensor& from, const Tensor& to) = 0;        // device to device, queued
   virtual void upload(const Tensor& host, const Tensor& to) = 0;      // returns when host may be reused
@@ -54,9 +55,10 @@ class Backend {
   virtual void set_while_waiting(std::function<void()>) {}
   virtual void* stream() const = 0;  // cudaStream_t, or null on the CPU
 
-  // Graphs. Between begin_capture() and end_capture() zero(), copy() and operations are recorded, not executed. All must have run before in the same
-  // shapes, so that nothing is left to allocate or to choose; allocations, transfers with the host and synchronize() are refused. What cannot be captured
-  // throws kDevice; drop_capture() then ends the capture, and does nothing where there is none. A backend that has no graphs throws std::logic_error.
+  // Graphs. Between begin_capture() and end_capture() zero(), copy() and operations are recorded, not executed. All must have run before in
+  // the same shapes, so that nothing is left to allocate or to choose; allocations, transfers with the host and synchronize() are refused.
+  // What cannot be captured throws kDevice; drop_capture() then ends the capture, and does nothing where there is none. A backend that has
+  // no graphs throws std::logic_error.
   virtual bool has_graphs() const { return false; }
   virtual void begin_capture();
   virtual std::unique_ptr<Graph> end_capture();

@@ -2,10 +2,9 @@
 
 // The arguments of every operation a Backend has: inputs first, then settings, then outputs. Shapes come from the tensors.
 // Letters: T tokens of a batch (packed, no padding), B sequences, S longest sequence, H hidden, A heads, D = H / A, I intermediate,
-// V vocabulary, P masked positions, N parameters. "compute" is fp32, bf16 or, on cards only, fp16: the same for all such tensors of one call;
-// every sum is accumulated in fp32 or wider, in an order that does not depend on the number of threads.
-// All operations throw kInvalidArgument unless shapes, element types and devices are as stated here. They are queued in order; the host
-// does not wait.
+// V vocabulary, P masked positions, N parameters. "compute" is fp32, bf16 or, on cards only, fp16: the same for all such tensors of one
+// call; every sum is accumulated in fp32 or wider, in an order that does not depend on the number of threads. All operations throw
+// kInvalidArgument unless shapes, element types and devices are as stated here. They are queued in order; the host does not wait.
 
 #include <cstdint>
 #include <span>
@@ -27,16 +26,18 @@ struct Dropout {
   Tensor token_keys{};  // [rows] int32
 };
 
-// kGelu is x * Phi(x) by erf ("gelu" of config.json); kGeluTanh the tanh approximation ("gelu_new", "gelu_pytorch_tanh"): they differ by up to 5e-4.
-// Source: Hendrycks, Gimpel 2016, arXiv:1606.08415.
+// kGelu is x * Phi(x) by erf ("gelu" of config.json); kGeluTanh the tanh approximation ("gelu_new", "gelu_pytorch_tanh"): they differ by up
+// to 5e-4. Source: Hendrycks, Gimpel 2016, arXiv:1606.08415.
 enum class Activation : uint8_t { kNone, kGelu, kGeluTanh, kRelu, kTanh };
 
-// c = alpha * op(a) op(b) + beta * c + bias;  then, if derivative_at: c = c * activation'(derivative_at);  if activated: activated = activation(c)
+// c = alpha * op(a) op(b) + beta * c + bias;  then, if derivative_at: c = c * activation'(derivative_at);  if activated: activated =
+// activation(c)
 //   a [M, K] ([K, M] if transpose_a)   b [K, N] ([N, K] if transpose_b)   bias [N] compute, optional
 //   c [M, N] compute, or fp32 with bf16 or fp16 a and b   derivative_at [M, N] compute, optional   activated [M, N] compute, optional
 //   row_sums [M] fp32, optional, with transpose_a only: row_sums[i] += sum over k of op(a)[i, k]; of a layer's gradient that of its bias
-// At most one of derivative_at and activated; `activation` is kNone without either. activation(c) is of c as it is stored; cards may fuse kGeluTanh of
-// 16-bit numbers into the product: then it is of the sum before its rounding u, within 1.13 u |c| of that, and tanh is the hardware's, good to 2^-11.
+// At most one of derivative_at and activated; `activation` is kNone without either. activation(c) is of c as it is stored; cards may fuse
+// kGeluTanh of 16-bit numbers into the product: then it is of the sum before its rounding u, within 1.13 u |c| of that, and tanh is the
+// hardware's, good to 2^-11.
 struct Matmul {
   Tensor a{}, b{}, bias{};
   bool transpose_a = false, transpose_b = false;
@@ -55,7 +56,8 @@ struct ActivationBackward {
 
 // sum = word[input_ids] + position[position_ids] + token_type[token_type_ids];  output = dropout(layer_norm(sum))
 // Without weight the sum is all there is: bias, dropout, output, mean and rstd stay empty too.
-//   input_ids, token_type_ids, position_ids [T] int32   word [V, H], position [positions, H] (optional: no summand without it), token_type [types, H], weight, bias [H] compute
+//   input_ids, token_type_ids, position_ids [T] int32   word [V, H], position [positions, H] (optional: no summand without it),
+//   token_type [types, H], weight, bias [H] compute
 //   sum, output [T, H] compute   mean, rstd [T] fp32
 // An id outside its table is kInvalidArgument on the CPU (the loader has checked it before).
 struct EmbeddingForward {
@@ -66,9 +68,10 @@ struct EmbeddingForward {
   Tensor sum{}, output{}, mean{}, rstd{};
 };
 
-// The gradients of EmbeddingForward, added to fp32 ones. Rows of one id are added in the order of their tokens. Without weight `gradient` is that of the sum, and
-// sum, mean, rstd, dropout, scratch, d_weight and d_bias stay empty.
-//   gradient, sum [T, H] compute   d_word [V, H], d_position (optional: none is wanted), d_token_type, d_weight, d_bias fp32   scratch [T, H] compute
+// The gradients of EmbeddingForward, added to fp32 ones. Rows of one id are added in the order of their tokens. Without weight `gradient`
+// is that of the sum, and sum, mean, rstd, dropout, scratch, d_weight and d_bias stay empty.
+//   gradient, sum [T, H] compute   d_word [V, H], d_position (optional: none is wanted), d_token_type, d_weight, d_bias fp32
+//   scratch [T, H] compute
 struct EmbeddingBackward {
   Tensor gradient{}, sum{}, mean{}, rstd{};
   Tensor input_ids{}, token_type_ids{}, position_ids{}, weight{};
@@ -104,8 +107,8 @@ struct LayerNormBackward {
 //   cu_seqlens [B+1] int32, ascending, 0 .. T   context [T, A, D] compute
 //   saved: [Backend::attention_saved_bytes(T, A, D, S)] uint8, opaque; what backward needs
 // Dropout: the row is the query's token, the column of head a and the sequence's key j is a * 65536 + j.
-// Sources of the distances: "relative_key" of transformers is Shaw, Uszkoreit, Vaswani 2018, arXiv:1803.02155, for keys alone and not clipped;
-// "relative_key_query", with distances_of_keys, is method 4 of Huang, Liang, Xu, Xiang 2020, arXiv:2009.13658.
+// Sources of the distances: "relative_key" of transformers is Shaw, Uszkoreit, Vaswani 2018, arXiv:1803.02155, for keys alone and not
+// clipped; "relative_key_query", with distances_of_keys, is method 4 of Huang, Liang, Xu, Xiang 2020, arXiv:2009.13658.
 struct AttentionForward {
   Tensor qkv{}, distance_embedding{}, cu_seqlens{};
   bool distances_of_keys = false;  // with distance_embedding only
@@ -143,7 +146,8 @@ struct ScatterRows {
 
 // loss_sum += sum_i sum_c target_i[c] * -log softmax(logits[i])[c],  target_i = (1 - smoothing) onehot(labels[i]) + smoothing / C;
 // correct += number of rows whose first largest logit is the label;
-// then logits = (softmax(logits) - target) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. A row with a negative label counts for nothing.
+// then logits = (softmax(logits) - target) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. A row with a negative
+// label counts for nothing.
 //   logits [rows, C] compute   labels [rows] int32   loss_sum, correct [1] fp32
 // Source of the smoothing: Szegedy et al. 2015, arXiv:1512.00567, section 7.
 struct CrossEntropy {
@@ -154,11 +158,12 @@ struct CrossEntropy {
   Tensor loss_sum{}, correct{};
 };
 
-// Cross-entropy over places of sequences of any length: of sequence b the numbers x = logits[cu_seqlens[b] .. cu_seqlens[b + 1] - 1, column].
+// Cross-entropy over places of sequences of any length: of sequence b the numbers x = logits[cu_seqlens[b] .. cu_seqlens[b + 1] - 1,
+// column].
 //   loss_sum += sum_b -log softmax(x)[labels[b]];  correct += number of sequences whose first largest x is at the label;
-// then x = (softmax(x) - onehot(labels[b])) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. The other columns stay as they are. A sequence
-// with a negative label counts for nothing; a label is less than the length of its sequence.
-// Source: Devlin et al. 2018, arXiv:1810.04805, section 4.2: where an answer starts (one column) and ends (another).
+// then x = (softmax(x) - onehot(labels[b])) * state.loss_weights[term] * state.loss_scale, in place, if `backward`. The other columns stay
+// as they are. A sequence with a negative label counts for nothing; a label is less than the length of its sequence. Source: Devlin et al.
+// 2018, arXiv:1810.04805, section 4.2: where an answer starts (one column) and ends (another).
 //   logits [T, C] compute   cu_seqlens [B+1] int32, ascending, 0 .. T   labels [B] int32   loss_sum, correct [1] fp32
 struct SpanCrossEntropy {
   Tensor logits{}, cu_seqlens{}, labels{}, state{};
@@ -168,8 +173,8 @@ struct SpanCrossEntropy {
   Tensor loss_sum{}, correct{};
 };
 
-// loss_sum += sum_i (logits[i] - labels[i])^2;  then logits = 2 (logits - labels) * state.loss_weights[term] * state.loss_scale, in place, if `backward`.
-// A row whose label is NaN counts for nothing.
+// loss_sum += sum_i (logits[i] - labels[i])^2;  then logits = 2 (logits - labels) * state.loss_weights[term] * state.loss_scale, in place,
+// if `backward`. A row whose label is NaN counts for nothing.
 //   logits [rows, 1] compute   labels [rows] fp32   loss_sum [1] fp32
 struct SquaredError {
   Tensor logits{}, labels{}, state{};
@@ -209,13 +214,15 @@ struct StepDecision {
 // How Adam treats weight decay wd and epsilon, with m and v the corrected moments, b2 = bias_correction2:
 //   kAdam    g += wd * w first (L2);     w -= lr * m / (sqrt(v) + epsilon)                   torch.optim.Adam
 //   kAdamW   w -= lr * wd * w first;     w -= lr * m / (sqrt(v) + epsilon)                   torch.optim.AdamW
-//   kAdamWHf w -= lr * m * sqrt(b2) / (sqrt(v * b2) + epsilon), then w -= lr * wd * w        transformers' AdamW, Google's without correction
+//   kAdamWHf w -= lr * m * sqrt(b2) / (sqrt(v * b2) + epsilon), then w -= lr * wd * w        transformers' AdamW,
+//                                                                                            Google's without correction
 // Sources: Kingma, Ba 2014, arXiv:1412.6980; Loshchilov, Hutter 2017, arXiv:1711.05101.
 enum class AdamKind : uint8_t { kAdam, kAdamW, kAdamWHf };
 
-// One range of the flat parameters: moments, update, new master and new value in one pass. A step takes all ranges at once: they may differ in their
-// tensors, rate and weight decay only, and do not overlap. lr is state.learning_rate * rate.
-//   gradient, exp_avg, exp_avg_sq, master [n] fp32   value [n] compute, may alias master   state: StepState (rate, corrections, gradient_scale)
+// One range of the flat parameters: moments, update, new master and new value in one pass. A step takes all ranges at once: they may differ
+// in their tensors, rate and weight decay only, and do not overlap. lr is state.learning_rate * rate.
+//   gradient, exp_avg, exp_avg_sq, master [n] fp32   value [n] compute, may alias master
+//   state: StepState (rate, corrections, gradient_scale)
 // Nothing is written where state.applied is 0; so it is for LAMB too.
 struct AdamStep {
   Tensor gradient{}, state{};
@@ -237,7 +244,8 @@ struct LambDirection {
 
 // LAMB's ratio of each parameter s, of cells first_cells[s] to first_cells[s + 1]:
 //   ratios[s] = sqrt(sum of weights) / sqrt(sum of directions) where adapts[s] and both are above 0, else 1
-//   weights, directions [cells] fp64: squares   first_cells [parameters + 1] int64, ascending   adapts [parameters] uint8   ratios [parameters] fp32
+//   weights, directions [cells] fp64: squares   first_cells [parameters + 1] int64, ascending   adapts [parameters] uint8
+//   ratios [parameters] fp32
 struct TrustRatios {
   Tensor weights{}, directions{}, first_cells{}, adapts{};
   Tensor ratios{};

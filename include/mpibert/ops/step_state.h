@@ -22,20 +22,20 @@ struct LossScaleOptions {
 struct StepState {
   // The host writes these before a step: the first kStepInputBytes.
   uint64_t seed = 0;
-  int64_t step = 0;                     // optimizer steps begun, from 0; keys the dropout
+  int64_t step = 0;  // optimizer steps begun, from 0; keys the dropout
   float learning_rate = 0;
   std::array<float, 4> loss_weights{};  // per loss term: weight / global label count
 
   // Backend::step_decision writes these, from the gradient's norm; the optimizer follows them.
-  double loss_scale = 1;        // what losses are multiplied with (fp16; 1 otherwise)
-  double last_loss_scale = 1;   // the one of the step that was decided on last
-  double gradient_norm = 0;     // of that step's gradient, without the scale of the loss
+  double loss_scale = 1;       // what losses are multiplied with (fp16; 1 otherwise)
+  double last_loss_scale = 1;  // the one of the step that was decided on last
+  double gradient_norm = 0;    // of that step's gradient, without the scale of the loss
   int64_t applied_steps = 0, skipped_steps = 0;
-  int64_t good_steps = 0;       // dynamic loss scale: applied ones in a row since it last grew or fell
-  float gradient_scale = 1;     // what the summed gradient is multiplied with: the clip factor over the scale of the loss
-  float bias_correction1 = 1;   // 1 - beta1^t, t the number of applied steps counting this one; 1 without bias correction
-  float bias_correction2 = 1;   // 1 - beta2^t
-  int32_t applied = 1;          // 0: the gradient is not finite, and parameters and moments stay as they are
+  int64_t good_steps = 0;      // dynamic loss scale: applied ones in a row since it last grew or fell
+  float gradient_scale = 1;    // what the summed gradient is multiplied with: the clip factor over the scale of the loss
+  float bias_correction1 = 1;  // 1 - beta1^t, t the number of applied steps counting this one; 1 without bias correction
+  float bias_correction2 = 1;  // 1 - beta2^t
+  int32_t applied = 1;         // 0: the gradient is not finite, and parameters and moments stay as they are
 };
 
 // A StepState as the tensor of bytes that operations take, and the part of it that the host writes.

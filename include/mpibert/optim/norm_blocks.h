@@ -19,9 +19,9 @@ int64_t owned_size(std::span<const Piece> pieces);  // elements of a compact buf
 // Adds [n] fp64 of the backend's device over all ranks, in place; every rank calls it. Empty: there is one rank.
 using SumOverRanks = std::function<void(const Tensor& numbers)>;
 
-// Norms with the same bits for any number of ranks. The flat parameters are cut at every multiple of kBlock and at every parameter's ends into
-// cells; the owner of a cell sums its squares in double, every other rank has 0 for it, so that adding over ranks is exact in any order; then
-// cells are added in an order of their own (Backend::step_decision, trust_ratios).
+// Norms with the same bits for any number of ranks. The flat parameters are cut at every multiple of kBlock and at every parameter's ends
+// into cells; the owner of a cell sums its squares in double, every other rank has 0 for it, so that adding over ranks is exact in any
+// order; then cells are added in an order of their own (Backend::step_decision, trust_ratios).
 //
 //   blocks.squares(backend, gradient, cells);
 //   if (sum) sum(cells);
@@ -32,10 +32,11 @@ class NormBlocks {
   // Allocates device memory for the list of cells. Throws kInvalidArgument on a piece with wrong boundaries.
   NormBlocks(Backend& backend, std::vector<Segment> segments, std::span<const Piece> pieces);
 
-  int64_t count() const { return count_; }  // cells of all ranks
+  int64_t count() const { return count_; }                                  // cells of all ranks
   const std::vector<int64_t>& first_cells() const { return first_cells_; }  // of each segment; then count()
 
-  // Sums of squares of a compact [owned size] fp32 buffer.   cells [count()] fp64: 0 where another rank owns and where a parameter is frozen
+  // Sums of squares of a compact [owned size] fp32 buffer.   cells [count()] fp64: 0 where another rank owns and where a parameter is
+  // frozen
   void squares(Backend& backend, const Tensor& owned, const Tensor& cells) const;
 
  private:

@@ -14,13 +14,16 @@ namespace mpibert {
 // kind      update, with m, v the moments corrected by 1 - beta^t where correct_bias, wd the weight decay (0 for biases and layer norms)
 // adam      g += wd w;  w -= lr m / (sqrt(v) + eps)                    torch.optim.Adam
 // adamw     w -= lr wd w;  w -= lr m / (sqrt(v) + eps)                 torch.optim.AdamW
-// adamw-hf  epsilon under the uncorrected root, decay after the update: transformers' AdamW; with correct_bias = false the one of Google's BERT
-// lamb      u = m / (sqrt(v) + eps) + wd w;  w -= lr r u,  r = |w| / |u| of each parameter, 1 where either norm is 0.
-//           You et al. 2019, arXiv:1904.00962v5, algorithm 2, with phi the identity. Clip by max_grad_norm before it or not, as any optimizer.
+// adamw-hf  epsilon under the uncorrected root, decay after the update: transformers' AdamW; with correct_bias = false the one of Google's
+// BERT lamb      u = m / (sqrt(v) + eps) + wd w;  w -= lr r u,  r = |w| / |u| of each parameter, 1 where either norm is 0.
+//           You et al. 2019, arXiv:1904.00962v5, algorithm 2, with phi the identity. Clip by max_grad_norm before it or not, as any
+//             optimizer.
 // nvlamb    apex.optimizers.FusedLAMB, what NVIDIA's BERT recipes run: the same u, but gradients must first be divided by
-//           max(1, |g| / max_grad_norm), |g| the norm of all of them, max_grad_norm > 0 (apex: 1.0): Backend::step_decision does it. r is that of lamb for
+//           max(1, |g| / max_grad_norm), |g| the norm of all of them, max_grad_norm > 0 (apex: 1.0): Backend::step_decision does it. r is
+//             that of lamb for
 //           parameters with wd != 0; the others have r = 1, unless use_nvlamb (apex's option of that name, NVIDIA's published NVLAMB).
-//           Source: NVIDIA/apex, csrc/multi_tensor_lamb.cu (its two stages); "Pretraining BERT with Layer-wise Adaptive Learning Rates", 2019.
+//           Source: NVIDIA/apex, csrc/multi_tensor_lamb.cu (its two stages); "Pretraining BERT with Layer-wise Adaptive Learning Rates",
+//             2019.
 struct OptimizerOptions {
   std::string kind = "adamw";
   double beta1 = 0.9, beta2 = 0.999;
@@ -30,15 +33,15 @@ struct OptimizerOptions {
   bool use_nvlamb = false;  // nvlamb only
 };
 
-// Moments and masters of the pieces that a rank owns, in compact buffers [owned size], and their update. Where the compute precision is fp32, the
-// arena's values are the masters and no copy is kept.
+// Moments and masters of the pieces that a rank owns, in compact buffers [owned size], and their update. Where the compute precision is
+// fp32, the arena's values are the masters and no copy is kept.
 class Optimizer {
  public:
   virtual ~Optimizer() = default;
 
-  // One update of the owned pieces of the arena's values, none where the step was decided to be skipped. gradient [owned size] fp32, compact; LAMB
-  // overwrites it. The rate, the decision, the corrections and the factor of the gradient are read from `state` (StepState as bytes, on the device),
-  // after Backend::step_decision. Collective for LAMB: it needs norms over ranks.
+  // One update of the owned pieces of the arena's values, none where the step was decided to be skipped. gradient [owned size] fp32,
+  // compact; LAMB overwrites it. The rate, the decision, the corrections and the factor of the gradient are read from `state` (StepState as
+  // bytes, on the device), after Backend::step_decision. Collective for LAMB: it needs norms over ranks.
   virtual void step(const Tensor& state, const Tensor& gradient, const SumOverRanks& sum) = 0;
 
   // What Backend::step_decision must know of this optimizer.
@@ -74,8 +77,9 @@ class Optimizer {
   std::vector<std::pair<std::string, Tensor>> buffers_;
 };
 
-// After arena.allocate(). The backend and the arena must outlive the optimizer. Throws kInvalidArgument on an unknown kind (naming those there are)
-// and on options out of range.
-std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, Backend& backend, const ParameterArena& arena, std::vector<Piece> pieces);
+// After arena.allocate(). The backend and the arena must outlive the optimizer. Throws kInvalidArgument on an unknown kind (naming those
+// there are) and on options out of range.
+std::unique_ptr<Optimizer> make_optimizer(const OptimizerOptions& options, Backend& backend, const ParameterArena& arena,
+                                          std::vector<Piece> pieces);
 
 }  // namespace mpibert

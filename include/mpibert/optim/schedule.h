@@ -12,7 +12,7 @@ struct ScheduleOptions {
   double end = 0;               // polynomial only: rate from total_steps on; below peak
   double power = 1;             // polynomial only: 1 is a line
   int64_t warmup_steps = 0;
-  int64_t total_steps = 0;      // where linear and cosine reach 0; constant has no use for it
+  int64_t total_steps = 0;  // where linear and cosine reach 0; constant has no use for it
 };
 
 // Throws kInvalidArgument naming the option.

@@ -15,8 +15,8 @@
 
 namespace mpibert {
 
-// What transformers calls a pipeline: arguments of a call → sequences for the model → its logits → the result, as JSON. Pipelines are rows of a table
-// (src/tasks/pipelines/table.cpp), a file each; names, arguments, defaults and results are those of transformers 5.
+// What transformers calls a pipeline: arguments of a call → sequences for the model → its logits → the result, as JSON. Pipelines are rows
+// of a table (src/tasks/pipelines/table.cpp), a file each; names, arguments, defaults and results are those of transformers 5.
 
 // The folder a pipeline runs.
 struct PipelineModel {
@@ -28,21 +28,23 @@ PipelineModel open_pipeline_model(const std::filesystem::path& folder);  // thro
 
 // Arguments of all calls; a call given as JSON may have its own.
 struct PipelineOptions {
-  std::optional<int64_t> top_k{};                             // results a text; text-classification: absent: the best alone, 0: all; fill-mask: absent: 5;
-                                                              // question-answering: absent: 1
-  std::string function_to_apply = "default";                  // text-classification: softmax, sigmoid, none; default: as the model's problem_type says
-  std::string aggregation_strategy = "none";                  // token-classification: what becomes one result: none, simple, first, average, max
-  std::vector<std::string> ignore_labels = {"O"};             // token-classification
-  std::vector<std::string> targets{};                         // fill-mask: words to choose from; empty: the whole vocabulary
-  std::vector<std::string> candidate_labels{};                // zero-shot-classification
-  std::string hypothesis_template = "This example is {}.";    // zero-shot-classification
-  bool multi_label = false;                                   // zero-shot-classification: labels are judged each by itself
-  std::string pooling = "auto", normalize = "auto";           // sentence-embeddings: mean, cls, max; true, false; auto: as the folder's modules.json says, else mean, false
-  int64_t max_answer_len = 15;                                // question-answering: these as QaPipelineOptions,
+  std::optional<int64_t> top_k{};             // results a text; text-classification: absent: the best alone, 0: all; fill-mask: absent: 5;
+                                              // question-answering: absent: 1
+  std::string function_to_apply = "default";  // text-classification: softmax, sigmoid, none; default: as the model's problem_type says
+  std::string aggregation_strategy = "none";  // token-classification: what becomes one result: none, simple, first, average, max
+  std::vector<std::string> ignore_labels = {"O"};           // token-classification
+  std::vector<std::string> targets{};                       // fill-mask: words to choose from; empty: the whole vocabulary
+  std::vector<std::string> candidate_labels{};              // zero-shot-classification
+  std::string hypothesis_template = "This example is {}.";  // zero-shot-classification
+  bool multi_label = false;                                 // zero-shot-classification: labels are judged each by itself
+  std::string pooling = "auto",
+              normalize =
+                  "auto";  // sentence-embeddings: mean, cls, max; true, false; auto: as the folder's modules.json says, else mean, false
+  int64_t max_answer_len = 15;  // question-answering: these as QaPipelineOptions,
   bool handle_impossible_answer = false, align_to_words = true;
-  int64_t doc_stride = 128;                                   // question-answering: tokens that two windows of a long context share
-  bool truncation = true;                                     // longer texts are cut; false: refused
-  int64_t max_length = 0;                                     // tokens of a sequence; 0: as many as the model takes
+  int64_t doc_stride = 128;  // question-answering: tokens that two windows of a long context share
+  bool truncation = true;    // longer texts are cut; false: refused
+  int64_t max_length = 0;    // tokens of a sequence; 0: as many as the model takes
 };
 
 // One call: a text, or JSON: a string, or an object of the pipeline's arguments.
@@ -60,14 +62,17 @@ struct PipelineSequence {
 
 struct PipelineCall {
   std::vector<PipelineSequence> sequences;
-  // The result as one line of JSON. logits[i] are the rows of sequences[i], one after the other: one row, or one a token, or one a position, as the head's term says.
+  // The result as one line of JSON. logits[i] are the rows of sequences[i], one after the other: one row, or one a token, or one a
+  // position, as the head's term says.
   std::function<std::string(std::span<const std::vector<float>> logits)> result;
 };
 
 // A question about a context: its features are the sequences, and `result` makes the line from their logits [length, 2].
-using QaResult = std::function<std::string(const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits)>;
+using QaResult =
+    std::function<std::string(const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits)>;
 // Throws kCorrupt naming `where` if a question leaves no room for its context.
-PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& question, std::string context, const QaOptions& options, const std::string& where, QaResult result);
+PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& question, std::string context, const QaOptions& options,
+                           const std::string& where, QaResult result);
 
 // Holds what it needs of the model it was made for.
 struct Pipeline {
@@ -90,7 +95,8 @@ class PipelineRunner {
   static BatchLimits limits(const BertConfig& config, int64_t micro_tokens);
   PipelineRunner(Backend& backend, Model& model) : backend_(backend), model_(model) {}
 
-  // The results, in the order of the calls. Sequences are computed longest first, so that those of a batch are about as long: that spares a card many shapes.
+  // The results, in the order of the calls. Sequences are computed longest first, so that those of a batch are about as long: that spares a
+  // card many shapes.
   std::vector<std::string> run(std::span<const PipelineCall> calls) const;
 
  private:

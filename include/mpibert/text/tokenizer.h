@@ -13,14 +13,14 @@
 
 namespace mpibert {
 
-// A token that is found in the text before the text is split into words. One whose content the vocabulary has keeps that id; the others get the
-// next ids behind the vocabulary, in order. Special tokens of the vocabulary ([UNK], [SEP], [PAD], [CLS], [MASK]) are added by themselves; to name
-// one here changes its flags.
+// A token that is found in the text before the text is split into words. One whose content the vocabulary has keeps that id; the others get
+// the next ids behind the vocabulary, in order. Special tokens of the vocabulary ([UNK], [SEP], [PAD], [CLS], [MASK]) are added by
+// themselves; to name one here changes its flags.
 struct AddedToken {
   std::string content;
-  bool special = true;       // not matched if match_special_tokens is off
-  bool normalized = false;   // look for the normalised content in normalised text, not for the content in the text as it stands
-  bool single_word = false;  // only where no word character is next to it
+  bool special = true;                  // not matched if match_special_tokens is off
+  bool normalized = false;              // look for the normalised content in normalised text, not for the content in the text as it stands
+  bool single_word = false;             // only where no word character is next to it
   bool lstrip = false, rstrip = false;  // takes the white space before / after it
   bool operator==(const AddedToken&) const = default;
 };
@@ -28,12 +28,12 @@ struct AddedToken {
 // Names and defaults of tokenizer_config.json.
 struct TokenizerOptions {
   bool do_lower_case = true;
-  std::optional<bool> strip_accents{};      // unset: same as do_lower_case
+  std::optional<bool> strip_accents{};  // unset: same as do_lower_case
   bool tokenize_chinese_chars = true;
   bool clean_text = true;
   int64_t max_input_chars_per_word = 100;
-  bool match_special_tokens = true;         // "[MASK]" in the text is the mask token; false: it is text like any other
-  std::vector<AddedToken> added_tokens{};   // beside the five special ones
+  bool match_special_tokens = true;           // "[MASK]" in the text is the mask token; false: it is text like any other
+  std::vector<AddedToken> added_tokens{};     // beside the five special ones
   bool clean_up_tokenization_spaces = false;  // decode() also joins contractions: "don ' t" becomes "don't"
 };
 
@@ -58,16 +58,16 @@ struct Encoding {
   bool operator==(const Encoding&) const = default;
 };
 
-// The WordPiece tokenizer of BERT, exactly as Hugging Face's BertTokenizerFast (tokenizers 0.22.2) computes it: clean, space Chinese characters,
-// strip accents, lower, split at white space and punctuation, longest match first. Of ill-formed UTF-8 each maximal subpart is read as one U+FFFD (as
-// Python's decode(errors="replace")), which cleaning removes. Texts have at most 2^30 bytes, else kInvalidArgument.
+// The WordPiece tokenizer of BERT, exactly as Hugging Face's BertTokenizerFast (tokenizers 0.22.2) computes it: clean, space Chinese
+// characters, strip accents, lower, split at white space and punctuation, longest match first. Of ill-formed UTF-8 each maximal subpart is
+// read as one U+FFFD (as Python's decode(errors="replace")), which cleaning removes. Texts have at most 2^30 bytes, else kInvalidArgument.
 // Thread-safe: all functions are const.
 class BertTokenizer {
  public:
   // Throws kInvalidArgument without [UNK], [CLS] or [SEP], or for an added token that can never be.
   BertTokenizer(Vocabulary vocabulary, TokenizerOptions options = {});
-  // vocab.txt or else tokenizer.json, with the options of tokenizer.json and tokenizer_config.json (which wins) of a model folder, and the added
-  // tokens of both and of added_tokens.json. Throws kNotFound, kCorrupt, and kInvalidArgument for a tokenizer that is not BERT's.
+  // vocab.txt or else tokenizer.json, with the options of tokenizer.json and tokenizer_config.json (which wins) of a model folder, and the
+  // added tokens of both and of added_tokens.json. Throws kNotFound, kCorrupt, and kInvalidArgument for a tokenizer that is not BERT's.
   static BertTokenizer from_model(const std::filesystem::path& folder);
 
   // Ids of one text, no special tokens, no truncation. Appends to `ids`: the fast path of the corpus.
@@ -76,12 +76,13 @@ class BertTokenizer {
 
   // One text with all that is known of its tokens, no special tokens.
   Encoding encode(std::string_view text) const;
-  // [CLS] a [SEP], or [CLS] a [SEP] b [SEP], cut to max_length tokens. Offsets and word ids of b count from the start of b. Throws kInvalidArgument
-  // if max_length leaves no room for a token of the text, or if `truncation` may not cut what has to be cut.
-  Encoding encode(std::string_view a, std::optional<std::string_view> b, int64_t max_length, Truncation truncation = Truncation::kLongestFirst) const;
+  // [CLS] a [SEP], or [CLS] a [SEP] b [SEP], cut to max_length tokens. Offsets and word ids of b count from the start of b. Throws
+  // kInvalidArgument if max_length leaves no room for a token of the text, or if `truncation` may not cut what has to be cut.
+  Encoding encode(std::string_view a, std::optional<std::string_view> b, int64_t max_length,
+                  Truncation truncation = Truncation::kLongestFirst) const;
 
-  // Text of tokens: words with a space between them, pieces joined, no space before . ? ! and the comma. Ids outside the vocabulary are left out, and
-  // special tokens too if told. Lower case and lost accents do not come back.
+  // Text of tokens: words with a space between them, pieces joined, no space before . ? ! and the comma. Ids outside the vocabulary are
+  // left out, and special tokens too if told. Lower case and lost accents do not come back.
   std::string decode(std::span<const int32_t> ids, bool skip_special_tokens = false) const;
 
   const Vocabulary& vocabulary() const;  // the one given, and behind it the added tokens that it lacks
@@ -94,11 +95,12 @@ class BertTokenizer {
   std::shared_ptr<const Data> data_;
 };
 
-// "un", "##like", "." → "unlike.": the WordPiece decoder of the tokenizers crate, with its cleanup of the spaces before punctuation; transformers' convert_tokens_to_string.
+// "un", "##like", "." → "unlike.": the WordPiece decoder of the tokenizers crate, with its cleanup of the spaces before punctuation;
+// transformers' convert_tokens_to_string.
 std::string join_pieces(std::span<const std::string> pieces);
 
-// How many tokens of each part stay so that their sum is at most `budget`. kOnlyFirst and kOnlySecond throw kInvalidArgument where that part would
-// lose all its tokens, as the tokenizers crate does.
+// How many tokens of each part stay so that their sum is at most `budget`. kOnlyFirst and kOnlySecond throw kInvalidArgument where that
+// part would lose all its tokens, as the tokenizers crate does.
 struct PairLengths {
   int64_t first = 0, second = 0;
 };

@@ -10,9 +10,10 @@
 
 namespace mpibert {
 
-// The words of texts as BertTokenizer sees them before WordPiece — normalised, split at white space and punctuation — and how often each occurs. Special
-// and added tokens are text like any other, as in the trainers of the tokenizers crate. What stands between ASCII white space, ASCII punctuation and Chinese
-// characters is counted as it is and normalised once, however often it occurs. Not thread-safe: one a thread.
+// The words of texts as BertTokenizer sees them before WordPiece — normalised, split at white space and punctuation — and how often each
+// occurs. Special and added tokens are text like any other, as in the trainers of the tokenizers crate. What stands between ASCII white
+// space, ASCII punctuation and Chinese characters is counted as it is and normalised once, however often it occurs. Not thread-safe: one a
+// thread.
 class WordCounter {
  public:
   explicit WordCounter(const TokenizerOptions& options);  // of which only the ones of normalisation matter

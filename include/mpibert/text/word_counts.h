@@ -7,8 +7,8 @@
 
 namespace mpibert {
 
-// How often each word occurs. A word is any bytes, at most 2^32 - 1 of them. One table with open addressing, the bytes of all words end to end beside it:
-// 24 bytes and its own for a word, at a load of half to three quarters. Not thread-safe.
+// How often each word occurs. A word is any bytes, at most 2^32 - 1 of them. One table with open addressing, the bytes of all words end to
+// end beside it: 24 bytes and its own for a word, at a load of half to three quarters. Not thread-safe.
 class WordCounts {
  public:
   WordCounts();

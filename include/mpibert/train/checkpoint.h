@@ -46,18 +46,18 @@ struct Slice {
 // state.json. What training needs beside the tensors in order to go on; there is no state of random numbers.
 struct TrainingState {
   int64_t step = 0;
-  int64_t samples_seen = 0;   // the position of the run: the data cursor
+  int64_t samples_seen = 0;  // the position of the run: the data cursor
   int64_t tokens_seen = 0;
   double epoch = 0;
   uint64_t seed = 0;
-  int64_t slots = 0;               // G of the exact reduction
-  double loss_scale = 1;           // more than 0: LossScale::value()
+  int64_t slots = 0;      // G of the exact reduction
+  double loss_scale = 1;  // more than 0: LossScale::value()
   int64_t loss_scale_good_steps = 0;
   std::string dataset_fingerprint{};
-  std::string parent{};                            // checkpoint that this run was resumed from; empty: none
-  std::map<std::string, double> metrics{};         // last known; non-finite ones are saved as null and read as NaN
-  std::map<std::string, std::string> options{};    // of the run, as resolved: field -> value
-  std::map<std::string, std::string> extra{};      // for the trainer to use
+  std::string parent{};                          // checkpoint that this run was resumed from; empty: none
+  std::map<std::string, double> metrics{};       // last known; non-finite ones are saved as null and read as NaN
+  std::map<std::string, std::string> options{};  // of the run, as resolved: field -> value
+  std::map<std::string, std::string> extra{};    // for the trainer to use
   std::string json() const;
   static TrainingState from_json(const std::string& text, const std::string& where);  // throws kCorrupt naming `where`
 };
@@ -65,12 +65,12 @@ struct TrainingState {
 // All that a checkpoint holds, in buffers of its own, so that training goes on while it is written.
 struct Snapshot {
   TrainingState state{};
-  std::vector<Slice> parameters{};                         // as nn declares them; names in the checkpoint
-  std::vector<float> weights{};                            // flat, fp32 master
-  std::map<std::string, std::vector<float>> optimizer{};   // "exp_avg" -> flat; as Optimizer::buffers() names them; may be empty
-  std::map<std::string, std::string> files{};              // "config.json" -> text, ...
-  std::optional<double> score{};                           // decides BEST: larger is better (give the negative of a loss)
-  int64_t world_size = 1;                                // noted only
+  std::vector<Slice> parameters{};                        // as nn declares them; names in the checkpoint
+  std::vector<float> weights{};                           // flat, fp32 master
+  std::map<std::string, std::vector<float>> optimizer{};  // "exp_avg" -> flat; as Optimizer::buffers() names them; may be empty
+  std::map<std::string, std::string> files{};             // "config.json" -> text, ...
+  std::optional<double> score{};                          // decides BEST: larger is better (give the negative of a loss)
+  int64_t world_size = 1;                                 // noted only
 };
 
 enum class Verify : uint8_t {
@@ -83,18 +83,20 @@ enum class Verify : uint8_t {
 void verify_checkpoint(const std::filesystem::path& checkpoint, Verify level = Verify::kSha256);
 
 // The newest checkpoint (largest step) of a run that verifies. Each newer one that does not is named in one warning of the log, and
-// in `rejected`. Nothing if the run has no checkpoint; throws kCorrupt if it has some and none is good, or, without `fall_back`, if the newest is not.
-std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run, Verify level = Verify::kSha256, bool fall_back = true,
-                                                       std::vector<std::string>* rejected = nullptr);
+// in `rejected`. Nothing if the run has no checkpoint; throws kCorrupt if it has some and none is good, or, without `fall_back`, if the
+// newest is not.
+std::optional<std::filesystem::path> newest_checkpoint(const std::filesystem::path& run, Verify level = Verify::kSha256,
+                                                       bool fall_back = true, std::vector<std::string>* rejected = nullptr);
 
-// What --model PATH means: a run directory its newest good checkpoint, RUN/best the one with the best score, a checkpoint or a model folder itself.
-// Throws kNotFound.
+// What --model PATH means: a run directory its newest good checkpoint, RUN/best the one with the best score, a checkpoint or a model folder
+// itself. Throws kNotFound.
 std::filesystem::path resolve_model_path(const std::filesystem::path& path);
 
 // Reads a checkpoint into flat buffers laid out by `parameters` (elements between slices are 0). Verify first.
 // Names and shapes must be exactly those of the checkpoint, and it must hold each of `optimizer_buffers`. Throws kInvalidArgument
 // listing what differs (another model or optimizer), kCorrupt, kNotFound (a model folder without training state).
-Snapshot load_checkpoint(const std::filesystem::path& checkpoint, std::vector<Slice> parameters, const std::vector<std::string>& optimizer_buffers);
+Snapshot load_checkpoint(const std::filesystem::path& checkpoint, std::vector<Slice> parameters,
+                         const std::vector<std::string>& optimizer_buffers);
 
 // SHA-256, 64 digits, over all weights and optimizer state in order of names, whatever wrote them and however they are spread over files:
 //   for each tensor: name, 0, dtype name ("fp32"), 0, shape text ("[2, 3]"), 0, numbers as little-endian bytes.
@@ -104,9 +106,9 @@ std::string checkpoint_digest(const std::filesystem::path& path);
 
 struct TensorDifference {
   std::string name{};
-  std::string what{};        // "only in the first", "only in the second", "[2, 3] and [3, 2]", "values"
-  double max_abs = 0;        // of the values, NaN if one has a NaN where the other has none; of the bits only (-0 and 0): 0
-  int64_t different = 0;     // elements whose bits differ
+  std::string what{};     // "only in the first", "only in the second", "[2, 3] and [3, 2]", "values"
+  double max_abs = 0;     // of the values, NaN if one has a NaN where the other has none; of the bits only (-0 and 0): 0
+  int64_t different = 0;  // elements whose bits differ
   int64_t elements = 0;
 };
 // Tensors whose bits differ, by name. Empty: equal.

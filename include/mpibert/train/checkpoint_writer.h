@@ -11,16 +11,16 @@
 namespace mpibert {
 
 struct CheckpointWriterOptions {
-  int64_t save_total_limit = 0;   // newest checkpoints to keep, beside the best one; 0: all. The one just written is never deleted
-  int64_t max_failures = 3;       // failed saves in a row before the run ends
-  bool in_background = true;      // false: save() returns when the checkpoint is on disk
+  int64_t save_total_limit = 0;  // newest checkpoints to keep, beside the best one; 0: all. The one just written is never deleted
+  int64_t max_failures = 3;      // failed saves in a row before the run ends
+  bool in_background = true;     // false: save() returns when the checkpoint is on disk
 };
 
 struct CheckpointEvent {
-  bool saved = false;             // false: it failed; what was there before is untouched
+  bool saved = false;  // false: it failed; what was there before is untouched
   int64_t step = 0, bytes = 0;
   double seconds = 0;             // of writing
-  std::string name{}, message{};      // a line for the log
+  std::string name{}, message{};  // a line for the log
 };
 
 // Writes checkpoints of one run (see checkpoint.h) in a thread of its own. To be used by one rank, under the RunLock, by one thread.

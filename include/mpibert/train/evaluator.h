@@ -36,14 +36,16 @@ class Evaluator {
   Evaluator(Backend& backend, Communicator& comm, Model& model, EvaluatorOptions options);
 
   // Collective. Every sample once, dealt to the ranks in contiguous ranges; all ranks get the scores.
-  //   sentence tasks: {"loss", mean cross-entropy, or mean squared error of a regression} and the task's metrics, computed on rank 0 from all logits
+  //   sentence tasks: {"loss", mean cross-entropy, or mean squared error of a regression} and the task's metrics, computed on rank 0 from
+  //     all logits
   //   question answering: {"loss", (start + end) / 2 of the features' first answers} and score_answers()
   //   pre-training:   {"loss", sum of the terms}, and "NAME_loss", "NAME_accuracy" of each term; "perplexity", exp(mlm_loss)
   Scores evaluate(const Task& task, const DataSplit& split);
 
   // Logits of samples begin .. end-1, in order of samples; not collective. For what the values are see Prediction.
   std::vector<Prediction> predict(const DataSplit& split, int64_t begin, int64_t end);
-  // Collective. Logits of all samples of a split, dealt to the ranks and brought together: on rank 0 those of all in order of samples, elsewhere none.
+  // Collective. Logits of all samples of a split, dealt to the ranks and brought together: on rank 0 those of all in order of samples,
+  // elsewhere none.
   std::vector<Prediction> predict_all(const DataSplit& split);
 
  private:

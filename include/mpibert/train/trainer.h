@@ -30,13 +30,13 @@ struct TrainerOptions {
   double max_grad_norm = 1;  // 0: no clipping
   LossScaleOptions loss_scale{};
   float label_smoothing = 0;  // of cross-entropies, when training
-  uint64_t seed = 0;         // of dropout
-  bool cuda_graphs = true;   // on a card: micro-batches whose shape has come before are replayed from graphs; the bits are the same
+  uint64_t seed = 0;          // of dropout
+  bool cuda_graphs = true;    // on a card: micro-batches whose shape has come before are replayed from graphs; the bits are the same
 };
 
 // What is known of a step when it has been queued. All ranks get the same numbers, but for the times.
 struct StepOutcome {
-  int stop_signal = 0;      // a signal reached some rank: nothing was computed, the step is still to be done
+  int stop_signal = 0;  // a signal reached some rank: nothing was computed, the step is still to be done
   double learning_rate = 0;
   int64_t tokens = 0, samples = 0;
   double flops = 0;
@@ -45,11 +45,11 @@ struct StepOutcome {
 
 // What the device found. The same on all ranks.
 struct StepVerdict {
-  int64_t step = 0;          // of steps(): the first is 1
-  bool applied = false;      // false: a gradient was not finite, the parameters and moments are as before
-  double gradient_norm = 0;  // of the true gradient, without the scale of the loss
+  int64_t step = 0;                            // of steps(): the first is 1
+  bool applied = false;                        // false: a gradient was not finite, the parameters and moments are as before
+  double gradient_norm = 0;                    // of the true gradient, without the scale of the loss
   double loss_scale = 1, next_loss_scale = 1;  // what the loss was multiplied with, and what that of the next step is
-  int64_t skipped = 0;       // steps that were, since the start of the training
+  int64_t skipped = 0;                         // steps that were, since the start of the training
 };
 
 // Mean loss and accuracy of one loss term over a global batch.
@@ -63,20 +63,20 @@ inline constexpr size_t kStepsAhead = 2;  // how far the host may be ahead of a 
 
 class StepGraphs;
 
-// Data-parallel training of one model: forward and backward of this rank's slots, exact sums over ranks, update of the owned pieces, all-gather.
-// Every function marked collective is called by all ranks at the same place.
+// Data-parallel training of one model: forward and backward of this rank's slots, exact sums over ranks, update of the owned pieces,
+// all-gather. Every function marked collective is called by all ranks at the same place.
 class Trainer {
  public:
-  // The arena's parameters are declared and their rates set; this allocates values, gradients and moments. The model must be planned and allocated by the caller
-  // after it. Throws kInvalidArgument where options do not fit (more ranks than slots, ...).
+  // The arena's parameters are declared and their rates set; this allocates values, gradients and moments. The model must be planned and
+  // allocated by the caller after it. Throws kInvalidArgument where options do not fit (more ranks than slots, ...).
   Trainer(Backend& backend, Communicator& comm, Model& model, ParameterArena& arena, DType compute, const TrainerOptions& options);
   ~Trainer();
 
   // Takes new weights ([arena.size()] host fp32), the same on all ranks, as the masters.
   void set_weights(std::span<const float> masters);
 
-  // Collective. One optimizer step on this rank's slots; `stop_signal` is what this rank has received, or 0. On cards it is queued when this returns:
-  // the host waits for a card only in what is said to, and here until the last step but kStepsAhead has been done.
+  // Collective. One optimizer step on this rank's slots; `stop_signal` is what this rank has received, or 0. On cards it is queued when
+  // this returns: the host waits for a card only in what is said to, and here until the last step but kStepsAhead has been done.
   StepOutcome step(std::span<const Slot> slots, int stop_signal);
   // Each step's verdict once, in order: of all steps so far, for which it waits, or, on cards, of all but the last kStepsAhead.
   std::vector<StepVerdict> verdicts(bool all);
@@ -87,13 +87,13 @@ class Trainer {
   void save(Snapshot& snapshot);
   // Goes on from a checkpoint that every rank has read.
   void restore(const Snapshot& snapshot);
-  std::vector<Slice> slices() const;                    // where each parameter lies
-  std::vector<std::string> optimizer_buffers() const;   // names a checkpoint must hold
+  std::vector<Slice> slices() const;                   // where each parameter lies
+  std::vector<std::string> optimizer_buffers() const;  // names a checkpoint must hold
 
   // Bytes of the device that the trainer holds, by part; with the model's activations all that the backend counts on a CPU.
   const std::vector<std::pair<std::string, int64_t>>& memory() const { return memory_; }
-  int64_t steps() const { return step_; }      // done, skipped ones among them
-  int64_t graph_replays() const;  // micro-batches of this process that were replayed
+  int64_t steps() const { return step_; }  // done, skipped ones among them
+  int64_t graph_replays() const;           // micro-batches of this process that were replayed
   int64_t samples() const { return samples_; }
   int64_t tokens() const { return tokens_; }
   // Frees nothing and changes nothing: the values to evaluate with.
@@ -121,11 +121,11 @@ class Trainer {
   SlotRange run_;
   int64_t bucket_ = 0;
   std::vector<Buffer> gradient_memory_;
-  std::vector<Tensor> gradients_;   // the buffers of the fold plan, [padded size] fp32
+  std::vector<Tensor> gradients_;  // the buffers of the fold plan, [padded size] fp32
   Buffer owned_memory_, state_memory_, loss_memory_, cells_memory_;
   Tensor owned_, state_tensor_, losses_, cells_;  // losses_ [slots of this rank, 2, terms]: sums, then counts of right answers
-  Tensor slot_losses_;                    // [2, terms], of the slot at work: graphs add to one address
-  Pass pass_;                             // of every micro-batch
+  Tensor slot_losses_;                            // [2, terms], of the slot at work: graphs add to one address
+  Pass pass_;                                     // of every micro-batch
   std::unique_ptr<StepGraphs> graphs_;
   std::optional<GradientReducer> reducer_;
   std::unique_ptr<Optimizer> optimizer_;
@@ -142,7 +142,7 @@ class Trainer {
   std::deque<Copy> copies_;
   std::vector<StepVerdict> verdicts_;  // not yet asked for
   std::vector<std::pair<std::string, int64_t>> memory_;
-  std::vector<int64_t> labels_;     // of the last step, by term, over all ranks
+  std::vector<int64_t> labels_;  // of the last step, by term, over all ranks
   int64_t step_ = 0, samples_ = 0, tokens_ = 0;
 };
 

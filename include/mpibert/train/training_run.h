@@ -18,15 +18,15 @@ namespace mpibert {
 struct TrainingRunOptions {
   std::filesystem::path output_dir;
   int64_t total_steps = 0;
-  int64_t report_steps = 1;      // a line every so many steps
-  int64_t save_steps = 0;        // 0: only at the end, and when stopped
-  int64_t evaluate_steps = 0;    // 0: at the end of every epoch, if there is something to evaluate
-  int64_t save_total_limit = 0;  // newest checkpoints to keep beside the best; 0: all
-  bool save_best = false;        // also save after every evaluation, and mark the best
-  std::string metric;            // of the evaluation, larger is better ("accuracy"); of one that ends in "loss" smaller is
+  int64_t report_steps = 1;               // a line every so many steps
+  int64_t save_steps = 0;                 // 0: only at the end, and when stopped
+  int64_t evaluate_steps = 0;             // 0: at the end of every epoch, if there is something to evaluate
+  int64_t save_total_limit = 0;           // newest checkpoints to keep beside the best; 0: all
+  bool save_best = false;                 // also save after every evaluation, and mark the best
+  std::string metric;                     // of the evaluation, larger is better ("accuracy"); of one that ends in "loss" smaller is
   EarlyStoppingOptions early_stopping{};  // by that metric
-  int64_t max_skipped = 20;      // non-finite steps in a row that end the run; not those after which the loss scale falls
-  double peak_flops = 0;         // of all ranks together; 0: unknown
+  int64_t max_skipped = 20;               // non-finite steps in a row that end the run; not those after which the loss scale falls
+  double peak_flops = 0;                  // of all ranks together; 0: unknown
   int64_t samples_per_epoch = 0;
 };
 
@@ -39,11 +39,11 @@ struct RunIdentity {
 
 // How a run ended. EXIT.json of the run directory says the same.
 struct RunResult {
-  int code = 0;              // 0 finished, 75 stopped on request: run me again
-  std::string reason;        // "finished", "stopped early: ...", "signal SIGUSR1"
+  int code = 0;        // 0 finished, 75 stopped on request: run me again
+  std::string reason;  // "finished", "stopped early: ...", "signal SIGUSR1"
   int64_t step = 0;
-  double loss = 0;           // last reported
-  Scores scores;             // of the last evaluation
+  double loss = 0;  // last reported
+  Scores scores;    // of the last evaluation
   std::filesystem::path checkpoint;
 };
 
@@ -67,8 +67,9 @@ class TrainingRun {
   TrainingRun(Communicator& comm, TrainingRunOptions options);
   ~TrainingRun();
 
-  // Collective. Trains to total_steps, or until evaluations stop getting better: reports, evaluates and saves on their periods; a signal on any rank stops all at one step, with a save.
-  // Throws kDiverged after max_skipped non-finite steps in a row, kIo if checkpoints cannot be written.
+  // Collective. Trains to total_steps, or until evaluations stop getting better: reports, evaluates and saves on their periods; a signal on
+  // any rank stops all at one step, with a save. Throws kDiverged after max_skipped non-finite steps in a row, kIo if checkpoints cannot be
+  // written.
   RunResult run(Trainer& trainer, BatchLoader& loader, const RunIdentity& identity, const Evaluate& evaluate, const ResumePoint& from = {});
 
  private:
@@ -89,6 +90,7 @@ class TrainingRun {
 };
 
 // Writes RUN/EXIT.json. Never throws: it is called on the way out.
-void write_exit_file(const std::filesystem::path& run, int code, const std::string& reason, int64_t step, const std::string& checkpoint, int rank) noexcept;
+void write_exit_file(const std::filesystem::path& run, int code, const std::string& reason, int64_t step, const std::string& checkpoint,
+                     int rank) noexcept;
 
 }  // namespace mpibert

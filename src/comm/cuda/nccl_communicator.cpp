@@ -14,7 +14,8 @@
 
 namespace mpibert {
 
-std::unique_ptr<Communicator> make_nccl_communicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout) {
+std::unique_ptr<Communicator> make_nccl_communicator(Backend& backend, std::unique_ptr<MpiCommunicator> host,
+                                                     std::chrono::milliseconds timeout) {
   return std::make_unique<cuda::NcclCommunicator>(backend, std::move(host), timeout);
 }
 
@@ -39,7 +40,8 @@ constexpr std::chrono::milliseconds kPatience{300};
 
 }  // namespace
 
-NcclCommunicator::NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout, int ranks_per_node)
+NcclCommunicator::NcclCommunicator(Backend& backend, std::unique_ptr<MpiCommunicator> host, std::chrono::milliseconds timeout,
+                                   int ranks_per_node)
     : backend_(backend), host_(std::move(host)), timeout_(timeout), exceptions_(std::uncaught_exceptions()) {
   guarded([&] { open(ranks_per_node); });
   backend_.set_while_waiting([this] { progress(); });
@@ -108,9 +110,10 @@ void NcclCommunicator::check(ncclResult_t result, const char* call) {
   // If ranks disagree, that is the cause, and the neighbour's word says it, which may still be on its way.
   for (const auto end = Clock::now() + kPatience; Clock::now() < end; std::this_thread::yield()) host_->progress();
   const char* words = ncclGetLastError(comm_);
-  throw Error(ErrorKind::kCommunication, str_cat("NCCL failed on rank ", rank(), " of ", size(), " in ", current_, ": ", ncclGetErrorString(result), " from ", call,
-                                                 words && *words ? str_cat(" (", words, ")") : std::string(),
-                                                 "; NCCL_DEBUG=WARN says more, and --comm mpi does without NCCL"));
+  throw Error(ErrorKind::kCommunication,
+              str_cat("NCCL failed on rank ", rank(), " of ", size(), " in ", current_, ": ", ncclGetErrorString(result), " from ", call,
+                      words && *words ? str_cat(" (", words, ")") : std::string(),
+                      "; NCCL_DEBUG=WARN says more, and --comm mpi does without NCCL"));
 }
 
 ncclResult_t NcclCommunicator::state() {
@@ -137,9 +140,10 @@ void NcclCommunicator::poll(const std::function<std::string()>& awaited) {
   if (drop_ended()) last_sign_ = Clock::now();
   if (Clock::now() - last_sign_ <= timeout_) return;
   const std::vector<int> missing = host_->missing();
-  throw Error(ErrorKind::kCommunication, str_cat(awaited(), " did not finish within ", timeout_.count(), " ms on rank ", rank(), " of ", size(), ": ",
-                                                 missing.empty() ? "NCCL does not say who is missing" : "nothing came from " + list_of(missing),
-                                                 "; look at the logs and the hosts of the other ranks"));
+  throw Error(ErrorKind::kCommunication,
+              str_cat(awaited(), " did not finish within ", timeout_.count(), " ms on rank ", rank(), " of ", size(), ": ",
+                      missing.empty() ? "NCCL does not say who is missing" : "nothing came from " + list_of(missing),
+                      "; look at the logs and the hosts of the other ranks"));
 }
 
 void NcclCommunicator::poll_until(const std::function<bool()>& done, const std::function<std::string()>& awaited) {
@@ -226,8 +230,12 @@ Tensor NcclCommunicator::staging(int64_t rows, int64_t columns) {
   return staging_.view(DType::kFloat32, {rows, columns});
 }
 
-void NcclCommunicator::send(const Tensor& t, int to) { check(ncclSend(t.data(), static_cast<size_t>(t.size()), ncclFloat32, to, comm_, stream_.get()), "ncclSend"); }
-void NcclCommunicator::receive(const Tensor& t, int from) { check(ncclRecv(t.data(), static_cast<size_t>(t.size()), ncclFloat32, from, comm_, stream_.get()), "ncclRecv"); }
+void NcclCommunicator::send(const Tensor& t, int to) {
+  check(ncclSend(t.data(), static_cast<size_t>(t.size()), ncclFloat32, to, comm_, stream_.get()), "ncclSend");
+}
+void NcclCommunicator::receive(const Tensor& t, int from) {
+  check(ncclRecv(t.data(), static_cast<size_t>(t.size()), ncclFloat32, from, comm_, stream_.get()), "ncclRecv");
+}
 
 // Partners at distance 1, 2, ...: no owner is flooded by all at once. received: the other ranks' operands, in order.
 void NcclCommunicator::exchange_pieces(std::span<const Tensor> subtrees, int64_t piece, const Tensor& received) {
@@ -248,7 +256,9 @@ void NcclCommunicator::reduce_scatter(std::span<const Tensor> subtrees, const Te
   const bool exact = reduction == Reduction::kExact;
   start(CollectiveKind::kReduceScatter, piece.bytes() * static_cast<size_t>(size()), exact ? host_->slots() : -1, what, [&] {
     if (!exact) {
-      settle(ncclReduceScatter(subtrees.front().data(), piece.data(), static_cast<size_t>(piece.size()), ncclFloat32, ncclSum, comm_, stream_.get()), "ncclReduceScatter");
+      settle(ncclReduceScatter(subtrees.front().data(), piece.data(), static_cast<size_t>(piece.size()), ncclFloat32, ncclSum, comm_,
+                               stream_.get()),
+             "ncclReduceScatter");
       return;
     }
     reduce_exactly(subtrees, piece);
@@ -273,7 +283,8 @@ void NcclCommunicator::reduce_exactly(std::span<const Tensor> subtrees, const Te
     received = staging(others, piece.size());
     group([&] { exchange_pieces(subtrees, piece.size(), received); });
   }
-  tree_sum({.own = own, .first = operands.first[static_cast<size_t>(rank())], .received = received, .additions = additions_, .sum = piece}, stream_.get());
+  tree_sum({.own = own, .first = operands.first[static_cast<size_t>(rank())], .received = received, .additions = additions_, .sum = piece},
+           stream_.get());
 }
 
 // Bytes, whatever the type: nothing is computed.
@@ -288,7 +299,8 @@ void NcclCommunicator::sum(const Tensor& numbers, std::string_view what) {
   if (numbers.device() == Device{}) return host_->sum(numbers, what);
   host_->check_sum(numbers, backend_.device(), what);
   start(CollectiveKind::kAllReduce, numbers.bytes(), -1, what, [&] {
-    settle(ncclAllReduce(numbers.data(), numbers.data(), static_cast<size_t>(numbers.size()), ncclFloat64, ncclSum, comm_, stream_.get()), "ncclAllReduce");
+    settle(ncclAllReduce(numbers.data(), numbers.data(), static_cast<size_t>(numbers.size()), ncclFloat64, ncclSum, comm_, stream_.get()),
+           "ncclAllReduce");
   });
 }
 
@@ -325,7 +337,9 @@ std::vector<std::vector<std::byte>> NcclCommunicator::all_gather_bytes(std::span
 }
 
 std::string NcclCommunicator::transport() const {
-  return str_cat("NCCL ", nccl_version(), nodes_.has_two_levels() ? str_cat(", exact sums first inside the ", nodes_.nodes, " nodes of ", nodes_.ranks, " ranks") : "");
+  return str_cat(
+      "NCCL ", nccl_version(),
+      nodes_.has_two_levels() ? str_cat(", exact sums first inside the ", nodes_.nodes, " nodes of ", nodes_.ranks, " ranks") : "");
 }
 
 void NcclCommunicator::set_slots(int64_t slots) {

@@ -21,14 +21,14 @@ namespace mpibert::cuda {
 
 // Tensors of the backend's device over NCCL, on a stream of their own beside the backend's; everything else over MPI.
 //
-// Exact reductions: every rank sends each owner its piece of each of its subtrees, all in one group; the owner adds what has come in the order of the
-// slot tree (tree_sum), so that the bits are those of MpiCommunicator; on several nodes with as many ranks each, first inside them (NodeReduction).
-// The collectives of the stream run one after another: one staging memory serves all.
+// Exact reductions: every rank sends each owner its piece of each of its subtrees, all in one group; the owner adds what has come in the
+// order of the slot tree (tree_sum), so that the bits are those of MpiCommunicator; on several nodes with as many ranks each, first inside
+// them (NodeReduction). The collectives of the stream run one after another: one staging memory serves all.
 //
-// The communicator is non-blocking: every wait is a loop that also asks NCCL for asynchronous errors and MPI for the word of the neighbour, and has an
-// end. NCCL itself hangs where ranks disagree; so each collective is announced over MPI as MpiCommunicator's are. After a failure, whatever its
-// cause, NCCL's communicator is aborted at once, since freeing device memory waits for what runs there.
-// Source: NCCL user guide, "Fault Tolerance" and "Group Calls".
+// The communicator is non-blocking: every wait is a loop that also asks NCCL for asynchronous errors and MPI for the word of the neighbour,
+// and has an end. NCCL itself hangs where ranks disagree; so each collective is announced over MPI as MpiCommunicator's are. After a
+// failure, whatever its cause, NCCL's communicator is aborted at once, since freeing device memory waits for what runs there. Source: NCCL
+// user guide, "Fault Tolerance" and "Group Calls".
 class NcclCommunicator final : public Communicator {
  public:
   // Collective over the ranks of host. The backend must outlive it. ranks_per_node: 0 finds the nodes itself. Throws kCommunication.
@@ -91,7 +91,7 @@ class NcclCommunicator final : public Communicator {
   ncclComm_t comm_ = nullptr;
   std::string current_ = "the start of the communicator";  // what is being started, for errors
   std::string failure_;
-  std::deque<Started> started_;  // in the order of the calls
+  std::deque<Started> started_;                      // in the order of the calls
   std::chrono::steady_clock::time_point last_sign_;  // of a collective that ended, or was started when none was under way
   std::vector<std::unique_ptr<Event>> free_events_;
   Buffer staging_, additions_memory_;

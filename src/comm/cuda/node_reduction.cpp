@@ -13,7 +13,9 @@ NodeLayout find_nodes(const std::vector<int>& hosts, int rank) {
   const NodeLayout one{.nodes = 1, .ranks = size, .node = 0, .local = rank};
   if (size % ranks != 0) return one;
   for (int r = 0; r < size; ++r)
-    if (hosts[static_cast<size_t>(r)] != hosts[static_cast<size_t>(r / ranks * ranks)] || (r >= ranks && hosts[static_cast<size_t>(r)] == hosts[static_cast<size_t>(r - ranks)])) return one;
+    if (hosts[static_cast<size_t>(r)] != hosts[static_cast<size_t>(r / ranks * ranks)] ||
+        (r >= ranks && hosts[static_cast<size_t>(r)] == hosts[static_cast<size_t>(r - ranks)]))
+      return one;
   return {.nodes = size / ranks, .ranks = ranks, .node = rank / ranks, .local = rank % ranks};
 }
 
@@ -46,7 +48,9 @@ NodeReduction::NodeReduction(Backend& backend, int64_t slots, const NodeLayout& 
   first_.push_back(static_cast<int>(of_node.size()));
 
   const std::vector<SlotMerge> merges = combine_order(slots, ranks);
-  const auto operand_at = [&](int64_t slot) { return static_cast<int>(std::ranges::lower_bound(of_node, slot, {}, &SlotRange::first) - of_node.begin()); };
+  const auto operand_at = [&](int64_t slot) {
+    return static_cast<int>(std::ranges::lower_bound(of_node, slot, {}, &SlotRange::first) - of_node.begin());
+  };
   int node_operands = 0;
   for (int node = 0; node < layout.nodes; ++node) {
     node_first_.push_back(node_operands);
@@ -54,7 +58,9 @@ NodeReduction::NodeReduction(Backend& backend, int64_t slots, const NodeLayout& 
       ++node_operands;
       if (node != layout.node) continue;
       const int first = operand_at(subtree.first), last = operand_at(subtree.last);
-      subtrees_.push_back({.first = first, .last = last, .additions = upload(additions_after(last - first, merges_inside(merges, before + first, before + last)))});
+      subtrees_.push_back({.first = first,
+                           .last = last,
+                           .additions = upload(additions_after(last - first, merges_inside(merges, before + first, before + last)))});
     }
   }
   node_first_.push_back(node_operands);
@@ -82,7 +88,8 @@ int64_t NodeReduction::staging_rows() const {
 
 void NodeReduction::reduce(std::span<const Tensor> subtrees, const Tensor& piece, const Tensor& staging, const Calls& calls) const {
   const int64_t sums = static_cast<int64_t>(subtrees_.size()), arriving = layout_.nodes * others();
-  const Tensor partial = staging.rows(arriving, arriving + layout_.nodes * sums), from_nodes = staging.rows(arriving + layout_.nodes * sums, staging.shape()[0]);
+  const Tensor partial = staging.rows(arriving, arriving + layout_.nodes * sums),
+               from_nodes = staging.rows(arriving + layout_.nodes * sums, staging.shape()[0]);
   const Tensor arrived = staging.rows(0, arriving);
   if (arriving > 0) calls.group([&] { exchange_inside(subtrees, piece.size(), arrived, calls); });
   add_inside(subtrees, piece.size(), arrived, partial, calls.stream);
@@ -91,14 +98,20 @@ void NodeReduction::reduce(std::span<const Tensor> subtrees, const Tensor& piece
   calls.group([&] {
     for (int distance = 1; distance < layout_.nodes; ++distance) {
       const int from = (layout_.node + layout_.nodes - distance) % layout_.nodes, to = (layout_.node + distance) % layout_.nodes;
-      const int64_t row = node_first_[static_cast<size_t>(from)] - (from < layout_.node ? 0 : sums), end = node_first_[static_cast<size_t>(from) + 1] - (from < layout_.node ? 0 : sums);
+      const int64_t row = node_first_[static_cast<size_t>(from)] - (from < layout_.node ? 0 : sums),
+                    end = node_first_[static_cast<size_t>(from) + 1] - (from < layout_.node ? 0 : sums);
       calls.receive(from_nodes.rows(row, end), from * layout_.ranks + layout_.local);
       calls.send(sums_for(to), to * layout_.ranks + layout_.local);
     }
   });
   std::vector<Tensor> own_sums;
   for (int64_t k = 0; k < sums; ++k) own_sums.push_back(sums_for(layout_.node).rows(k, k + 1).reshape({piece.size()}));
-  tree_sum({.own = own_sums, .first = node_first_[static_cast<size_t>(layout_.node)], .received = from_nodes, .additions = node_additions_, .sum = piece}, calls.stream);
+  tree_sum({.own = own_sums,
+            .first = node_first_[static_cast<size_t>(layout_.node)],
+            .received = from_nodes,
+            .additions = node_additions_,
+            .sum = piece},
+           calls.stream);
 }
 
 // arrived [nodes * others, n]: for the owner on each node, the operands of the other ranks, in order.
@@ -108,14 +121,16 @@ void NodeReduction::exchange_inside(std::span<const Tensor> subtrees, int64_t n,
     const int shift = from < layout_.local ? 0 : own(), first_rank = layout_.node * layout_.ranks;
     for (int node = 0; node < layout_.nodes; ++node) {
       const int64_t rows = int64_t{node} * others() - shift, owner = int64_t{node} * layout_.ranks + to;
-      for (int64_t row = rows + first_[static_cast<size_t>(from)]; row < rows + first_[static_cast<size_t>(from) + 1]; ++row) calls.receive(arrived.rows(row, row + 1), first_rank + from);
+      for (int64_t row = rows + first_[static_cast<size_t>(from)]; row < rows + first_[static_cast<size_t>(from) + 1]; ++row)
+        calls.receive(arrived.rows(row, row + 1), first_rank + from);
       for (const Tensor& subtree : subtrees) calls.send(subtree.elements(owner * n, (owner + 1) * n), first_rank + to);
     }
   }
 }
 
 // sums [nodes * subtrees_, n]: for the owner on each node, this node's sums.
-void NodeReduction::add_inside(std::span<const Tensor> subtrees, int64_t n, const Tensor& arrived, const Tensor& sums, cudaStream_t stream) const {
+void NodeReduction::add_inside(std::span<const Tensor> subtrees, int64_t n, const Tensor& arrived, const Tensor& sums,
+                               cudaStream_t stream) const {
   const int own_first = first_[static_cast<size_t>(layout_.local)], own_last = own_first + own();
   int64_t row = 0;
   for (int node = 0; node < layout_.nodes; ++node) {
@@ -123,10 +138,16 @@ void NodeReduction::add_inside(std::span<const Tensor> subtrees, int64_t n, cons
     for (const Subtree& subtree : subtrees_) {
       const int mine = std::clamp(own_first, subtree.first, subtree.last), mine_end = std::clamp(own_last, subtree.first, subtree.last);
       std::vector<Tensor> parts;
-      for (int operand = mine; operand < mine_end; ++operand) parts.push_back(subtrees[static_cast<size_t>(operand - own_first)].elements(owner * n, (owner + 1) * n));
+      for (int operand = mine; operand < mine_end; ++operand)
+        parts.push_back(subtrees[static_cast<size_t>(operand - own_first)].elements(owner * n, (owner + 1) * n));
       const int64_t begin = int64_t{node} * others() + subtree.first - std::clamp(subtree.first - own_first, 0, own());
       const int64_t count = subtree.last - subtree.first - (mine_end - mine);
-      tree_sum({.own = parts, .first = mine - subtree.first, .received = arrived.rows(begin, begin + count), .additions = subtree.additions, .sum = sums.rows(row, row + 1).reshape({n})}, stream);
+      tree_sum({.own = parts,
+                .first = mine - subtree.first,
+                .received = arrived.rows(begin, begin + count),
+                .additions = subtree.additions,
+                .sum = sums.rows(row, row + 1).reshape({n})},
+               stream);
       ++row;
     }
   }

@@ -20,9 +20,9 @@ struct NodeLayout {
 // hosts: of each rank, a number for its host. One node of all ranks where they do not lie so.
 NodeLayout find_nodes(const std::vector<int>& hosts, int rank);
 
-// An exact reduce-scatter in two levels. Inside a node, the rank with local number l adds what all its ranks have of the pieces that ranks l of any node
-// own, as far as the slot tree lets it; then ranks l of all nodes exchange those sums, and owners add them. The additions are those of the
-// tree, whatever the nodes, and between nodes goes a part of what goes without levels: one over the ranks of a node.
+// An exact reduce-scatter in two levels. Inside a node, the rank with local number l adds what all its ranks have of the pieces that ranks
+// l of any node own, as far as the slot tree lets it; then ranks l of all nodes exchange those sums, and owners add them. The additions are
+// those of the tree, whatever the nodes, and between nodes goes a part of what goes without levels: one over the ranks of a node.
 class NodeReduction {
  public:
   NodeReduction(Backend& backend, int64_t slots, const NodeLayout& layout);

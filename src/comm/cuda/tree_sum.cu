@@ -19,7 +19,8 @@ struct Operands {
   int first, owned, count;
 };
 
-// The partial sums of a thread lie in its local memory, which the first cache holds: the memory of the device sees the operands and the sum.
+// The partial sums of a thread lie in its local memory, which the first cache holds: the memory of the device sees the operands and the
+// sum.
 __global__ void sum_in_tree_order(const __grid_constant__ Operands operands, float* sum, int64_t n) {
   const int64_t at = my_octet();
   const int size = octet_size(at, n);
@@ -28,7 +29,9 @@ __global__ void sum_in_tree_order(const __grid_constant__ Operands operands, flo
   int top = 0;
   for (int i = 0; i < operands.count; ++i) {
     const int own = i - operands.first;
-    const float* operand = own < 0 ? operands.received + i * n : own < operands.owned ? operands.own[own] : operands.received + (i - operands.owned) * n;
+    const float* operand = own < 0                ? operands.received + i * n
+                           : own < operands.owned ? operands.own[own]
+                                                  : operands.received + (i - operands.owned) * n;
     Octet x = load_octet(operand + at, size);
     for (int additions = operands.additions[i]; additions > 0; --additions) {
       const Octet& left = partial[--top];

@@ -11,8 +11,8 @@
 
 namespace mpibert::cuda {
 
-// The operands of a slot tree pushed on a stack in their order, each followed by `additions` of the two uppermost partial sums, give the sum at the
-// end. merges: as combine_order() gives them.
+// The operands of a slot tree pushed on a stack in their order, each followed by `additions` of the two uppermost partial sums, give the
+// sum at the end. merges: as combine_order() gives them.
 std::vector<uint8_t> additions_after(int operands, const std::vector<SlotMerge>& merges);
 
 // sum[i] = the operands' [i], added in the order of the slot tree; every number is read once. Bits as PieceSum's. Queued.

@@ -57,7 +57,8 @@ ForeignFormat format_of(const hdf5::File& file) {
 
 Hdf5Reader::Hdf5Reader(const std::filesystem::path& path, int64_t vocabulary_size) : path_(path), vocabulary_size_(vocabulary_size) {
   const hdf5::File file = hdf5::File::open(path);
-  MPIBERT_CHECK(!file.has(shard_format::kOffsets), kInvalidArgument, path.string(), " is a shard of mpibert; give its folder, which has the manifest");
+  MPIBERT_CHECK(!file.has(shard_format::kOffsets), kInvalidArgument, path.string(),
+                " is a shard of mpibert; give its folder, which has the manifest");
   MPIBERT_CHECK(file.has(kInputIds), kCorrupt, path.string(), ": no dataset ", kInputIds, kRemedy);
   format_ = format_of(file);
   const bool is_packed = format_ == ForeignFormat::kMlperfPacked;
@@ -65,7 +66,11 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path, int64_t vocabulary_siz
     MPIBERT_CHECK(file.has(name), kCorrupt, path_.string(), ": no dataset ", name, ", which format ", name_of(format_), " has", kRemedy);
     const hdf5::Table& table = tables_.emplace(name, file.open_table(name)).first->second;
     const bool agrees = is_vector ? table.columns() == 1 && !table.is_matrix() : is_padded() ? table.is_matrix() : table.columns() == 0;
-    MPIBERT_CHECK(agrees, kCorrupt, path_.string(), ": dataset ", name, " is not ", is_vector ? "a vector" : is_padded() ? "a table" : "rows of variable length", kRemedy);
+    MPIBERT_CHECK(agrees, kCorrupt, path_.string(), ": dataset ", name, " is not ",
+                  is_vector     ? "a vector"
+                  : is_padded() ? "a table"
+                                : "rows of variable length",
+                  kRemedy);
   };
   for (const std::string& name : {kInputIds, std::string(kSegmentIds), kMaskedPositions, kMaskedIds}) add(name);
   if (is_padded()) add(kInputMask);
@@ -75,11 +80,15 @@ Hdf5Reader::Hdf5Reader(const std::filesystem::path& path, int64_t vocabulary_siz
 
   rows_ = tables_.at(kInputIds).rows();
   for (const auto& [name, table] : tables_)
-    MPIBERT_CHECK(table.rows() == rows_, kCorrupt, path_.string(), ": dataset ", name, " has ", table.rows(), " rows, ", kInputIds, " has ", rows_, "; the file is not whole");
+    MPIBERT_CHECK(table.rows() == rows_, kCorrupt, path_.string(), ": dataset ", name, " has ", table.rows(), " rows, ", kInputIds, " has ",
+                  rows_, "; the file is not whole");
   if (!is_padded()) return;
   widths_ = {.max_seq_length = tables_.at(kInputIds).columns(), .max_predictions_per_seq = tables_.at(kMaskedPositions).columns()};
-  for (const auto& [name, expected] : {std::pair{std::string(kSegmentIds), widths_.max_seq_length}, {kInputMask, widths_.max_seq_length}, {kMaskedIds, widths_.max_predictions_per_seq}})
-    MPIBERT_CHECK(tables_.at(name).columns() == expected, kCorrupt, path_.string(), ": dataset ", name, " has ", tables_.at(name).columns(), " columns, expected ", expected);
+  for (const auto& [name, expected] : {std::pair{std::string(kSegmentIds), widths_.max_seq_length},
+                                       {kInputMask, widths_.max_seq_length},
+                                       {kMaskedIds, widths_.max_predictions_per_seq}})
+    MPIBERT_CHECK(tables_.at(name).columns() == expected, kCorrupt, path_.string(), ": dataset ", name, " has ", tables_.at(name).columns(),
+                  " columns, expected ", expected);
 }
 
 void Hdf5Reader::append_padded(int64_t row) {
@@ -88,7 +97,8 @@ void Hdf5Reader::append_padded(int64_t row) {
   const std::span<const int32_t> positions = values(kMaskedPositions, row);
   const auto end = std::find(positions.begin(), positions.end(), 0);
   const auto beyond = std::find_if(end, positions.end(), [](int32_t position) { return position != 0; });
-  MPIBERT_CHECK(beyond == positions.end(), kCorrupt, place, ": ", kMaskedPositions, "[", beyond - positions.begin(), "] = ", *beyond, " behind the 0 that ends the predictions");
+  MPIBERT_CHECK(beyond == positions.end(), kCorrupt, place, ": ", kMaskedPositions, "[", beyond - positions.begin(), "] = ", *beyond,
+                " behind the 0 that ends the predictions");
   const auto predictions = static_cast<size_t>(end - positions.begin());
   samples_.push_back(make_sample({.input_ids = values(kInputIds, row).first(tokens),
                                   .segment_ids = values(kSegmentIds, row).first(tokens),
@@ -102,24 +112,31 @@ void Hdf5Reader::append_padded(int64_t row) {
 void Hdf5Reader::append_sequences(int64_t row) {
   const bool is_packed = format_ == ForeignFormat::kMlperfPacked;
   const std::string place = where(row);
-  SampleParts rest{.input_ids = values(kInputIds, row), .segment_ids = values(kSegmentIds, row), .masked_lm_positions = values(kMaskedPositions, row), .masked_lm_ids = values(kMaskedIds, row)};
+  SampleParts rest{.input_ids = values(kInputIds, row),
+                   .segment_ids = values(kSegmentIds, row),
+                   .masked_lm_positions = values(kMaskedPositions, row),
+                   .masked_lm_ids = values(kMaskedIds, row)};
   if (!is_packed) {
     rest.next_sentence_label = values(kNextSentence, row)[0];
     samples_.push_back(make_sample(rest, vocabulary_size_, place));
     return;
   }
-  const std::span<const int32_t> lengths = values(kInputLengths, row), counts = values(kPredictionCounts, row), labels = values(kNextSentence, row);
-  MPIBERT_CHECK(!lengths.empty() && counts.size() == lengths.size() && labels.size() == lengths.size(), kCorrupt, place, ": ", lengths.size(), " ", kInputLengths, ", ", counts.size(), " ",
-                kPredictionCounts, " and ", labels.size(), " ", kNextSentence, "; expected as many of each, at least one");
+  const std::span<const int32_t> lengths = values(kInputLengths, row), counts = values(kPredictionCounts, row),
+                                 labels = values(kNextSentence, row);
+  MPIBERT_CHECK(!lengths.empty() && counts.size() == lengths.size() && labels.size() == lengths.size(), kCorrupt, place, ": ",
+                lengths.size(), " ", kInputLengths, ", ", counts.size(), " ", kPredictionCounts, " and ", labels.size(), " ", kNextSentence,
+                "; expected as many of each, at least one");
   int32_t offset = 0;
   const auto take = [&](std::span<const int32_t>& from, int32_t count, const std::string& counted_by) {
-    MPIBERT_CHECK(count >= 0 && static_cast<size_t>(count) <= from.size(), kCorrupt, place, ": ", counted_by, " says ", count, " where ", from.size(), " are left");
+    MPIBERT_CHECK(count >= 0 && static_cast<size_t>(count) <= from.size(), kCorrupt, place, ": ", counted_by, " says ", count, " where ",
+                  from.size(), " are left");
     const std::span<const int32_t> taken = from.first(static_cast<size_t>(count));
     from = from.subspan(static_cast<size_t>(count));
     return taken;
   };
   for (size_t i = 0; i < lengths.size(); ++i) {
-    SampleParts parts{.input_ids = take(rest.input_ids, lengths[i], kInputLengths), .segment_ids = take(rest.segment_ids, lengths[i], kInputLengths)};
+    SampleParts parts{.input_ids = take(rest.input_ids, lengths[i], kInputLengths),
+                      .segment_ids = take(rest.segment_ids, lengths[i], kInputLengths)};
     const std::span<const int32_t> in_row = take(rest.masked_lm_positions, counts[i], kPredictionCounts);
     std::vector<int32_t> positions(in_row.begin(), in_row.end());
     for (int32_t& position : positions) position -= offset;
@@ -129,8 +146,9 @@ void Hdf5Reader::append_sequences(int64_t row) {
     samples_.push_back(make_sample(parts, vocabulary_size_, str_cat(place, ", sequence ", i)));
     offset += lengths[i];
   }
-  MPIBERT_CHECK(rest.input_ids.empty() && rest.segment_ids.empty() && rest.masked_lm_positions.empty() && rest.masked_lm_ids.empty(), kCorrupt, place, ": ", rest.input_ids.size(), " ",
-                kInputIds, ", ", rest.segment_ids.size(), " ", kSegmentIds, ", ", rest.masked_lm_positions.size(), " ", kMaskedPositions, " and ", rest.masked_lm_ids.size(), " ", kMaskedIds,
+  MPIBERT_CHECK(rest.input_ids.empty() && rest.segment_ids.empty() && rest.masked_lm_positions.empty() && rest.masked_lm_ids.empty(),
+                kCorrupt, place, ": ", rest.input_ids.size(), " ", kInputIds, ", ", rest.segment_ids.size(), " ", kSegmentIds, ", ",
+                rest.masked_lm_positions.size(), " ", kMaskedPositions, " and ", rest.masked_lm_ids.size(), " ", kMaskedIds,
                 " belong to no sequence");
 }
 
@@ -156,6 +174,8 @@ bool Hdf5Reader::next(Sample& sample) {
 
 }  // namespace
 
-std::unique_ptr<ForeignReader> open_hdf5_samples(const std::filesystem::path& path, int64_t vocabulary_size) { return std::make_unique<Hdf5Reader>(path, vocabulary_size); }
+std::unique_ptr<ForeignReader> open_hdf5_samples(const std::filesystem::path& path, int64_t vocabulary_size) {
+  return std::make_unique<Hdf5Reader>(path, vocabulary_size);
+}
 
 }  // namespace mpibert

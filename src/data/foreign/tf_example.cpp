@@ -21,7 +21,8 @@ namespace {
 
 // tensorflow/core/example/{example,feature}.proto:
 //   Example { Features features = 1 }   Features { map<string, Feature> feature = 1 }, of entries { key = 1, value = 2 }
-//   Feature { BytesList bytes_list = 1 | FloatList float_list = 2 | Int64List int64_list = 3 }, each list { repeated value = 1, packed or not }
+//   Feature { BytesList bytes_list = 1 | FloatList float_list = 2 | Int64List int64_list = 3 }, each list { repeated value = 1, packed or
+//     not }
 constexpr uint32_t kFeatures = 1, kFeature = 1, kKey = 1, kValue = 2, kFloatList = 2, kInt64List = 3, kListValue = 1;
 constexpr const char* kWeights = "masked_lm_weights";
 constexpr size_t kWriteBytes = size_t{1} << 20;
@@ -35,7 +36,8 @@ using Example = std::map<std::string, Feature, std::less<>>;
 
 int32_t narrow(uint64_t value, const WireReader& message) {
   const auto number = static_cast<int64_t>(value);
-  MPIBERT_CHECK(number >= std::numeric_limits<int32_t>::min() && number <= std::numeric_limits<int32_t>::max(), kCorrupt, message.where(), ": ", number, " is no number of a sample");
+  MPIBERT_CHECK(number >= std::numeric_limits<int32_t>::min() && number <= std::numeric_limits<int32_t>::max(), kCorrupt, message.where(),
+                ": ", number, " is no number of a sample");
   return static_cast<int32_t>(number);
 }
 
@@ -80,7 +82,8 @@ void read_entry(WireReader entry, Example& example) {
     if (field->number == kKey) key = field->bytes;
     if (field->number == kValue) value = field->bytes;
   }
-  static const std::array<std::string_view, 7> kRead = {kInputIds, kInputMask, kSegmentIds, kMaskedPositions, kMaskedIds, kWeights, kNextSentence};
+  static const std::array<std::string_view, 7> kRead = {kInputIds,  kInputMask, kSegmentIds,  kMaskedPositions,
+                                                        kMaskedIds, kWeights,   kNextSentence};
   if (std::find(kRead.begin(), kRead.end(), key) == kRead.end()) return;
   Feature feature;
   WireReader lists(value, entry.where() + ": feature " + key);
@@ -137,10 +140,11 @@ class TfSampleReader : public ForeignReader {
 // A feature of so many numbers; -1: any.
 std::span<const int32_t> TfSampleReader::list(const Example& example, std::string_view name, bool is_float, int64_t size) const {
   const auto found = example.find(name);
-  MPIBERT_CHECK(found != example.end() && found->second.is_float == is_float, kCorrupt, records_.where(), ": no feature ", name, " of ", is_float ? "floats" : "integers",
-                "; expected what create_pretraining_data.py writes");
+  MPIBERT_CHECK(found != example.end() && found->second.is_float == is_float, kCorrupt, records_.where(), ": no feature ", name, " of ",
+                is_float ? "floats" : "integers", "; expected what create_pretraining_data.py writes");
   const std::vector<int32_t>& values = found->second.values;
-  MPIBERT_CHECK(size < 0 || static_cast<int64_t>(values.size()) == size, kCorrupt, records_.where(), ": feature ", name, " has ", values.size(), " numbers, expected ", size);
+  MPIBERT_CHECK(size < 0 || static_cast<int64_t>(values.size()) == size, kCorrupt, records_.where(), ": feature ", name, " has ",
+                values.size(), " numbers, expected ", size);
   return values;
 }
 
@@ -150,13 +154,14 @@ bool TfSampleReader::read(Sample& sample) {
   const std::string where = records_.where();
   const Example example = read_example(*record, where);
   if (widths_.max_seq_length == 0)
-    widths_ = {.max_seq_length = std::ssize(list(example, kInputIds, false, -1)), .max_predictions_per_seq = std::ssize(list(example, kMaskedPositions, false, -1))};
+    widths_ = {.max_seq_length = std::ssize(list(example, kInputIds, false, -1)),
+               .max_predictions_per_seq = std::ssize(list(example, kMaskedPositions, false, -1))};
   const int64_t length = widths_.max_seq_length, predictions = widths_.max_predictions_per_seq;
   const size_t tokens = tokens_of_mask(list(example, kInputMask, false, length), where);
   const std::span<const int32_t> weights = list(example, kWeights, true, predictions);
   const size_t count = static_cast<size_t>(std::find(weights.begin(), weights.end(), 0) - weights.begin());
-  MPIBERT_CHECK(std::all_of(weights.begin() + static_cast<ptrdiff_t>(count), weights.end(), [](int32_t weight) { return weight == 0; }), kCorrupt, where, ": ", kWeights,
-                " are not ones and then zeros");
+  MPIBERT_CHECK(std::all_of(weights.begin() + static_cast<ptrdiff_t>(count), weights.end(), [](int32_t weight) { return weight == 0; }),
+                kCorrupt, where, ": ", kWeights, " are not ones and then zeros");
   sample = make_sample({.input_ids = list(example, kInputIds, false, length).first(tokens),
                         .segment_ids = list(example, kSegmentIds, false, length).first(tokens),
                         .masked_lm_positions = list(example, kMaskedPositions, false, predictions).first(count),
@@ -229,8 +234,12 @@ void TfSampleWriter::add(const Sample& sample) {
 
 }  // namespace
 
-std::unique_ptr<ForeignReader> open_tfrecord(const std::filesystem::path& path, int64_t vocabulary_size) { return std::make_unique<TfSampleReader>(path, vocabulary_size); }
+std::unique_ptr<ForeignReader> open_tfrecord(const std::filesystem::path& path, int64_t vocabulary_size) {
+  return std::make_unique<TfSampleReader>(path, vocabulary_size);
+}
 
-std::unique_ptr<ForeignWriter> make_tfrecord_writer(const std::filesystem::path& path, RowWidths widths) { return std::make_unique<TfSampleWriter>(path, widths); }
+std::unique_ptr<ForeignWriter> make_tfrecord_writer(const std::filesystem::path& path, RowWidths widths) {
+  return std::make_unique<TfSampleWriter>(path, widths);
+}
 
 }  // namespace mpibert

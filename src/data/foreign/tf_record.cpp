@@ -31,7 +31,8 @@ std::string TfRecordReader::take(uint64_t bytes, const char* what) {
     const uint64_t wanted = std::min(std::max(bytes - buffer_.size(), kReadBytes), file_.size() - offset_);
     buffer_ += file_.read_text(offset_, wanted);
     offset_ += wanted;
-    MPIBERT_CHECK(buffer_.size() >= bytes, kCorrupt, where(), ": ", what, " has ", bytes, " bytes, ", buffer_.size(), " are left; the file was cut off or is no TFRecord");
+    MPIBERT_CHECK(buffer_.size() >= bytes, kCorrupt, where(), ": ", what, " has ", bytes, " bytes, ", buffer_.size(),
+                  " are left; the file was cut off or is no TFRecord");
   }
   used_ += bytes;
   return buffer_.substr(used_ - bytes, bytes);
@@ -40,7 +41,8 @@ std::string TfRecordReader::take(uint64_t bytes, const char* what) {
 void TfRecordReader::check(const std::string& bytes, const std::string& stored, const char* what) const {
   uint32_t crc = 0;
   std::memcpy(&crc, stored.data(), sizeof(crc));
-  MPIBERT_CHECK(checksum(bytes) == crc, kCorrupt, where(), ": the CRC-32C of ", what, " does not agree; the file is damaged or is no TFRecord");
+  MPIBERT_CHECK(checksum(bytes) == crc, kCorrupt, where(), ": the CRC-32C of ", what,
+                " does not agree; the file is damaged or is no TFRecord");
 }
 
 std::optional<std::string> TfRecordReader::next() {

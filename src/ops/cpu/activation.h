@@ -20,10 +20,8 @@ inline Vec gelu_tanh_logistic(Vec x) {
 
 template <class T>
 inline Normal normal_for(Vec x) {
-  if constexpr (sizeof(T) == 2)
-    return rough_normal(x);
-  else
-    return normal(x);
+  if constexpr (sizeof(T) == 2) return rough_normal(x);
+  else return normal(x);
 }
 
 template <Activation kind, class T = float>

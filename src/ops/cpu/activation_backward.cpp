@@ -21,9 +21,8 @@ void run(const ActivationBackward& op) {
 }  // namespace
 
 void activation_backward(const ActivationBackward& op) {
-  with_element(op.gradient.dtype(), [&]<class T>(T) {
-    with_activation(op.activation, [&](auto kind) { run<T, decltype(kind)::value>(op); });
-  });
+  with_element(op.gradient.dtype(),
+               [&]<class T>(T) { with_activation(op.activation, [&](auto kind) { run<T, decltype(kind)::value>(op); }); });
 }
 
 }  // namespace mpibert::cpu

@@ -15,7 +15,8 @@ namespace {
 struct Scalars {
   explicit Scalars(const AdamStep& op) {
     const StepState& state = *data<StepState>(op.state);
-    const double rate = static_cast<double>(state.learning_rate) * op.rate, corrected_root = std::sqrt(static_cast<double>(state.bias_correction2));
+    const double rate = static_cast<double>(state.learning_rate) * op.rate,
+                 corrected_root = std::sqrt(static_cast<double>(state.bias_correction2));
     const bool hf = op.kind == AdamKind::kAdamWHf;
     gradient_scale = state.gradient_scale;
     decay = op.weight_decay;
@@ -62,9 +63,12 @@ void adam_step(const AdamStep& op) {
   if (!data<StepState>(op.state)->applied) return;
   with_element(op.value.dtype(), [&]<class T>(T) {
     switch (op.kind) {
-      case AdamKind::kAdam: return update<AdamKind::kAdam, T>(op);
-      case AdamKind::kAdamW: return update<AdamKind::kAdamW, T>(op);
-      case AdamKind::kAdamWHf: return update<AdamKind::kAdamWHf, T>(op);
+      case AdamKind::kAdam:
+        return update<AdamKind::kAdam, T>(op);
+      case AdamKind::kAdamW:
+        return update<AdamKind::kAdamW, T>(op);
+      case AdamKind::kAdamWHf:
+        return update<AdamKind::kAdamWHf, T>(op);
     }
   });
 }

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int64_t kQueries = 48;           // queries of a block: a multiple of the tile heights, and 512 keys of them are 96 KiB
 constexpr int64_t kColumnsOfHead = 65536;  // dropout columns of a head
-constexpr size_t kItemsOfRound = 64;       // whose gradients of distance embeddings are in memory at a time: 16 MiB of 512 tokens and D = 64
+constexpr size_t kItemsOfRound = 64;  // whose gradients of distance embeddings are in memory at a time: 16 MiB of 512 tokens and D = 64
 
 struct WorkItem {
   int64_t begin, length, head;
@@ -94,7 +94,8 @@ Distances distances_of(const Op& op, const std::vector<WorkItem>& items, Workspa
 }
 
 template <class T>
-void forward_item(const Operands<T>& x, const Distances& distances, const WorkItem& item, const DropoutMask& mask, float* memory, T* context, float* log_sums) {
+void forward_item(const Operands<T>& x, const Distances& distances, const WorkItem& item, const DropoutMask& mask, float* memory,
+                  T* context, float* log_sums) {
   const int64_t d = x.head_size, columns = padded_columns(d), keys = padded_columns(item.length);
   Pieces pieces(memory);
   const Panels k = pieces.take(item.length, columns), k_transposed = pieces.take(columns, keys);
@@ -116,7 +117,8 @@ void forward_item(const Operands<T>& x, const Distances& distances, const WorkIt
     if (q.count() == 1) load_rows(q_rows, x.stride(), d, x.scale(), q);
     const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
     multiply(queries, q_left, k_transposed, scores, keys, false);
-    if (distances.are_there()) add_distance_scores(distances, {begin, queries, item.length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
+    if (distances.are_there())
+      add_distance_scores(distances, {begin, queries, item.length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
     float inverse[kQueries];
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -153,8 +155,8 @@ void differentiate(float* scores, float* d_probabilities, int64_t length, float 
 
 // d_distances: of this item alone, as in add_distance_gradients; unused without distances.
 template <class T>
-void backward_item(const Operands<T>& x, const Distances& distances, const WorkItem& item, const DropoutMask& mask, float* memory, const T* gradient,
-                   const float* log_sums, T* d_qkv, float* d_distances) {
+void backward_item(const Operands<T>& x, const Distances& distances, const WorkItem& item, const DropoutMask& mask, float* memory,
+                   const T* gradient, const float* log_sums, T* d_qkv, float* d_distances) {
   const int64_t d = x.head_size, columns = padded_columns(d), keys = padded_columns(item.length), length = item.length;
   Pieces pieces(memory);
   const Panels k = pieces.take(length, columns), k_transposed = pieces.take(columns, keys), v_transposed = pieces.take(columns, keys);
@@ -182,7 +184,8 @@ void backward_item(const Operands<T>& x, const Distances& distances, const WorkI
     load_rows(g_rows, x.context_stride(), d, 1, g);
     const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
     multiply(queries, q_left, k_transposed, scores, keys, false);
-    if (distances.are_there()) add_distance_scores(distances, {begin, queries, length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
+    if (distances.are_there())
+      add_distance_scores(distances, {begin, queries, length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
     multiply(queries, load_left(g_rows, x.context_stride(), d, 1, g, left), v_transposed, d_scores, keys, false);
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -192,7 +195,8 @@ void backward_item(const Operands<T>& x, const Distances& distances, const WorkI
     multiply(queries, {d_scores, keys, 1}, k, d_q, columns, false);
     multiply(length, {scores, 1, keys}, g, d_v, columns, begin > 0);
     multiply(length, {d_scores, 1, keys}, q, d_k, columns, begin > 0);
-    if (distances.are_there()) add_distance_gradients(distances, {begin, queries, length}, d_scores, keys, q, k, x.scale(), band_memory, d_q, d_k, d_distances);
+    if (distances.are_there())
+      add_distance_gradients(distances, {begin, queries, length}, d_scores, keys, q, k, x.scale(), band_memory, d_q, d_k, d_distances);
     store_rows(d_q, columns, queries, d, x.scale(), d_qkv + x.offset(item, 0) + begin * x.stride(), x.stride());
   }
   store_rows(d_k, columns, length, d, 1, d_qkv + x.offset(item, 1), x.stride());
@@ -217,8 +221,10 @@ void for_items(std::span<const WorkItem> items, int64_t head_size, bool has_dist
   });
 }
 
-// Adds what backward_item found of each item, `stride` numbers apart, to the tensor [2P - 1, D]: one item after another, whatever threads they ran on.
-void add_d_distances(std::span<const WorkItem> items, const Distances& distances, const float* partials, int64_t stride, const Tensor& output) {
+// Adds what backward_item found of each item, `stride` numbers apart, to the tensor [2P - 1, D]: one item after another, whatever threads
+// they ran on.
+void add_d_distances(std::span<const WorkItem> items, const Distances& distances, const float* partials, int64_t stride,
+                     const Tensor& output) {
   const int64_t d = output.shape()[1], columns = padded_columns(d), first = output.shape()[0] / 2 + distances.longest - 1;
   parallel_rows(distances.size(), d * static_cast<int64_t>(items.size()), [&](int64_t row) {
     if (first - row < 0 || first - row >= output.shape()[0]) return;
@@ -261,7 +267,8 @@ void AttentionEngine::backward(const AttentionBackward& op) {
     // With distances in rounds, so that the items' own gradients of them do not grow with the batch.
     const size_t round = distances.are_there() ? kItemsOfRound : std::max<size_t>(1, items.size());
     const int64_t stride = distances.size() * padded_columns(x.head_size);
-    float* const partials = distances.are_there() ? partials_.get<float>(static_cast<int64_t>(std::min(round, items.size())) * stride) : nullptr;
+    float* const partials =
+        distances.are_there() ? partials_.get<float>(static_cast<int64_t>(std::min(round, items.size())) * stride) : nullptr;
     for (size_t first = 0; first < items.size(); first += round) {
       const auto some = std::span(items).subspan(first, std::min(round, items.size() - first));
       for_items(some, x.head_size, distances.are_there(), workspaces_, [&](size_t i, float* memory) {

@@ -1,7 +1,7 @@
 #pragma once
 
-// What the distance embeddings of AttentionForward add to a block of queries. The products with embeddings are those of matrices, and each row of
-// them is moved by its place, as in Transformer-XL (Dai et al. 2019, arXiv:1901.02860, appendix B).
+// What the distance embeddings of AttentionForward add to a block of queries. The products with embeddings are those of matrices, and each
+// row of them is moved by its place, as in Transformer-XL (Dai et al. 2019, arXiv:1901.02860, appendix B).
 
 #include <algorithm>
 
@@ -11,8 +11,8 @@
 namespace mpibert::cpu {
 namespace {
 
-// The embeddings of distances up to S - 1, zeros from P on, in the order in which own rows and others of a sequence meet them: row S - 1 - own + other. For own queries
-// and other keys the distances fall from S - 1 to 1 - S; for own keys and other queries they rise.
+// The embeddings of distances up to S - 1, zeros from P on, in the order in which own rows and others of a sequence meet them: row S - 1 -
+// own + other. For own queries and other keys the distances fall from S - 1 to 1 - S; for own keys and other queries they rise.
 struct DistanceTable {
   Panels rows{}, transposed{};  // [2S - 1, D], [D, 2S - 1], with padded columns
 };
@@ -44,8 +44,8 @@ Distances load_distances(const Tensor& embedding, bool of_keys, int64_t longest,
   return distances;
 }
 
-// Some own rows of a sequence, some others, and the `size` rows of a table, from `first` on, where they meet: the o-th own row and the t-th of the
-// others in row shift(o) + t of these.
+// Some own rows of a sequence, some others, and the `size` rows of a table, from `first` on, where they meet: the o-th own row and the t-th
+// of the others in row shift(o) + t of these.
 struct DistanceBand {
   int64_t own, others, first, size;
 
@@ -86,8 +86,8 @@ struct QueryBlock {
 };
 
 // scores[i, j] += q_i . E + scale k_j . E, rows of `stride` numbers; the queries have been scaled.
-inline void add_distance_scores(const Distances& distances, const QueryBlock& block, const Strided& q, const Panels& k_transposed, float scale,
-                                float* memory, float* scores, int64_t stride) {
+inline void add_distance_scores(const Distances& distances, const QueryBlock& block, const Strided& q, const Panels& k_transposed,
+                                float scale, float* memory, float* scores, int64_t stride) {
   const DistanceBand of_queries(distances.longest, block.begin, block.queries, 0, block.length);
   for_distance_products(distances.of_queries, of_queries, q, memory, [&](int64_t i, const float* products) {
     float* const row = scores + i * stride;
@@ -96,16 +96,18 @@ inline void add_distance_scores(const Distances& distances, const QueryBlock& bl
   for (int64_t p = 0; distances.are_of_keys() && p < k_transposed.count(); ++p) {
     const int64_t first_key = p * kPanelColumns;
     const DistanceBand of_keys(distances.longest, first_key, std::min(kPanelColumns, block.length - first_key), block.begin, block.queries);
-    for_distance_products(distances.of_keys, of_keys, {k_transposed.panel(p), 1, k_transposed.width(p)}, memory, [&](int64_t key, const float* products) {
-      for (int64_t i = 0; i < block.queries; ++i) scores[i * stride + first_key + key] += scale * products[i];
-    });
+    for_distance_products(distances.of_keys, of_keys, {k_transposed.panel(p), 1, k_transposed.width(p)}, memory,
+                          [&](int64_t key, const float* products) {
+                            for (int64_t i = 0; i < block.queries; ++i) scores[i * stride + first_key + key] += scale * products[i];
+                          });
   }
 }
 
-// What the scores' gradients [queries, stride] give to queries (still to be scaled), keys, and embeddings: d_q [queries, D], d_k [length, D], and
-// d_distances [2 length - 1, D], of distances length - 1 .. 1 - length; all with padded columns. The queries q have been scaled.
-inline void add_distance_gradients(const Distances& distances, const QueryBlock& block, const float* d_scores, int64_t stride, const Panels& q,
-                                   const Panels& k, float scale, float* memory, float* d_q, float* d_k, float* d_distances) {
+// What the scores' gradients [queries, stride] give to queries (still to be scaled), keys, and embeddings: d_q [queries, D], d_k [length,
+// D], and d_distances [2 length - 1, D], of distances length - 1 .. 1 - length; all with padded columns. The queries q have been scaled.
+inline void add_distance_gradients(const Distances& distances, const QueryBlock& block, const float* d_scores, int64_t stride,
+                                   const Panels& q, const Panels& k, float scale, float* memory, float* d_q, float* d_k,
+                                   float* d_distances) {
   const int64_t columns = q.columns;
   const DistanceBand of_queries(distances.longest, block.begin, block.queries, 0, block.length);
   const Strided by_distance = spread_over_distances(of_queries, memory, [&](int64_t i, int64_t j) { return d_scores[i * stride + j]; });
@@ -114,10 +116,12 @@ inline void add_distance_gradients(const Distances& distances, const QueryBlock&
   multiply(of_queries.size, {by_distance.data, 1, by_distance.row_stride}, q, d_distances + first * columns, columns, true);
   for (int64_t first_key = 0; distances.are_of_keys() && first_key < block.length; first_key += kPanelColumns) {
     const DistanceBand of_keys(distances.longest, first_key, std::min(kPanelColumns, block.length - first_key), block.begin, block.queries);
-    const Strided of_key = spread_over_distances(of_keys, memory, [&](int64_t key, int64_t i) { return scale * d_scores[i * stride + first_key + key]; });
+    const Strided of_key =
+        spread_over_distances(of_keys, memory, [&](int64_t key, int64_t i) { return scale * d_scores[i * stride + first_key + key]; });
     multiply(of_keys.own, of_key, distances.of_keys.rows.rows_from(of_keys.first, of_keys.size), d_k + first_key * columns, columns, true);
     const int64_t last = distances.longest + block.length - 2 - of_keys.first;  // these distances rise: backwards
-    multiply(of_keys.size, {of_key.data, 1, of_key.row_stride}, k.rows_from(first_key, of_keys.own), d_distances + last * columns, -columns, true);
+    multiply(of_keys.size, {of_key.data, 1, of_key.row_stride}, k.rows_from(first_key, of_keys.own), d_distances + last * columns, -columns,
+             true);
   }
 }
 

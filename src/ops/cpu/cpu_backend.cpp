@@ -32,8 +32,8 @@ void* allocate_aligned(size_t bytes, size_t in_use) {
   const size_t alignment = bytes >= 4 * kHugePage ? kHugePage : kAlignment, memory = physical_memory();
   const size_t rounded = bytes <= memory ? (std::max<size_t>(bytes, 1) + alignment - 1) / alignment * alignment : 0;
   void* block = rounded ? std::aligned_alloc(alignment, rounded) : nullptr;
-  MPIBERT_CHECK(block, kOutOfMemory, "cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) of host memory: ", in_use >> 20, " MiB are in use and this machine has ",
-                memory >> 20, " MiB; lower the tokens of a batch or the model size");
+  MPIBERT_CHECK(block, kOutOfMemory, "cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) of host memory: ", in_use >> 20,
+                " MiB are in use and this machine has ", memory >> 20, " MiB; lower the tokens of a batch or the model size");
   if (alignment == kHugePage) madvise(block, rounded, MADV_HUGEPAGE);  // advice: without such pages it works too
   return block;
 }
@@ -107,7 +107,9 @@ void CpuBackend::do_column_sum(const ColumnSum& op) { cpu::column_sum(op, worksp
 void CpuBackend::do_square_sums(const SquareSums& op) { cpu::square_sums(op, workspace_); }
 void CpuBackend::do_step_decision(const StepDecision& op) { cpu::step_decision(op); }
 void CpuBackend::do_adam_step(std::span<const AdamStep> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::adam_step); }
-void CpuBackend::do_lamb_direction(std::span<const LambDirection> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::lamb_direction); }
+void CpuBackend::do_lamb_direction(std::span<const LambDirection> ranges) {
+  std::for_each(ranges.begin(), ranges.end(), cpu::lamb_direction);
+}
 void CpuBackend::do_trust_ratios(const TrustRatios& op) { cpu::trust_ratios(op); }
 void CpuBackend::do_lamb_apply(std::span<const LambApply> ranges) { std::for_each(ranges.begin(), ranges.end(), cpu::lamb_apply); }
 void CpuBackend::do_add(const Add& op) { cpu::add(op); }

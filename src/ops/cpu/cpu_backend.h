@@ -52,7 +52,8 @@ class CpuBackend final : public Backend {
   void do_add(const Add& op) override;
   void do_cast(const Cast& op) override;
 
-  std::shared_ptr<std::atomic<size_t>> in_use_ = std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
+  std::shared_ptr<std::atomic<size_t>> in_use_ =
+      std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
   Workspace workspace_;
   MatmulEngine matmul_;
   AttentionEngine attention_;

@@ -112,8 +112,8 @@ void run(const CrossEntropy& op, Workspace& workspace) {
 void cross_entropy(const CrossEntropy& op, Workspace& workspace) {
   const auto labels = op.labels.span<int32_t>();
   for (size_t i = 0; i < labels.size(); ++i)
-    MPIBERT_CHECK(labels[i] < op.logits.shape()[1], kInvalidArgument, "cross_entropy: labels[", i, "]: expected less than ", op.logits.shape()[1],
-                  ", found ", labels[i]);
+    MPIBERT_CHECK(labels[i] < op.logits.shape()[1], kInvalidArgument, "cross_entropy: labels[", i, "]: expected less than ",
+                  op.logits.shape()[1], ", found ", labels[i]);
   with_element(op.logits.dtype(), [&]<class T>(T) { run<T>(op, workspace); });
 }
 

@@ -13,9 +13,8 @@ void run(const DropoutApply& op) {
   parallel_rows(op.input.shape()[0], hidden, [&](int64_t row) {
     const T* input = data<T>(op.input) + row * hidden;
     T* output = data<T>(op.output) + row * hidden;
-    for_masked_lanes(mask, row, hidden, [&](int64_t i, int n, uint64_t bits) {
-      store_n(output + i, keep(load_n(input + i, n) * mask.scale(), bits), n);
-    });
+    for_masked_lanes(mask, row, hidden,
+                     [&](int64_t i, int n, uint64_t bits) { store_n(output + i, keep(load_n(input + i, n) * mask.scale(), bits), n); });
   });
 }
 

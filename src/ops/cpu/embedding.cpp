@@ -62,9 +62,8 @@ void norm_backward(const EmbeddingBackward& op, Workspace& workspace) {
     for (int64_t row = blocks.begin(block); row < blocks.end(block); ++row) {
       const T* gradient = data<T>(op.gradient) + row * hidden;
       T* d_sum = data<T>(op.scratch) + row * hidden;
-      for_masked_lanes(mask, row, hidden, [&](int64_t i, int n, uint64_t bits) {
-        store(masked + i, keep(load_n(gradient + i, n) * mask.scale(), bits));
-      });
+      for_masked_lanes(mask, row, hidden,
+                       [&](int64_t i, int n, uint64_t bits) { store(masked + i, keep(load_n(gradient + i, n) * mask.scale(), bits)); });
       norm_backward_row(masked, data<T>(op.sum) + row * hidden, {data<float>(op.mean)[row], data<float>(op.rstd)[row]}, data<T>(op.weight),
                         hidden, d_weight, d_bias, [&](int64_t i, int n, Vec dz) { store_n(d_sum + i, dz, n); });
     }
@@ -79,8 +78,8 @@ struct Task {
   int64_t begin, end;
 };
 
-// table[ids[t]] += rows[t], for all tokens t. The tokens are sorted by id with a counting sort, which keeps the order of those of one id; threads
-// share the ids, and the columns of the few that very many tokens have (the token types, [MASK], "the").
+// table[ids[t]] += rows[t], for all tokens t. The tokens are sorted by id with a counting sort, which keeps the order of those of one id;
+// threads share the ids, and the columns of the few that very many tokens have (the token types, [MASK], "the").
 template <class T>
 void add_by_id(const Tensor& ids, const Tensor& rows, const Tensor& table, Workspace& workspace) {
   constexpr int32_t kMany = 64;

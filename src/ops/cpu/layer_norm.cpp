@@ -30,9 +30,8 @@ void forward(const LayerNormForward& op) {
     mean[row] = m.mean;
     rstd[row] = m.rstd;
     T* output = data<T>(op.output) + row * hidden;
-    for_lanes(hidden, [&](int64_t i, int n) {
-      store_n(output + i, normalized(z + i, m, n) * load_n(weight + i, n) + load_n(bias + i, n), n);
-    });
+    for_lanes(hidden,
+              [&](int64_t i, int n) { store_n(output + i, normalized(z + i, m, n) * load_n(weight + i, n) + load_n(bias + i, n), n); });
   });
 }
 

@@ -34,18 +34,15 @@ Blocks float_blocks(const Dims& d, bool b_stays_transposed) {
   const auto enough = [&] { return count_of(d.m, blocks.rows) * count_of(d.n, blocks.columns) >= kWanted; };
   const auto worth = [&](int64_t rows, int64_t columns) { return std::min(rows, d.m) * std::min(columns, d.n) * d.k >= kSmallest; };
   while (!enough()) {
-    if (!b_stays_transposed && blocks.rows > 64 && worth(blocks.rows / 2, blocks.columns))
-      blocks.rows /= 2;
-    else if (blocks.columns > 96 && worth(blocks.rows, blocks.columns / 2))
-      blocks.columns /= 2;
-    else
-      break;
+    if (!b_stays_transposed && blocks.rows > 64 && worth(blocks.rows / 2, blocks.columns)) blocks.rows /= 2;
+    else if (blocks.columns > 96 && worth(blocks.rows, blocks.columns / 2)) blocks.columns /= 2;
+    else break;
   }
   return blocks;
 }
 
-// Where the processor multiplies bf16 faster than fp32: with AMX, and AMD's with AVX512-BF16. Intel's others have that instruction at half the
-// rate of fp32's (Emerald Rapids: 84 GFLOP/s a core, 165 in fp32). A property of the processor, never a timing: it decides the bits.
+// Where the processor multiplies bf16 faster than fp32: with AMX, and AMD's with AVX512-BF16. Intel's others have that instruction at half
+// the rate of fp32's (Emerald Rapids: 84 GFLOP/s a core, 165 in fp32). A property of the processor, never a timing: it decides the bits.
 bool native_bfloat16_is_faster() {
   const dnnl::cpu_isa isa = dnnl::get_effective_cpu_isa();
   return isa == dnnl::cpu_isa::avx512_core_amx || (isa == dnnl::cpu_isa::avx512_core_bf16 && __builtin_cpu_is("amd"));
@@ -106,7 +103,8 @@ const float* MatmulEngine::Impl::transposed_a(const float* a, const Dims& d) {
   return rows;
 }
 
-// b as panels of so many columns, [k, width] each, one behind the other: rows of a wide matrix are pages apart, those of a panel are neighbours.
+// b as panels of so many columns, [k, width] each, one behind the other: rows of a wide matrix are pages apart, those of a panel are
+// neighbours.
 const float* MatmulEngine::Impl::panels_of_b(const float* b, bool transposed, const Dims& d, int64_t columns) {
   constexpr int64_t kPart = 64;
   float* panels = b_panels.get<float>(d.n * d.k);
@@ -115,7 +113,8 @@ const float* MatmulEngine::Impl::panels_of_b(const float* b, bool transposed, co
     const int64_t column = item / parts * columns, width = std::min(columns, d.n - column), begin = item % parts * kPart;
     float* panel = panels + column * d.k;
     if (transposed && begin < width) transpose(b + (column + begin) * d.k, d.k, std::min(kPart, width - begin), d.k, panel + begin, width);
-    for (int64_t row = begin; !transposed && row < std::min(begin + kPart, d.k); ++row) std::copy_n(b + row * d.n + column, width, panel + row * width);
+    for (int64_t row = begin; !transposed && row < std::min(begin + kPart, d.k); ++row)
+      std::copy_n(b + row * d.n + column, width, panel + row * width);
   });
   return panels;
 }
@@ -125,7 +124,8 @@ void MatmulEngine::Impl::multiply_float(const Matmul& op) {
   products.resize(std::max(products.size(), static_cast<size_t>(omp_get_max_threads())));
   const float* a = as_float(op.a, a_as_float);
   const float* b = as_float(op.b, b_as_float);
-  // The library copies what it reads with a stride for every block. Copied once, here, is less when many blocks read it and the copy is of moderate size.
+  // The library copies what it reads with a stride for every block. Copied once, here, is less when many blocks read it and the copy is of
+  // moderate size.
   constexpr int64_t kManyRows = 384, kWide = 768, kFewElements = int64_t{1} << 22, kElements = int64_t{1} << 23;
   const bool is_wide = d.m > kWide || d.n > kWide;
   const bool packs_b = d.m >= kManyRows && (op.transpose_b ? d.n * d.k <= kFewElements : d.n > kWide && d.n * d.k <= kElements);
@@ -149,7 +149,8 @@ void MatmulEngine::Impl::multiply_float(const Matmul& op) {
     const dnnl_status_t status = [&] {
       const HoldSignals held;
       return dnnl_sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', block.rows, block.columns, d.k, in_place ? op.alpha : 1.0f,
-                        a + (transpose_a ? block.row : block.row * lda), lda, b + b_offset, ldb, in_place ? op.beta : 0.0f, c, in_place ? d.n : block.columns);
+                        a + (transpose_a ? block.row : block.row * lda), lda, b + b_offset, ldb, in_place ? op.beta : 0.0f, c,
+                        in_place ? d.n : block.columns);
     }();
     dnnl::error::wrap_c_api(status, "a matrix product failed");
     if (finish) finish_block(op, block, block_products);

@@ -30,12 +30,9 @@ void finish_rows(const Matmul& op, const MatmulBlock& block, const float* produc
 
 void finish_block(const Matmul& op, const MatmulBlock& block, const float* products) {
   with_activation(op.activation, [&](auto kind) {
-    if (op.a.dtype() == DType::kFloat32)
-      finish_rows<float, float, kind()>(op, block, products);
-    else if (op.c.dtype() == DType::kFloat32)
-      finish_rows<float, bfloat16, kind()>(op, block, products);
-    else
-      finish_rows<bfloat16, bfloat16, kind()>(op, block, products);
+    if (op.a.dtype() == DType::kFloat32) finish_rows<float, float, kind()>(op, block, products);
+    else if (op.c.dtype() == DType::kFloat32) finish_rows<float, bfloat16, kind()>(op, block, products);
+    else finish_rows<bfloat16, bfloat16, kind()>(op, block, products);
   });
 }
 

@@ -38,7 +38,8 @@ inline Vec normalized(const T* z, Moments m, int n) {
 // Adds the row's share to d_weight and d_bias, which have room for whole vectors, and calls out(i, n, dz) for the gradient of z:
 //   dz = rstd * (u - mean(u) - x mean(u x)),  u = gradient * weight,  x = (z - mean) * rstd
 template <class G, class T, class Out>
-inline void norm_backward_row(const G* gradient, const T* z, Moments m, const T* weight, int64_t hidden, float* d_weight, float* d_bias, Out out) {
+inline void norm_backward_row(const G* gradient, const T* z, Moments m, const T* weight, int64_t hidden, float* d_weight, float* d_bias,
+                              Out out) {
   Vec total_u{}, total_ux{};
   for_lanes(hidden, [&](int64_t i, int n) {
     const Vec g = load_n(gradient + i, n), x = normalized(z + i, m, n), u = g * load_n(weight + i, n);

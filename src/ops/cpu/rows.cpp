@@ -13,8 +13,8 @@ namespace {
 
 void check_indices(const char* operation, std::span<const int32_t> indices, int64_t rows) {
   for (size_t i = 0; i < indices.size(); ++i)
-    MPIBERT_CHECK(indices[i] >= 0 && indices[i] < rows, kInvalidArgument, operation, ": indices[", i, "]: expected 0 to ", rows - 1, ", found ",
-                  indices[i]);
+    MPIBERT_CHECK(indices[i] >= 0 && indices[i] < rows, kInvalidArgument, operation, ": indices[", i, "]: expected 0 to ", rows - 1,
+                  ", found ", indices[i]);
 }
 
 template <class T>
@@ -51,7 +51,8 @@ void scatter_rows(const ScatterRows& op, Workspace& workspace) {
   auto* seen = workspace.get<uint8_t>(rows);
   std::memset(seen, 0, static_cast<size_t>(rows));
   for (size_t i = 0; i < indices.size(); ++i) {
-    MPIBERT_CHECK(!seen[indices[i]], kInvalidArgument, "scatter_rows: indices[", i, "]: expected all different, found ", indices[i], " again");
+    MPIBERT_CHECK(!seen[indices[i]], kInvalidArgument, "scatter_rows: indices[", i, "]: expected all different, found ", indices[i],
+                  " again");
     seen[indices[i]] = 1;
   }
   with_element(op.input.dtype(), [&]<class T>(T) { add_rows<T>(op); });

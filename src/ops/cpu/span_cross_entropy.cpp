@@ -64,8 +64,8 @@ void run(const SpanCrossEntropy& op, Workspace& workspace) {
 void span_cross_entropy(const SpanCrossEntropy& op, Workspace& workspace) {
   const auto labels = op.labels.span<int32_t>(), begins = op.cu_seqlens.span<int32_t>();
   for (size_t b = 0; b < labels.size(); ++b)
-    MPIBERT_CHECK(labels[b] < begins[b + 1] - begins[b], kInvalidArgument, "span_cross_entropy: labels[", b, "]: expected less than the ", begins[b + 1] - begins[b],
-                  " tokens of its sequence, found ", labels[b]);
+    MPIBERT_CHECK(labels[b] < begins[b + 1] - begins[b], kInvalidArgument, "span_cross_entropy: labels[", b, "]: expected less than the ",
+                  begins[b + 1] - begins[b], " tokens of its sequence, found ", labels[b]);
   with_element(op.logits.dtype(), [&]<class T>(T) { run<T>(op, workspace); });
 }
 

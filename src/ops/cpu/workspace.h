@@ -6,8 +6,8 @@
 
 namespace mpibert::cpu {
 
-// Memory that one operation needs for its partial results; it keeps the largest size ever asked for, so that after the first step nothing is
-// allocated. One operation at a time: what floats() returned is lost at the next call.
+// Memory that one operation needs for its partial results; it keeps the largest size ever asked for, so that after the first step nothing
+// is allocated. One operation at a time: what floats() returned is lost at the next call.
 class Workspace {
  public:
   template <class T>

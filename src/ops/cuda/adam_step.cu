@@ -31,7 +31,8 @@ struct Scalars {
 
 template <AdamKind kind>
 __device__ Scalars scalars_of(const Settings& settings, float its_rate, float weight_decay, const StepState& state) {
-  const double rate = static_cast<double>(state.learning_rate) * its_rate, corrected_root = sqrt(static_cast<double>(state.bias_correction2));
+  const double rate = static_cast<double>(state.learning_rate) * its_rate,
+               corrected_root = sqrt(static_cast<double>(state.bias_correction2));
   const bool hf = kind == AdamKind::kAdamWHf;
   Scalars s;
   s.gradient_scale = state.gradient_scale;
@@ -46,8 +47,8 @@ __device__ Scalars scalars_of(const Settings& settings, float its_rate, float we
   return s;
 }
 
-// The order of the operations is that of ops/cpu/adam_step.cpp, and CMakeLists.txt forbids the compiler to contract them, so that the weights agree to
-// the bit.
+// The order of the operations is that of ops/cpu/adam_step.cpp, and CMakeLists.txt forbids the compiler to contract them, so that the
+// weights agree to the bit.
 template <AdamKind kind, class T>
 __global__ void update(const __grid_constant__ Ranges<Entry<T>> ranges, const StepState* state, Settings settings) {
   __shared__ Scalars shared;
@@ -92,7 +93,8 @@ void run(std::span<const AdamStep> ops, const Context& context) {
                     .rate = op.rate,
                     .weight_decay = op.weight_decay};
   };
-  launch_ranges(ops, entry_of, context.stream, update<kind, T>, data<const StepState>(first.state), {.beta1 = first.beta1, .beta2 = first.beta2, .epsilon = first.epsilon});
+  launch_ranges(ops, entry_of, context.stream, update<kind, T>, data<const StepState>(first.state),
+                {.beta1 = first.beta1, .beta2 = first.beta2, .epsilon = first.epsilon});
 }
 
 }  // namespace
@@ -100,9 +102,12 @@ void run(std::span<const AdamStep> ops, const Context& context) {
 void adam_step(std::span<const AdamStep> ranges, const Context& context) {
   with_element(ranges.front().value.dtype(), [&]<class T>(T) {
     switch (ranges.front().kind) {
-      case AdamKind::kAdam: return run<AdamKind::kAdam, T>(ranges, context);
-      case AdamKind::kAdamW: return run<AdamKind::kAdamW, T>(ranges, context);
-      case AdamKind::kAdamWHf: return run<AdamKind::kAdamWHf, T>(ranges, context);
+      case AdamKind::kAdam:
+        return run<AdamKind::kAdam, T>(ranges, context);
+      case AdamKind::kAdamW:
+        return run<AdamKind::kAdamW, T>(ranges, context);
+      case AdamKind::kAdamWHf:
+        return run<AdamKind::kAdamWHf, T>(ranges, context);
     }
   });
 }

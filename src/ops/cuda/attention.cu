@@ -1,7 +1,6 @@
-// Attention of packed sequences, tile by tile, without a matrix of scores in memory: in fp32, with distance embeddings, and of 16-bit heads that tensor
-// cores do not take (attention_mma.h).
-// Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row online as in Milakov, Gimelshein 2018,
-// arXiv:1805.02867.
+// Attention of packed sequences, tile by tile, without a matrix of scores in memory: in fp32, with distance embeddings, and of 16-bit heads
+// that tensor cores do not take (attention_mma.h). Source: Dao, Fu, Ermon, Rudra, Re 2022, arXiv:2205.14135; the maximum and sum of a row
+// online as in Milakov, Gimelshein 2018, arXiv:1805.02867.
 
 #include <algorithm>
 #include <cmath>
@@ -35,7 +34,8 @@ __device__ inline BandMatrix<T> distances_of(const AttentionOperands<T>& x) {
   return {x.distance_row_0, x.head_size, 1 - x.positions, x.positions, x.head_size};
 }
 
-// What the embedding of the distance of a query and a key is multiplied with: the scaled query and, with distances_of_keys, the scaled key; columns k .. k + 3.
+// What the embedding of the distance of a query and a key is multiplied with: the scaled query and, with distances_of_keys, the scaled key;
+// columns k .. k + 3.
 template <class T>
 __device__ inline Quad distance_factor(const AttentionOperands<T>& x, const float* query, const float* key, int k) {
   const Quad factor = load_quad(query + k);
@@ -64,8 +64,9 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
     float scores[kRows];
     multiply_scores<Shape>(queries + own, tile, scores);
     if constexpr (has_distances)
-      add_band_scores<Shape>(distances_of(x), piece.first - begin - (kWarp - 1), own_minus_tile(own, lane), band,
-                             [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, scores);
+      add_band_scores<Shape>(
+          distances_of(x), piece.first - begin - (kWarp - 1), own_minus_tile(own, lane), band,
+          [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, scores);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -99,8 +100,8 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
 // where K is the sum of the key and the embedding of its distance.
 // A block has queries. deltas: of each query and head.
 template <class T, class Shape, bool has_distances>
-__global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas,
-                               T* d_qkv) {
+__global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums,
+                               float* deltas, T* d_qkv) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float queries[Shape::kOwn][Shape::kStride], gradients[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride];
   __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
@@ -135,8 +136,9 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
     multiply_scores<Shape>(queries + own, tile, p);
     const int first_distance = piece.first - begin - (kWarp - 1);
     if constexpr (has_distances)
-      add_band_scores<Shape>(distances_of(x), first_distance, own_minus_tile(own, lane), band,
-                             [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, p);
+      add_band_scores<Shape>(
+          distances_of(x), first_distance, own_minus_tile(own, lane), band,
+          [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, p);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
@@ -203,8 +205,9 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
     multiply_scores<Shape>(keys + own, tile, p);
     const int first_distance = begin - piece.first - (Shape::kOwn - 1);
     if constexpr (has_distances)
-      add_band_scores<Shape>(distances_of(x), first_distance, tile_minus_own<Shape>(own, lane), band,
-                             [&](int r, int k) { return distance_factor(x, tile[lane], keys[own + r], k); }, p);
+      add_band_scores<Shape>(
+          distances_of(x), first_distance, tile_minus_own<Shape>(own, lane), band,
+          [&](int r, int k) { return distance_factor(x, tile[lane], keys[own + r], k); }, p);
     __syncthreads();
     load_tile<Shape>(gradient + x.context_offset(tile_token), x.context_stride(), queries, kWarp, x.head_size, 1, tile);
     __syncthreads();
@@ -226,7 +229,8 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
       for (float& each : d_scores) each *= x.scale;
       share_weights<Shape>(d_scores, weights[warp]);
       for_band<Shape>(distances_of(x), first_distance, band, [&](int from) {
-        add_band_weighted<Shape>(weights[warp], band, from, [&](int query) { return tile_minus_own<Shape>(own, query); }, d_keys);
+        add_band_weighted<Shape>(
+            weights[warp], band, from, [&](int query) { return tile_minus_own<Shape>(own, query); }, d_keys);
       });
     }
   }
@@ -259,8 +263,8 @@ void attention_backward(const AttentionBackward& op, const Context& context) {
     const AttentionBlocks b = attention_blocks(op, Tile::kOwn, kAttentionWarps * kWarp);
     const auto d_query = has_distances ? d_query_kernel<T, Tile, true> : d_query_kernel<T, Tile, false>;
     const auto d_key_value = has_distances ? d_key_value_kernel<T, Tile, true> : d_key_value_kernel<T, Tile, false>;
-    launch(b.launch, context.stream, d_query, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context), data<float>(op.saved),
-           deltas, data<T>(op.d_qkv));
+    launch(b.launch, context.stream, d_query, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<T>(op.context),
+           data<float>(op.saved), deltas, data<T>(op.d_qkv));
     launch(b.launch, context.stream, d_key_value, attention_operands<T>(op), b.pieces, data<T>(op.gradient), data<float>(op.saved), deltas,
            data<T>(op.d_qkv));
   });

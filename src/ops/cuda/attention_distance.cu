@@ -13,12 +13,12 @@ namespace {
 
 constexpr unsigned kGroups = 8;  // of sequences: their sums are added in the end, so that there are enough blocks
 
-// A block has distances, of a head and of every eighth sequence, and passes over the queries: query i and distance d meet at key i - d. The scores
-// and their gradients are computed once more, as those of attention.cu are, from its log_sums and deltas.
-// partials [kGroups, A, rows, D], from distance 1 - longest on.
+// A block has distances, of a head and of every eighth sequence, and passes over the queries: query i and distance d meet at key i - d. The
+// scores and their gradients are computed once more, as those of attention.cu are, from its log_sums and deltas. partials [kGroups, A,
+// rows, D], from distance 1 - longest on.
 template <class T, class Shape>
-__global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int sequences, int64_t rows, const T* gradient, const float* log_sums,
-                                  const float* deltas, float* partials) {
+__global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int sequences, int64_t rows, const T* gradient,
+                                  const float* log_sums, const float* deltas, float* partials) {
   constexpr int kRows = Shape::kRows, kColumns = Shape::kColumns;
   __shared__ __align__(16) float embeddings[Shape::kOwn][Shape::kStride], tile[kWarp][Shape::kStride], band[Shape::kOwn][Shape::kStride];
   __shared__ __align__(16) float weights[kAttentionWarps][kWarp][kRows];
@@ -33,7 +33,9 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
   for (int sequence = static_cast<int>(group); sequence < sequences; sequence += static_cast<int>(kGroups)) {
     const int64_t sequence_begin = x.cu_seqlens[sequence];
     const int length = static_cast<int>(x.cu_seqlens[sequence + 1] - sequence_begin);
-    const auto part = [&](int number) { return BandMatrix<T>{x.qkv + x.offset(sequence_begin, number), x.stride(), 0, length, x.head_size}; };
+    const auto part = [&](int number) {
+      return BandMatrix<T>{x.qkv + x.offset(sequence_begin, number), x.stride(), 0, length, x.head_size};
+    };
     for (int begin = 0; begin < length; begin += kWarp) {
       if (begin + kWarp <= first || begin >= length + first + Shape::kOwn - 1) continue;  // no query here has a key so far away
       const int queries = min(kWarp, length - begin), first_key = begin - first - (Shape::kOwn - 1);
@@ -47,12 +49,16 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
       float p[kRows], d_scores[kRows] = {};
       load_rows(x.qkv + x.offset(tile_token, 0), x.stride(), x.scale);
       multiply_scores<Shape>(embeddings + own, tile, p);
-      add_band_scores<Shape>(part(1), first_key, place, band, [&](int r, int k) {
-        const Quad query = load_quad(tile[lane] + k);
-        return x.distances_of_keys ? sum_of(query, x.scale, load_quad(embeddings[own + r] + k)) : query;
-      }, p);
+      add_band_scores<Shape>(
+          part(1), first_key, place, band,
+          [&](int r, int k) {
+            const Quad query = load_quad(tile[lane] + k);
+            return x.distances_of_keys ? sum_of(query, x.scale, load_quad(embeddings[own + r] + k)) : query;
+          },
+          p);
       load_rows(gradient + x.context_offset(tile_token), x.context_stride(), 1);
-      add_band_scores<Shape>(part(2), first_key, place, band, [&](int, int k) { return load_quad(tile[lane] + k); }, d_scores);
+      add_band_scores<Shape>(
+          part(2), first_key, place, band, [&](int, int k) { return load_quad(tile[lane] + k); }, d_scores);
 #pragma unroll
       for (int r = 0; r < kRows; ++r) {
         const int key = first_key + place.at(r);
@@ -67,7 +73,8 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
       for (float& each : d_scores) each *= x.scale;
       share_weights<Shape>(d_scores, weights[warp]);
       for_band<Shape>(part(1), first_key, band, [&](int from) {
-        add_band_weighted<Shape>(weights[warp], band, from, [&](int query) { return tile_minus_own<Shape>(own, query); }, d_embeddings);
+        add_band_weighted<Shape>(
+            weights[warp], band, from, [&](int query) { return tile_minus_own<Shape>(own, query); }, d_embeddings);
       });
     }
   }

@@ -1,14 +1,17 @@
-// Attention backward on tensor cores, in two passes, each of which makes the probabilities anew, so that every sum has one owner and one order:
-// first a block has 64 queries and passes over keys and values (dQ), then one has 64 keys and passes over queries and gradients (dK, dV).
-// Source: Dao 2023, "FlashAttention-2", arXiv:2307.08691. With p the probabilities, dp their gradient and delta = sum over the keys of p dp,
+// Attention backward on tensor cores, in two passes, each of which makes the probabilities anew, so that every sum has one owner and one
+// order: first a block has 64 queries and passes over keys and values (dQ), then one has 64 keys and passes over queries and gradients (dK,
+// dV). Source: Dao 2023, "FlashAttention-2", arXiv:2307.08691. With p the probabilities, dp their gradient and delta = sum over the keys of
+// p dp,
 //   dS = p (dp - delta),  dQ = scale dS K,  dK = scale dS^T Q,  dV = dropout(p)^T gradient
 //
-// delta is also the dot product of gradient and context, but context has been rounded to 16 bits, and delta with it would be as wrong as that,
-// for all keys alike. So, as in attention.cu, the dot product is only a guess, and the rest is taken out at the end of the first pass:
+// delta is also the dot product of gradient and context, but context has been rounded to 16 bits, and delta with it would be as wrong as
+// that, for all keys alike. So, as in attention.cu, the dot product is only a guess, and the rest is taken out at the end of the first
+// pass:
 //   dQ = scale (sum p (dp - guess) K - rest sum p K),  rest = sum p (dp - guess),  delta = guess + rest
 //
-// Of a block and tile of 32, D = 64: 4 products in each pass, 8 * 64 * 32 * D = 1.05 MFLOP; 2048 exponentials; 256 draws of Philox with dropout;
-// 8 KiB from L2; through ldmatrix, for each of the four warps, 12 KiB for the scores and their gradients, then 4 KiB (dQ) or 8 KiB (dK, dV).
+// Of a block and tile of 32, D = 64: 4 products in each pass, 8 * 64 * 32 * D = 1.05 MFLOP; 2048 exponentials; 256 draws of Philox with
+// dropout; 8 KiB from L2; through ldmatrix, for each of the four warps, 12 KiB for the scores and their gradients, then 4 KiB (dQ) or 8 KiB
+// (dK, dV).
 
 #include "ops/cuda/attention_mma.h"
 #include "ops/cuda/device/attention_mma.cuh"
@@ -41,7 +44,8 @@ __device__ inline float dot_of_row(const T* gradient, const T* context, int colu
 // log_sums: of attention_forward_mma. deltas: of each head and query.
 template <class T, int depth>
 __global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>)
-    d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas, T* d_qkv) {
+    d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const T* context, const float* log_sums, float* deltas,
+                   T* d_qkv) {
   auto& memory = shared_memory<QueryMemory<T, depth>>();
   const Piece piece(x, pieces, kMmaOwn);
   if (piece.empty()) return;
@@ -115,8 +119,8 @@ struct KeyMemory {
   } stages[2];
 };
 
-// After d_query_kernel, which finds the deltas. Rows of the matrices are keys, columns queries. Queries beyond the end are zeros, and so are their
-// log_sum, delta and gradient: they add p * 0 and 1 * (0 - 0).
+// After d_query_kernel, which finds the deltas. Rows of the matrices are keys, columns queries. Queries beyond the end are zeros, and so
+// are their log_sum, delta and gradient: they add p * 0 and 1 * (0 - 0).
 template <class T, int depth>
 __global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>)
     d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, const T* gradient, const float* log_sums, const float* deltas, T* d_qkv) {

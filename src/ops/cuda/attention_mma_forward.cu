@@ -1,9 +1,9 @@
-// Attention forward on tensor cores: a block has 64 queries of a head and passes over its keys and values, 64 at a time, with the maximum and
-// sum of each row online. Probabilities go from the sums of one product to the operand of the next in registers.
-// Source: Dao 2023, "FlashAttention-2", arXiv:2307.08691.
+// Attention forward on tensor cores: a block has 64 queries of a head and passes over its keys and values, 64 at a time, with the maximum
+// and sum of each row online. Probabilities go from the sums of one product to the operand of the next in registers. Source: Dao 2023,
+// "FlashAttention-2", arXiv:2307.08691.
 //
-// Of a block and tile, D = 64: 2 products, 4 * 64 * 64 * D = 1.05 MFLOP; 4096 exponentials; 512 draws of Philox with dropout; 16 KiB of keys and
-// values from L2, 18 KiB through ldmatrix for each of the four warps.
+// Of a block and tile, D = 64: 2 products, 4 * 64 * 64 * D = 1.05 MFLOP; 4096 exponentials; 512 draws of Philox with dropout; 16 KiB of
+// keys and values from L2, 18 KiB through ldmatrix for each of the four warps.
 
 #include <cmath>
 
@@ -25,7 +25,8 @@ struct Memory {
 
 // log_sums: of each head and query, the logarithm to base 2 of the sum of e^score.
 template <class T, int depth>
-__global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>) forward_kernel(AttentionOperands<T> x, unsigned pieces, T* context, float* log_sums) {
+__global__ void __launch_bounds__(kMmaThreads, kMmaBlocks<depth>)
+    forward_kernel(AttentionOperands<T> x, unsigned pieces, T* context, float* log_sums) {
   auto& memory = shared_memory<Memory<T, depth>>();
   const Piece piece(x, pieces, kMmaOwn);
   if (piece.empty()) return;

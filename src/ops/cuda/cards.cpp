@@ -21,7 +21,9 @@ CardDescription describe(int index) {
   MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&card.capability_major, cudaDevAttrComputeCapabilityMajor, index));
   MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&card.capability_minor, cudaDevAttrComputeCapabilityMinor, index));
   MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&card.multiprocessors, cudaDevAttrMultiProcessorCount, index));
-  if (card.capability_major < kOldestMajor) card.problem = str_cat("compute capability ", card.capability_major, ".", card.capability_minor, ", but the kernels are for ", kOldestMajor, ".0 and later");
+  if (card.capability_major < kOldestMajor)
+    card.problem = str_cat("compute capability ", card.capability_major, ".", card.capability_minor, ", but the kernels are for ",
+                           kOldestMajor, ".0 and later");
   MPIBERT_CUDA_CHECK(cudaSetDevice(index));
   MPIBERT_CUDA_CHECK(cudaMemGetInfo(&card.free_bytes, &card.memory_bytes));
   return card;
@@ -46,8 +48,9 @@ std::string cuda_version() {
   MPIBERT_CUDA_CHECK(cudaRuntimeGetVersion(&runtime));
   MPIBERT_CUDA_CHECK(cudaDriverGetVersion(&driver));
   return str_cat(version_text(static_cast<size_t>(runtime), 1000), " (built with ", version_text(CUDART_VERSION, 1000), "), driver ",
-                 driver == 0 ? "none" : "for " + version_text(static_cast<size_t>(driver), 1000), ", cuBLASLt ", version_text(cublasLtGetVersion(), 10000), " (built with ",
-                 version_text(CUBLAS_VERSION, 10000), "), cuDNN ", cuda::cudnn_version());
+                 driver == 0 ? "none" : "for " + version_text(static_cast<size_t>(driver), 1000), ", cuBLASLt ",
+                 version_text(cublasLtGetVersion(), 10000), " (built with ", version_text(CUBLAS_VERSION, 10000), "), cuDNN ",
+                 cuda::cudnn_version());
 }
 
 }  // namespace mpibert

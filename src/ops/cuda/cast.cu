@@ -26,9 +26,8 @@ void cast(const Cast& op, const Context& context) {
     if (op.input.data() != op.output.data() && op.input.size() > 0)
       MPIBERT_CUDA_CHECK(cudaMemcpyAsync(op.output.data(), op.input.data(), op.input.bytes(), cudaMemcpyDeviceToDevice, context.stream));
   } else {
-    with_element(op.input.dtype(), [&]<class From>(From) {
-      with_element(op.output.dtype(), [&]<class To>(To) { run<From, To>(op, context); });
-    });
+    with_element(op.input.dtype(),
+                 [&]<class From>(From) { with_element(op.output.dtype(), [&]<class To>(To) { run<From, To>(op, context); }); });
   }
 }
 

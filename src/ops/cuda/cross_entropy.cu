@@ -100,16 +100,19 @@ __device__ void loss_and_gradient(const Numbers& x, int64_t label, const StepSta
 
 // One block a row.
 template <class T>
-__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, float smoothing, RowResult* results) {
+__global__ void row_kernel(T* logits, const int32_t* labels, int64_t columns, const StepState* state, int term, float smoothing,
+                           RowResult* results) {
   const int64_t row = blockIdx.x;
   loss_and_gradient(Row<T>{.first = logits + row * columns, .size = columns}, labels[row], state, term, smoothing, results[row]);
 }
 
 // One block a sequence.
 template <class T>
-__global__ void span_kernel(T* logits, const int32_t* cu_seqlens, const int32_t* labels, int64_t columns, int64_t column, const StepState* state, int term, RowResult* results) {
+__global__ void span_kernel(T* logits, const int32_t* cu_seqlens, const int32_t* labels, int64_t columns, int64_t column,
+                            const StepState* state, int term, RowResult* results) {
   const int64_t b = blockIdx.x, begin = cu_seqlens[b], end = cu_seqlens[b + 1];
-  loss_and_gradient(Column<T>{.first = logits + begin * columns + column, .size = end - begin, .stride = columns}, labels[b], state, term, 0, results[b]);
+  loss_and_gradient(Column<T>{.first = logits + begin * columns + column, .size = end - begin, .stride = columns}, labels[b], state, term,
+                    0, results[b]);
 }
 
 // One block: each thread adds neighbouring rows, then the threads are added in their order.
@@ -148,8 +151,8 @@ void span_cross_entropy(const SpanCrossEntropy& op, const Context& context) {
   RowResult* const results = context.workspace.get<RowResult>(sequences);
   const StepState* const state = op.backward ? data<const StepState>(op.state) : nullptr;
   with_element(op.logits.dtype(), [&]<class T>(T) {
-    launch({.grid = dim3(static_cast<unsigned>(sequences)), .block = dim3(kThreads)}, context.stream, span_kernel<T>, data<T>(op.logits), data<int32_t>(op.cu_seqlens),
-           data<int32_t>(op.labels), op.logits.shape()[1], op.column, state, op.term, results);
+    launch({.grid = dim3(static_cast<unsigned>(sequences)), .block = dim3(kThreads)}, context.stream, span_kernel<T>, data<T>(op.logits),
+           data<int32_t>(op.cu_seqlens), data<int32_t>(op.labels), op.logits.shape()[1], op.column, state, op.term, results);
   });
   launch({.block = dim3(kThreads)}, context.stream, sum_kernel, results, sequences, data<float>(op.loss_sum), data<float>(op.correct));
 }

@@ -9,7 +9,9 @@
 
 namespace mpibert {
 
-std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions& options) { return std::make_unique<cuda::CudaBackend>(index, options); }
+std::unique_ptr<Backend> make_cuda_backend(int index, const BackendOptions& options) {
+  return std::make_unique<cuda::CudaBackend>(index, options);
+}
 
 int cuda_device_count() {
   int count = 0;
@@ -23,9 +25,10 @@ namespace {
 int selected(int index) {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
-  MPIBERT_CHECK(status == cudaSuccess, kDevice, "no CUDA device can be used: ", cudaGetErrorString(status), "; run on the CPU (--device cpu), or see `mpibert doctor`");
-  MPIBERT_CHECK(0 <= index && index < count, kDevice, "there is no device cuda:", index, "; this process sees ", count, count == 1 ? " device" : " devices",
-                " (CUDA_VISIBLE_DEVICES may hide some)");
+  MPIBERT_CHECK(status == cudaSuccess, kDevice, "no CUDA device can be used: ", cudaGetErrorString(status),
+                "; run on the CPU (--device cpu), or see `mpibert doctor`");
+  MPIBERT_CHECK(0 <= index && index < count, kDevice, "there is no device cuda:", index, "; this process sees ", count,
+                count == 1 ? " device" : " devices", " (CUDA_VISIBLE_DEVICES may hide some)");
   MPIBERT_CUDA_CHECK(cudaSetDevice(index));
   return index;
 }
@@ -51,7 +54,11 @@ int multiprocessors(int index) {
 }  // namespace
 
 CudaBackend::CudaBackend(int index, const BackendOptions& options)
-    : index_(selected(index)), uploads_(stream_.get(), wait_), workspace_(stream_.get()), context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)}, matmul_(context_, index_, options.tf32) {
+    : index_(selected(index)),
+      uploads_(stream_.get(), wait_),
+      workspace_(stream_.get()),
+      context_{.stream = stream_.get(), .workspace = workspace_, .multiprocessors = multiprocessors(index_)},
+      matmul_(context_, index_, options.tf32) {
   if (options.attention == AttentionKernel::kCudnn) cudnn_ = make_cudnn_attention(context_);
 }
 
@@ -63,8 +70,9 @@ Buffer CudaBackend::allocate(size_t bytes) {
     cudaGetLastError();  // or the next check would find it again
     size_t free = 0, total = 0;
     MPIBERT_CUDA_CHECK(cudaMemGetInfo(&free, &total));
-    throw Error(ErrorKind::kOutOfDeviceMemory, str_cat("cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) on cuda:", index_, ": ", *in_use_ >> 20, " MiB are in use and ", free >> 20, " of its ",
-                                                 total >> 20, " MiB are free; lower the tokens of a batch or the model size"));
+    throw Error(ErrorKind::kOutOfDeviceMemory, str_cat("cannot allocate ", bytes, " bytes (", bytes >> 20, " MiB) on cuda:", index_, ": ",
+                                                       *in_use_ >> 20, " MiB are in use and ", free >> 20, " of its ", total >> 20,
+                                                       " MiB are free; lower the tokens of a batch or the model size"));
   }
   check_cuda(status, "cudaMalloc");
   *in_use_ += bytes;
@@ -88,7 +96,8 @@ void CudaBackend::zero(const Tensor& t) {
 
 void CudaBackend::copy(const Tensor& from, const Tensor& to) {
   check_transfer("copy", from, device(), to, device());
-  if (from.data() != to.data() && from.bytes() > 0) MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
+  if (from.data() != to.data() && from.bytes() > 0)
+    MPIBERT_CUDA_CHECK(cudaMemcpyAsync(to.data(), from.data(), from.bytes(), cudaMemcpyDeviceToDevice, stream_.get()));
 }
 
 void CudaBackend::upload(const Tensor& host, const Tensor& to) {
@@ -138,7 +147,8 @@ void CudaBackend::synchronize() {
 }
 
 void CudaBackend::refuse_in_capture(const char* call) const {
-  MPIBERT_CHECK(!is_capturing(stream_.get()), kDevice, call, "() while a graph is captured: a graph holds work of the device only; call it before or after");
+  MPIBERT_CHECK(!is_capturing(stream_.get()), kDevice, call,
+                "() while a graph is captured: a graph holds work of the device only; call it before or after");
 }
 
 // Other threads may allocate and wait meanwhile.
@@ -161,9 +171,13 @@ void CudaBackend::drop_capture() {
   }
 }
 
-void CudaBackend::launch(const Graph& graph) { MPIBERT_CUDA_CHECK(cudaGraphLaunch(dynamic_cast<const CudaGraph&>(graph).get(), stream_.get())); }
+void CudaBackend::launch(const Graph& graph) {
+  MPIBERT_CUDA_CHECK(cudaGraphLaunch(dynamic_cast<const CudaGraph&>(graph).get(), stream_.get()));
+}
 
-size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) const { return cuda_attention_saved_bytes(tokens, heads); }
+size_t CudaBackend::attention_saved_bytes(int64_t tokens, int64_t heads, int64_t, int64_t) const {
+  return cuda_attention_saved_bytes(tokens, heads);
+}
 
 void CudaBackend::do_matmul(const Matmul& op) { matmul_.matmul(op); }
 void CudaBackend::do_activation_backward(const ActivationBackward& op) { cuda::activation_backward(op, context_); }

@@ -12,8 +12,8 @@
 
 namespace mpibert::cuda {
 
-// One card. Every operation is queued on one stream; only download(), synchronize() and uploads of many megabytes wait for the card. Smaller uploads
-// travel beside the operations, on a stream of their own.
+// One card. Every operation is queued on one stream; only download(), synchronize() and uploads of many megabytes wait for the card.
+// Smaller uploads travel beside the operations, on a stream of their own.
 class CudaBackend final : public Backend {
  public:
   // Throws kDevice, naming the cards there are, if there is none of this index.
@@ -67,7 +67,8 @@ class CudaBackend final : public Backend {
 
   int index_;
   Stream stream_;
-  std::shared_ptr<std::atomic<size_t>> in_use_ = std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
+  std::shared_ptr<std::atomic<size_t>> in_use_ =
+      std::make_shared<std::atomic<size_t>>(0);  // shared with the buffers: they may outlive the backend
   HostWait wait_;
   Event reached_;  // by the stream: for synchronize()
   UploadRing uploads_;

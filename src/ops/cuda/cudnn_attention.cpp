@@ -35,7 +35,21 @@ struct Kind {
 };
 
 // Names of the tensors in the graph.
-enum Uid : int64_t { kQuery = 1, kKey, kValue, kContext, kStats, kGradient, kDQuery, kDKey, kDValue, kQkvOffsets, kContextOffsets, kStatsOffsets, kLengths };
+enum Uid : int64_t {
+  kQuery = 1,
+  kKey,
+  kValue,
+  kContext,
+  kStats,
+  kGradient,
+  kDQuery,
+  kDKey,
+  kDValue,
+  kQkvOffsets,
+  kContextOffsets,
+  kStatsOffsets,
+  kLengths
+};
 
 struct Plan {
   explicit Plan(const Kind& kind);
@@ -69,7 +83,8 @@ Plan::Plan(const Kind& kind) : qkv_stride(3 * kind.heads * kind.head_size), cont
 }
 
 Node Plan::index(Uid uid, const char* name, int64_t n) {
-  return graph.tensor(Attributes().set_name(name).set_uid(uid).set_dim({n, 1, 1, 1}).set_stride({1, 1, 1, 1}).set_data_type(fe::DataType_t::INT32));
+  return graph.tensor(
+      Attributes().set_name(name).set_uid(uid).set_dim({n, 1, 1, 1}).set_stride({1, 1, 1, 1}).set_data_type(fe::DataType_t::INT32));
 }
 
 Node Plan::input(const Kind& kind, Uid uid, const char* name, int64_t token_stride, const Node& offsets) {
@@ -136,7 +151,8 @@ class Cudnn final : public CudnnAttention {
     int index = 0, major = 0;
     MPIBERT_CUDA_CHECK(cudaGetDevice(&index));
     MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, index));
-    MPIBERT_CHECK(major >= 9, kDevice, "attention by cuDNN: expected a card of compute capability 9.0 or later, found ", major, ".x; take --attention native");
+    MPIBERT_CHECK(major >= 9, kDevice, "attention by cuDNN: expected a card of compute capability 9.0 or later, found ", major,
+                  ".x; take --attention native");
     MPIBERT_CUDNN_CHECK(cudnnCreate(&handle_));
     MPIBERT_CUDNN_CHECK(cudnnSetStream(handle_, context.stream));
   }
@@ -155,7 +171,12 @@ class Cudnn final : public CudnnAttention {
 
   void backward(const AttentionBackward& op) override {
     run(kind_of(op, true), op,
-        {{kContext, op.context.data()}, {kStats, op.saved.data()}, {kGradient, op.gradient.data()}, {kDQuery, part(op.d_qkv, 0)}, {kDKey, part(op.d_qkv, 1)}, {kDValue, part(op.d_qkv, 2)}});
+        {{kContext, op.context.data()},
+         {kStats, op.saved.data()},
+         {kGradient, op.gradient.data()},
+         {kDQuery, part(op.d_qkv, 0)},
+         {kDKey, part(op.d_qkv, 1)},
+         {kDValue, part(op.d_qkv, 2)}});
   }
 
  private:
@@ -188,12 +209,15 @@ class Cudnn final : public CudnnAttention {
 
   template <class Op>
   void run(const Kind& kind, const Op& op, Pointers pointers) {
-    MPIBERT_CHECK(op.qkv.size() <= std::numeric_limits<int32_t>::max(), kInvalidArgument, "attention by cuDNN: expected at most 2^31 - 1 numbers of qkv, found ", op.qkv.size(),
+    MPIBERT_CHECK(op.qkv.size() <= std::numeric_limits<int32_t>::max(), kInvalidArgument,
+                  "attention by cuDNN: expected at most 2^31 - 1 numbers of qkv, found ", op.qkv.size(),
                   "; lower --micro-tokens or take --attention native");
     const std::unique_ptr<Plan>& plan = plan_of(kind);
-    const RaggedLayout layout = ragged_layout(op.cu_seqlens, kind.heads, kind.head_size, kind.sequences, layout_.get<int32_t>(ragged_layout_size(kind.sequences)), context_);
+    const RaggedLayout layout = ragged_layout(op.cu_seqlens, kind.heads, kind.head_size, kind.sequences,
+                                              layout_.get<int32_t>(ragged_layout_size(kind.sequences)), context_);
     pointers.insert({{kQuery, part(op.qkv, 0)}, {kKey, part(op.qkv, 1)}, {kValue, part(op.qkv, 2)}});
-    pointers.insert({{kQkvOffsets, layout.qkv}, {kContextOffsets, layout.context}, {kStatsOffsets, layout.stats}, {kLengths, layout.lengths}});
+    pointers.insert(
+        {{kQkvOffsets, layout.qkv}, {kContextOffsets, layout.context}, {kStatsOffsets, layout.stats}, {kLengths, layout.lengths}});
     int64_t bytes = 0;
     MPIBERT_CUDNN_CHECK(plan->graph.get_workspace_size(bytes));
     MPIBERT_CUDNN_CHECK(plan->graph.execute(handle_, pointers, workspace_.get<std::byte>(bytes)));

@@ -28,8 +28,8 @@ __global__ void masked(const T* input, DropoutArguments dropout, T* output, int6
 void dropout(const DropoutApply& op, const Context& context) {
   const int64_t rows = op.input.shape()[0], hidden = op.input.shape()[1];
   with_element(op.input.dtype(), [&]<class T>(T) {
-    launch(row_a_block(rows, hidden), context.stream, masked<T>, data<const T>(op.input),
-           dropout_arguments(op.dropout), data<T>(op.output), hidden);
+    launch(row_a_block(rows, hidden), context.stream, masked<T>, data<const T>(op.input), dropout_arguments(op.dropout), data<T>(op.output),
+           hidden);
   });
 }
 

@@ -8,8 +8,8 @@
 
 namespace mpibert::cuda {
 
-// How the host waits for the card. With something to do meanwhile it asks again and again, and what it does may throw, which ends the wait: work that
-// stands still because another rank is gone would never end it.
+// How the host waits for the card. With something to do meanwhile it asks again and again, and what it does may throw, which ends the wait:
+// work that stands still because another rank is gone would never end it.
 class HostWait {
  public:
   void set_meanwhile(std::function<void()> meanwhile) { meanwhile_ = std::move(meanwhile); }

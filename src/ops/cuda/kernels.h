@@ -1,7 +1,7 @@
 #pragma once
 
-// The operations of the CUDA backend, one function each, one file each, queued on the stream. Arguments have been checked (src/ops/check.cpp).
-// Ids, labels and indices are trusted: the loader has checked them, and the device cannot report without a wait.
+// The operations of the CUDA backend, one function each, one file each, queued on the stream. Arguments have been checked
+// (src/ops/check.cpp). Ids, labels and indices are trusted: the loader has checked them, and the device cannot report without a wait.
 
 #include "mpibert/ops/ops.h"
 #include "ops/cuda/workspace.h"

@@ -1,5 +1,5 @@
-// lamb_direction, trust_ratios and lamb_apply. The order of the operations is that of ops/cpu/lamb.cpp, and CMakeLists.txt forbids the compiler to
-// contract them, so that the weights agree to the bit.
+// lamb_direction, trust_ratios and lamb_apply. The order of the operations is that of ops/cpu/lamb.cpp, and CMakeLists.txt forbids the
+// compiler to contract them, so that the weights agree to the bit.
 
 #include "ops/cuda/device/ranges.cuh"
 #include "ops/cuda/device/reduce.cuh"
@@ -46,7 +46,8 @@ __global__ void direction_of(const __grid_constant__ Ranges<DirectionEntry> rang
 }
 
 // A block has a parameter.
-__global__ void find_ratios(const double* weights, const double* directions, const int64_t* first_cells, const uint8_t* adapts, float* ratios) {
+__global__ void find_ratios(const double* weights, const double* directions, const int64_t* first_cells, const uint8_t* adapts,
+                            float* ratios) {
   __shared__ double scratch[kWarp];
   double of_weights = 0, of_directions = 0;
   for (int64_t i = first_cells[blockIdx.x] + threadIdx.x; i < first_cells[blockIdx.x + 1]; i += kRatioThreads) {
@@ -105,8 +106,9 @@ void lamb_direction(std::span<const LambDirection> ranges, const Context& contex
 }
 
 void trust_ratios(const TrustRatios& op, const Context& context) {
-  launch({.grid = dim3(static_cast<unsigned>(op.ratios.size())), .block = kRatioThreads}, context.stream, find_ratios, data<const double>(op.weights), data<const double>(op.directions),
-         data<const int64_t>(op.first_cells), data<const uint8_t>(op.adapts), data<float>(op.ratios));
+  launch({.grid = dim3(static_cast<unsigned>(op.ratios.size())), .block = kRatioThreads}, context.stream, find_ratios,
+         data<const double>(op.weights), data<const double>(op.directions), data<const int64_t>(op.first_cells),
+         data<const uint8_t>(op.adapts), data<float>(op.ratios));
 }
 
 void lamb_apply(std::span<const LambApply> ranges, const Context& context) {

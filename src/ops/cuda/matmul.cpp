@@ -23,7 +23,8 @@ std::string platform_of(int device, int multiprocessors) {
   MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device));
   MPIBERT_CUDA_CHECK(cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device));
   const size_t version = cublasLtGetVersion();
-  std::string text = str_cat(properties.name, "-sm", major, minor, "-", multiprocessors, "mp-cublaslt-", version / 10000, ".", version / 100 % 100, ".", version % 100);
+  std::string text = str_cat(properties.name, "-sm", major, minor, "-", multiprocessors, "mp-cublaslt-", version / 10000, ".",
+                             version / 100 % 100, ".", version % 100);
   for (char& c : text)
     if (!std::isalnum(static_cast<unsigned char>(c)) && c != '.') c = '-';
   return text;
@@ -32,7 +33,11 @@ std::string platform_of(int device, int multiprocessors) {
 }  // namespace
 
 struct MatmulEngine::Impl {
-  Impl(const Context& context_, int device, bool tf32_) : context(context_), tf32(tf32_), workspace(context_.stream), table{.platform = platform_of(device, context_.multiprocessors), .choices = {}} {
+  Impl(const Context& context_, int device, bool tf32_)
+      : context(context_),
+        tf32(tf32_),
+        workspace(context_.stream),
+        table{.platform = platform_of(device, context_.multiprocessors), .choices = {}} {
     MPIBERT_CUBLAS_CHECK(cublasLtCreate(library.out()));
   }
 
@@ -93,8 +98,9 @@ bool MatmulEngine::Impl::run(const MatmulWay& way, float alpha) {
 void MatmulEngine::Impl::multiply(const Matmul& op) {
   for (const MatmulWay& way : ways_of(op, tf32))
     if (run(way, op.alpha)) return;
-  throw Error(ErrorKind::kDevice, str_cat("cuBLASLt has no algorithm for a product of ", op.a.shape().text(), op.transpose_a ? " transposed" : "", " and ", op.b.shape().text(),
-                                          op.transpose_b ? " transposed" : "", " in ", name_of(op.a.dtype())));
+  throw Error(ErrorKind::kDevice,
+              str_cat("cuBLASLt has no algorithm for a product of ", op.a.shape().text(), op.transpose_a ? " transposed" : "", " and ",
+                      op.b.shape().text(), op.transpose_b ? " transposed" : "", " in ", name_of(op.a.dtype())));
 }
 
 // True: the table has the kind now, and had not.
@@ -113,7 +119,8 @@ void MatmulEngine::matmul(const Matmul& op) {
   const Context& context = impl_->context;
   if (op.c.size() > 0) {  // sums of no terms
     if (op.beta == 0) MPIBERT_CUDA_CHECK(cudaMemsetAsync(op.c.data(), 0, op.c.bytes(), context.stream));
-    MPIBERT_CHECK(op.beta == 0 || op.beta == 1, kInvalidArgument, "a product over no terms can keep c or clear it on CUDA: expected beta 0 or 1, found ", op.beta);
+    MPIBERT_CHECK(op.beta == 0 || op.beta == 1, kInvalidArgument,
+                  "a product over no terms can keep c or clear it on CUDA: expected beta 0 or 1, found ", op.beta);
     matmul_epilogue(op, nullptr, context);
   }
   if (op.row_sums) column_sum({.input = op.a, .output = op.row_sums}, context);
@@ -124,7 +131,8 @@ std::string MatmulEngine::table() const { return impl_->table.to_json(); }
 
 void MatmulEngine::use(const std::string& table) {
   MatmulTable taken = MatmulTable::from_json(table);
-  MPIBERT_CHECK(taken.platform == platform(), kInvalidArgument, "algorithms of matrix products were measured on ", taken.platform, ", but this is ", platform());
+  MPIBERT_CHECK(taken.platform == platform(), kInvalidArgument, "algorithms of matrix products were measured on ", taken.platform,
+                ", but this is ", platform());
   impl_->table = std::move(taken);
   impl_->entries.clear();
 }
@@ -145,7 +153,9 @@ int64_t MatmulEngine::measure(std::span<const Matmul> products) {
       fused_is_new |= ways.size() > 1 && &way == &ways.front();
     }
     if (!fused_is_new) continue;
-    const auto microseconds = [&](const MatmulWay& way) { return choices.at(class_of(way.kind)).microseconds + measurement.microseconds_of_finish(way); };
+    const auto microseconds = [&](const MatmulWay& way) {
+      return choices.at(class_of(way.kind)).microseconds + measurement.microseconds_of_finish(way);
+    };
     choices.at(class_of(ways.front().kind)).declined = microseconds(ways.front()) > microseconds(ways.back());
   }
   if (measured > 0) impl_->entries.clear();

@@ -7,9 +7,9 @@
 
 namespace mpibert::cuda {
 
-// Matrix products by cuBLASLt. The library does as much of an operation as it can with the meaning of ops.h (matmul_ways.h); the rest, such as GELU
-// by erf, follows in passes of our own. A plan (matmul_plan.h) and its algorithm are kept for every kind of product: the algorithm is that of the table
-// (matmul_table.h), or the library's first choice where there is none or the library refuses it.
+// Matrix products by cuBLASLt. The library does as much of an operation as it can with the meaning of ops.h (matmul_ways.h); the rest, such
+// as GELU by erf, follows in passes of our own. A plan (matmul_plan.h) and its algorithm are kept for every kind of product: the algorithm
+// is that of the table (matmul_table.h), or the library's first choice where there is none or the library refuses it.
 //
 // Owned by one backend; calls come from one thread.
 class MatmulEngine final : public MatmulTuner {

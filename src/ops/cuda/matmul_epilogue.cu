@@ -10,7 +10,8 @@ namespace {
 
 // Null: products where c holds them already; bias, derivative_at and activated that the call leaves out.
 template <class C, class Compute, Activation kind>
-__global__ void finish_row(const float* products, float beta, C* c, const Compute* bias, const Compute* derivative_at, Compute* activated, int64_t columns) {
+__global__ void finish_row(const float* products, float beta, C* c, const Compute* bias, const Compute* derivative_at, Compute* activated,
+                           int64_t columns) {
   const int64_t row = static_cast<int64_t>(blockIdx.x) * columns;
   for (int64_t column = threadIdx.x * kOctet; column < columns; column += blockDim.x * kOctet) {
     const int size = octet_size(column, columns);
@@ -40,8 +41,8 @@ template <class C, class Compute>
 void run(const Matmul& op, const float* products, const Context& context) {
   const int64_t rows = op.c.shape()[0], columns = op.c.shape()[1];
   with_activation(op.activation, [&](auto kind) {
-    launch(row_a_block(rows, columns), context.stream, finish_row<C, Compute, decltype(kind)::value>, products, op.beta, data<C>(op.c), data<const Compute>(op.bias),
-           data<const Compute>(op.derivative_at), data<Compute>(op.activated), columns);
+    launch(row_a_block(rows, columns), context.stream, finish_row<C, Compute, decltype(kind)::value>, products, op.beta, data<C>(op.c),
+           data<const Compute>(op.bias), data<const Compute>(op.derivative_at), data<Compute>(op.activated), columns);
   });
 }
 

@@ -10,11 +10,11 @@
 namespace mpibert::cuda {
 namespace {
 
-constexpr int kSuggestions = 8;         // of the library, per kind
-constexpr int kRounds = 7;              // of all candidates in turn: clocks that drift slow all of them
+constexpr int kSuggestions = 8;  // of the library, per kind
+constexpr int kRounds = 7;       // of all candidates in turn: clocks that drift slow all of them
 constexpr double kSampleMilliseconds = 0.2;
-constexpr int kMostRepeats = 50;        // in a sample
-constexpr double kWorthwhile = 0.98;    // of the first choice's time
+constexpr int kMostRepeats = 50;      // in a sample
+constexpr double kWorthwhile = 0.98;  // of the first choice's time
 
 // How long the work takes that `queue` puts on the stream.
 template <class Queue>
@@ -35,7 +35,8 @@ double median(std::vector<double> numbers) {
   return *middle;
 }
 
-// What is multiplied decides how much power a card draws, and so its clock: numbers like those of a training, the same for every measurement.
+// What is multiplied decides how much power a card draws, and so its clock: numbers like those of a training, the same for every
+// measurement.
 std::vector<float> normal_numbers() {
   std::vector<float> numbers(size_t{1} << 16);
   RandomStream random(0, RandomPurpose::kParameters, 0);
@@ -48,11 +49,19 @@ std::vector<float> normal_numbers() {
 struct MatmulMeasurement::Candidate {
   std::optional<MatmulAlgorithm> algorithm;  // none: the first choice, as the library gave it
   cublasLtMatmulAlgo_t handle;
-  std::vector<double> milliseconds{};        // a product, one a round
+  std::vector<double> milliseconds{};  // a product, one a round
 };
 
 MatmulMeasurement::MatmulMeasurement(const Context& context, cublasLtHandle_t library, void* workspace)
-    : context_(context), library_(library), workspace_(workspace), normal_(normal_numbers()), a_(context.stream), b_(context.stream), d_(context.stream), vector_(context.stream), auxiliary_(context.stream) {}
+    : context_(context),
+      library_(library),
+      workspace_(workspace),
+      normal_(normal_numbers()),
+      a_(context.stream),
+      b_(context.stream),
+      d_(context.stream),
+      vector_(context.stream),
+      auxiliary_(context.stream) {}
 
 // So many numbers of a type: normal_ over and over.
 void* MatmulMeasurement::filled(Workspace& memory, DType dtype, int64_t numbers) {
@@ -77,7 +86,9 @@ MatmulOperands MatmulMeasurement::scratch_for(const MatmulKind& kind) {
 }
 
 // Of the shape and type of t, on memory that is there.
-Tensor MatmulMeasurement::copy_of(Workspace& memory, const Tensor& t) { return t ? Tensor(filled(memory, t.dtype(), t.size()), t.dtype(), t.shape(), t.device()) : Tensor(); }
+Tensor MatmulMeasurement::copy_of(Workspace& memory, const Tensor& t) {
+  return t ? Tensor(filled(memory, t.dtype(), t.size()), t.dtype(), t.shape(), t.device()) : Tensor();
+}
 
 double MatmulMeasurement::microseconds_of_finish(const MatmulWay& way) {
   MatmulWay copy = way;
@@ -113,7 +124,9 @@ std::optional<MatmulChoice> MatmulMeasurement::choose(const MatmulKind& kind) {
   }
 
   const float beta = kind.keeps_c ? 1.0f : 0.0f;
-  const auto run = [&](const Candidate& candidate) { return plan.run(operands, 1, beta, candidate.handle, workspace_, context_.stream) == CUBLAS_STATUS_SUCCESS; };
+  const auto run = [&](const Candidate& candidate) {
+    return plan.run(operands, 1, beta, candidate.handle, workspace_, context_.stream) == CUBLAS_STATUS_SUCCESS;
+  };
   std::erase_if(candidates, [&](const Candidate& candidate) { return candidate.algorithm && !run(candidate); });  // and the others are warm
   run(candidates.front());
   const double one = milliseconds_of(context_.stream, [&] { run(candidates.front()); });

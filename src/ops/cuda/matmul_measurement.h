@@ -12,8 +12,8 @@ class MatmulMeasurement {
  public:
   MatmulMeasurement(const Context& context, cublasLtHandle_t library, void* workspace);
 
-  // The fastest of the library's first suggestions that add in a fixed order, where it is 2 % faster than the first one. None: the library cannot do this
-  // kind. Waits.
+  // The fastest of the library's first suggestions that add in a fixed order, where it is 2 % faster than the first one. None: the library
+  // cannot do this kind. Waits.
   std::optional<MatmulChoice> choose(const MatmulKind& kind);
   // Of what comes after the library's call. Waits.
   double microseconds_of_finish(const MatmulWay& way);

@@ -6,13 +6,12 @@ namespace {
 using Layout = CublasOwned<cublasLtMatrixLayout_t, cublasLtMatrixLayoutDestroy>;
 using Preference = CublasOwned<cublasLtMatmulPreference_t, cublasLtMatmulPreferenceDestroy>;
 
-cudaDataType_t type_of(DType dtype) {
-  return dtype == DType::kBFloat16 ? CUDA_R_16BF : dtype == DType::kFloat16 ? CUDA_R_16F : CUDA_R_32F;
-}
+cudaDataType_t type_of(DType dtype) { return dtype == DType::kBFloat16 ? CUDA_R_16BF : dtype == DType::kFloat16 ? CUDA_R_16F : CUDA_R_32F; }
 
 // A row-major [rows, columns] matrix.
 void describe(Layout& layout, DType dtype, int64_t rows, int64_t columns) {
-  MPIBERT_CUBLAS_CHECK(cublasLtMatrixLayoutCreate(layout.out(), type_of(dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), columns));
+  MPIBERT_CUBLAS_CHECK(
+      cublasLtMatrixLayoutCreate(layout.out(), type_of(dtype), static_cast<uint64_t>(columns), static_cast<uint64_t>(rows), columns));
 }
 
 template <class T>
@@ -49,7 +48,8 @@ std::optional<MatmulAlgorithm> algorithm_of(const cublasLtMatmulAlgo_t& handle) 
   bool known = true;
   const auto get = [&](cublasLtMatmulAlgoConfigAttributes_t attribute, auto& value) {
     size_t written = 0;
-    known = known && cublasLtMatmulAlgoConfigGetAttribute(&handle, attribute, &value, sizeof value, &written) == CUBLAS_STATUS_SUCCESS && written == sizeof value;
+    known = known && cublasLtMatmulAlgoConfigGetAttribute(&handle, attribute, &value, sizeof value, &written) == CUBLAS_STATUS_SUCCESS &&
+            written == sizeof value;
   };
   get(CUBLASLT_ALGO_CONFIG_ID, algorithm.id);
   each_attribute(algorithm, get);
@@ -80,14 +80,15 @@ std::vector<cublasLtMatmulAlgo_t> MatmulPlan::suggestions(int most) const {
   Preference preference;
   MPIBERT_CUBLAS_CHECK(cublasLtMatmulPreferenceCreate(preference.out()));
   prefer(preference, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, uint64_t{kMatmulWorkspaceBytes});
-  prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));  // and unsplit; see adds_in_order()
-  for (const auto operand : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES,
-                             CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
+  prefer(preference, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+         static_cast<uint32_t>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));  // and unsplit; see adds_in_order()
+  for (const auto operand : {CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
+                             CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     prefer(preference, operand, kind_.alignment);
   std::vector<cublasLtMatmulHeuristicResult_t> results(static_cast<size_t>(most));
   int found = 0;
-  const cublasStatus_t status =
-      cublasLtMatmulAlgoGetHeuristic(library_, product_.get(), b_.get(), a_.get(), d_.get(), d_.get(), preference.get(), most, results.data(), &found);
+  const cublasStatus_t status = cublasLtMatmulAlgoGetHeuristic(library_, product_.get(), b_.get(), a_.get(), d_.get(), d_.get(),
+                                                               preference.get(), most, results.data(), &found);
   if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
   MPIBERT_CUBLAS_CHECK(status);
   std::vector<cublasLtMatmulAlgo_t> suggested;
@@ -99,20 +100,25 @@ std::vector<cublasLtMatmulAlgo_t> MatmulPlan::suggestions(int most) const {
 std::optional<cublasLtMatmulAlgo_t> MatmulPlan::rebuilt(const MatmulAlgorithm& algorithm) const {
   const cudaDataType_t operand = type_of(kind_.compute), output = type_of(kind_.output);
   cublasLtMatmulAlgo_t handle{};
-  if (cublasLtMatmulAlgoInit(library_, compute_type_of(kind_), CUDA_R_32F, operand, operand, output, output, algorithm.id, &handle) != CUBLAS_STATUS_SUCCESS) return {};
+  if (cublasLtMatmulAlgoInit(library_, compute_type_of(kind_), CUDA_R_32F, operand, operand, output, output, algorithm.id, &handle) !=
+      CUBLAS_STATUS_SUCCESS)
+    return {};
   bool taken = true;
   each_attribute(algorithm, [&](cublasLtMatmulAlgoConfigAttributes_t attribute, const auto& value) {
     taken = taken && cublasLtMatmulAlgoConfigSetAttribute(&handle, attribute, &value, sizeof value) == CUBLAS_STATUS_SUCCESS;
   });
   cublasLtMatmulHeuristicResult_t result{};
-  if (!taken || cublasLtMatmulAlgoCheck(library_, product_.get(), b_.get(), a_.get(), d_.get(), d_.get(), &handle, &result) != CUBLAS_STATUS_SUCCESS) return {};
+  if (!taken ||
+      cublasLtMatmulAlgoCheck(library_, product_.get(), b_.get(), a_.get(), d_.get(), d_.get(), &handle, &result) != CUBLAS_STATUS_SUCCESS)
+    return {};
   if (result.workspaceSize > kMatmulWorkspaceBytes) return {};
   return handle;
 }
 
-cublasStatus_t MatmulPlan::run(const MatmulOperands& operands, float alpha, float beta, const cublasLtMatmulAlgo_t& algorithm, void* workspace, cudaStream_t stream) const {
-  return cublasLtMatmul(library_, product_.get(), &alpha, operands.b, b_.get(), operands.a, a_.get(), &beta, operands.d, d_.get(), operands.d, d_.get(), &algorithm, workspace,
-                        kMatmulWorkspaceBytes, stream);
+cublasStatus_t MatmulPlan::run(const MatmulOperands& operands, float alpha, float beta, const cublasLtMatmulAlgo_t& algorithm,
+                               void* workspace, cudaStream_t stream) const {
+  return cublasLtMatmul(library_, product_.get(), &alpha, operands.b, b_.get(), operands.a, a_.get(), &beta, operands.d, d_.get(),
+                        operands.d, d_.get(), &algorithm, workspace, kMatmulWorkspaceBytes, stream);
 }
 
 }  // namespace mpibert::cuda

@@ -51,7 +51,8 @@ struct MatmulOperands {
   const void* auxiliary = nullptr;  // [M, N]: what GELU was taken of (written), or what its derivative is taken at
 };
 
-// One of the library's algorithms: the attributes of its configuration (cublasLtMatmulAlgoConfigAttributes_t), from which it can be made again.
+// One of the library's algorithms: the attributes of its configuration (cublasLtMatmulAlgoConfigAttributes_t), from which it can be made
+// again.
 struct MatmulAlgorithm {
   int32_t id = 0;
   uint32_t tile = 0, stages = 0;
@@ -62,8 +63,8 @@ struct MatmulAlgorithm {
 };
 // None where the library does not say.
 std::optional<MatmulAlgorithm> algorithm_of(const cublasLtMatmulAlgo_t& handle);
-// Whether sums that are split are put together from fp32 parts in a step of its own: in one order, and with no rounding to 16 bits between. Split in place,
-// whoever comes first adds first.
+// Whether sums that are split are put together from fp32 parts in a step of its own: in one order, and with no rounding to 16 bits between.
+// Split in place, whoever comes first adds first.
 bool adds_in_order(const MatmulAlgorithm& algorithm);
 
 // The library's description of one kind of product. Row-major [M, N] is its column-major [N, M], so that it is asked for op(b)^T op(a)^T:
@@ -79,7 +80,8 @@ class MatmulPlan {
   // None where the library refuses the algorithm for this kind.
   std::optional<cublasLtMatmulAlgo_t> rebuilt(const MatmulAlgorithm& algorithm) const;
   // Queued. workspace has kMatmulWorkspaceBytes.
-  cublasStatus_t run(const MatmulOperands& operands, float alpha, float beta, const cublasLtMatmulAlgo_t& algorithm, void* workspace, cudaStream_t stream) const;
+  cublasStatus_t run(const MatmulOperands& operands, float alpha, float beta, const cublasLtMatmulAlgo_t& algorithm, void* workspace,
+                     cudaStream_t stream) const;
 
  private:
   template <class T>

@@ -18,11 +18,11 @@ constexpr const char* kFormat = "mpibert matmul algorithms";
 constexpr int kVersion = 1;
 
 constexpr std::array<std::pair<cublasLtEpilogue_t, const char*>, 6> kEpilogues = {{{CUBLASLT_EPILOGUE_DEFAULT, "default"},
-                                                                                  {CUBLASLT_EPILOGUE_BIAS, "bias"},
-                                                                                  {CUBLASLT_EPILOGUE_GELU_AUX, "gelu_aux"},
-                                                                                  {CUBLASLT_EPILOGUE_GELU_AUX_BIAS, "gelu_aux_bias"},
-                                                                                  {CUBLASLT_EPILOGUE_DGELU, "dgelu"},
-                                                                                  {CUBLASLT_EPILOGUE_BGRADB, "bgradb"}}};
+                                                                                   {CUBLASLT_EPILOGUE_BIAS, "bias"},
+                                                                                   {CUBLASLT_EPILOGUE_GELU_AUX, "gelu_aux"},
+                                                                                   {CUBLASLT_EPILOGUE_GELU_AUX_BIAS, "gelu_aux_bias"},
+                                                                                   {CUBLASLT_EPILOGUE_DGELU, "dgelu"},
+                                                                                   {CUBLASLT_EPILOGUE_BGRADB, "bgradb"}}};
 
 const char* name_of_epilogue(cublasLtEpilogue_t epilogue) {
   return std::ranges::find(kEpilogues, epilogue, &std::pair<cublasLtEpilogue_t, const char*>::first)->second;
@@ -45,7 +45,7 @@ int64_t rounded_up(int64_t n) {
 
 // The members of a value by name, for writing it to JSON and reading it from there: visit(name, member).
 template <class Algorithm>
-  requires std::same_as<std::remove_const_t<Algorithm>, MatmulAlgorithm>
+requires std::same_as<std::remove_const_t<Algorithm>, MatmulAlgorithm>
 void for_members(Algorithm& a, const auto& visit) {
   visit("id", a.id);
   visit("tile", a.tile);
@@ -59,7 +59,7 @@ void for_members(Algorithm& a, const auto& visit) {
 }
 
 template <class Kind>
-  requires std::same_as<std::remove_const_t<Kind>, MatmulKind>
+requires std::same_as<std::remove_const_t<Kind>, MatmulKind>
 void for_members(Kind& kind, const auto& visit) {
   visit("m", kind.m);
   visit("n", kind.n);
@@ -97,21 +97,23 @@ Value value_from(const Json& json) {
 
 MatmulAlgorithm algorithm_from(const Json& json) {
   const auto a = value_from<MatmulAlgorithm>(json);
-  MPIBERT_CHECK(adds_in_order(a), kCorrupt, "algorithm ", a.id, " with reduction scheme ", a.reduction, " does not add in a fixed order: expected scheme ",
-                static_cast<int>(CUBLASLT_REDUCTION_SCHEME_NONE), " or ", static_cast<int>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
+  MPIBERT_CHECK(adds_in_order(a), kCorrupt, "algorithm ", a.id, " with reduction scheme ", a.reduction,
+                " does not add in a fixed order: expected scheme ", static_cast<int>(CUBLASLT_REDUCTION_SCHEME_NONE), " or ",
+                static_cast<int>(CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE));
   return a;
 }
 
 MatmulKind kind_from(const Json& json) {
   const auto kind = value_from<MatmulKind>(json);
-  MPIBERT_CHECK(std::min({kind.m, kind.n, kind.k}) > 0, kCorrupt, "m, n and k: expected 1 or more, found ", kind.m, ", ", kind.n, " and ", kind.k);
+  MPIBERT_CHECK(std::min({kind.m, kind.n, kind.k}) > 0, kCorrupt, "m, n and k: expected 1 or more, found ", kind.m, ", ", kind.n, " and ",
+                kind.k);
   return kind;
 }
 
 MatmulTable table_from(const Json& json) {
   const std::string format = json.at("format").get<std::string>();
-  MPIBERT_CHECK(format == kFormat && json.at("version").get<int>() == kVersion, kCorrupt, "expected format \"", kFormat, "\" of version ", kVersion, ", found \"", format, "\" of version ",
-                json.at("version").dump());
+  MPIBERT_CHECK(format == kFormat && json.at("version").get<int>() == kVersion, kCorrupt, "expected format \"", kFormat, "\" of version ",
+                kVersion, ", found \"", format, "\" of version ", json.at("version").dump());
   MatmulTable table{.platform = json.at("platform").get<std::string>(), .choices = {}};
   for (const Json& product : json.at("products")) {
     MatmulChoice choice{.algorithm = {},
@@ -135,7 +137,8 @@ MatmulKind class_of(const MatmulKind& kind) {
 std::string text_of(const MatmulAlgorithm& algorithm) { return json_of(algorithm).dump(); }
 
 std::string MatmulTable::to_json() const {
-  std::string text = str_cat("{\"format\": \"", kFormat, "\", \"version\": ", kVersion, ", \"platform\": ", Json(platform).dump(), ", \"products\": [");
+  std::string text =
+      str_cat("{\"format\": \"", kFormat, "\", \"version\": ", kVersion, ", \"platform\": ", Json(platform).dump(), ", \"products\": [");
   const char* separator = "\n";
   for (const auto& [kind, choice] : choices) {
     Json product = json_of(kind);

@@ -16,7 +16,8 @@ struct Rows {
 // The largest power of two, up to kMatmulAlignment, that divides addresses and bytes of rows.
 uint32_t alignment_of(std::initializer_list<Rows> operands) {
   uint64_t bits = kMatmulAlignment;
-  for (const Rows& each : operands) bits |= reinterpret_cast<uintptr_t>(each.address) | static_cast<uint64_t>(each.columns) * bytes_of(each.dtype);
+  for (const Rows& each : operands)
+    bits |= reinterpret_cast<uintptr_t>(each.address) | static_cast<uint64_t>(each.columns) * bytes_of(each.dtype);
   return uint32_t{1} << std::countr_zero(bits);
 }
 
@@ -63,8 +64,10 @@ bool is_aligned(const Tensor& t) { return reinterpret_cast<uintptr_t>(t.data()) 
 
 bool fits_gelu(const Matmul& op) {
   const Tensor other = op.activated ? op.activated : op.derivative_at;
-  const bool right = other && op.activation == Activation::kGeluTanh && op.c.dtype() != DType::kFloat32 && op.beta == 0 && !(op.derivative_at && op.bias);
-  return right && op.c.shape()[1] * static_cast<int64_t>(bytes_of(op.c.dtype())) % kMatmulAlignment == 0 && is_aligned(op.c) && is_aligned(other);
+  const bool right =
+      other && op.activation == Activation::kGeluTanh && op.c.dtype() != DType::kFloat32 && op.beta == 0 && !(op.derivative_at && op.bias);
+  return right && op.c.shape()[1] * static_cast<int64_t>(bytes_of(op.c.dtype())) % kMatmulAlignment == 0 && is_aligned(op.c) &&
+         is_aligned(other);
 }
 
 MatmulWay gelu_way(const Matmul& op, bool tf32) {
@@ -112,7 +115,8 @@ void finish(const MatmulWay& way, const PlacedWay& place, const Context& context
 std::vector<MatmulWay> ways_of(const Matmul& op, bool tf32) {
   std::vector<MatmulWay> ways;
   if (fits_gelu(op)) ways.push_back(gelu_way(op, tf32));
-  if (op.row_sums && op.c.dtype() == DType::kFloat32 && !op.bias && !op.derivative_at && !op.activated) ways.push_back(row_sums_way(op, tf32));
+  if (op.row_sums && op.c.dtype() == DType::kFloat32 && !op.bias && !op.derivative_at && !op.activated)
+    ways.push_back(row_sums_way(op, tf32));
   ways.push_back(plain_way(op, tf32));
   return ways;
 }

@@ -6,7 +6,8 @@
 namespace mpibert::cuda {
 
 std::unique_ptr<CudnnAttention> make_cudnn_attention(const Context&) {
-  throw Error(ErrorKind::kDevice, "built without cuDNN: install it and its front end (launch/install.sh --cuda) and build again, or take --attention native");
+  throw Error(ErrorKind::kDevice,
+              "built without cuDNN: install it and its front end (launch/install.sh --cuda) and build again, or take --attention native");
 }
 
 std::string cudnn_version() { return "not built in"; }

@@ -20,11 +20,13 @@ __global__ void fill(const int32_t* cu_seqlens, int sequences, int capacity, int
 
 }  // namespace
 
-RaggedLayout ragged_layout(const Tensor& cu_seqlens, int64_t heads, int64_t head_size, int64_t capacity, int32_t* memory, const Context& context) {
+RaggedLayout ragged_layout(const Tensor& cu_seqlens, int64_t heads, int64_t head_size, int64_t capacity, int32_t* memory,
+                           const Context& context) {
   const int64_t row = capacity + 1;
   const RaggedLayout layout = {.qkv = memory, .context = memory + row, .stats = memory + 2 * row, .lengths = memory + 3 * row};
-  launch({.grid = static_cast<unsigned>((row + kThreads - 1) / kThreads), .block = kThreads}, context.stream, fill, data<const int32_t>(cu_seqlens),
-         static_cast<int>(cu_seqlens.size() - 1), static_cast<int>(capacity), static_cast<int>(heads), static_cast<int>(head_size), layout);
+  launch({.grid = static_cast<unsigned>((row + kThreads - 1) / kThreads), .block = kThreads}, context.stream, fill,
+         data<const int32_t>(cu_seqlens), static_cast<int>(cu_seqlens.size() - 1), static_cast<int>(capacity), static_cast<int>(heads),
+         static_cast<int>(head_size), layout);
   return layout;
 }
 

@@ -13,6 +13,7 @@ struct RaggedLayout {
 inline int64_t ragged_layout_size(int64_t capacity) { return 4 * (capacity + 1); }  // int32 of memory
 
 // cu_seqlens [B + 1] int32, B <= capacity; memory [ragged_layout_size(capacity)]
-RaggedLayout ragged_layout(const Tensor& cu_seqlens, int64_t heads, int64_t head_size, int64_t capacity, int32_t* memory, const Context& context);
+RaggedLayout ragged_layout(const Tensor& cu_seqlens, int64_t heads, int64_t head_size, int64_t capacity, int32_t* memory,
+                           const Context& context);
 
 }  // namespace mpibert::cuda

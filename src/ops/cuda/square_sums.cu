@@ -26,7 +26,8 @@ __global__ void add_ranges(const float* input, const Range* ranges, double* outp
 
 void square_sums(const SquareSums& op, const Context& context) {
   const auto count = static_cast<unsigned>(op.ranges.size() / static_cast<int64_t>(sizeof(Range)));
-  launch({.grid = count, .block = kThreads}, context.stream, add_ranges, data<const float>(op.input), data<const Range>(op.ranges), data<double>(op.output));
+  launch({.grid = count, .block = kThreads}, context.stream, add_ranges, data<const float>(op.input), data<const Range>(op.ranges),
+         data<double>(op.output));
 }
 
 }  // namespace mpibert::cuda

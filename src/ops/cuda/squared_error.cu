@@ -32,8 +32,8 @@ __global__ void loss_and_gradient(T* logits, const float* labels, int64_t rows, 
 void squared_error(const SquaredError& op, const Context& context) {
   const StepState* state = op.backward ? data<const StepState>(op.state) : nullptr;
   with_element(op.logits.dtype(), [&]<class T>(T) {
-    launch({.block = kThreads}, context.stream, loss_and_gradient<T>, data<T>(op.logits), data<const float>(op.labels), op.logits.shape()[0],
-           state, op.term, data<float>(op.loss_sum));
+    launch({.block = kThreads}, context.stream, loss_and_gradient<T>, data<T>(op.logits), data<const float>(op.labels),
+           op.logits.shape()[0], state, op.term, data<float>(op.loss_sum));
   });
 }
 

@@ -22,7 +22,8 @@ __global__ void decide(const double* squares, int64_t cells, StepRule rule, Step
 }  // namespace
 
 void step_decision(const StepDecision& op, const Context& context) {
-  launch({.block = kThreads}, context.stream, decide, data<const double>(op.squares), op.squares.size(), op.rule, data<StepState>(op.state));
+  launch({.block = kThreads}, context.stream, decide, data<const double>(op.squares), op.squares.size(), op.rule,
+         data<StepState>(op.state));
 }
 
 }  // namespace mpibert::cuda

@@ -8,12 +8,12 @@
 
 namespace mpibert::cuda {
 
-// Memory through which small uploads leave without a wait. A place has page-locked memory, where the host's bytes are copied at once, and as much on the
-// device, where a stream of its own takes them while the compute stream is still at earlier work; that then copies them to their target in its turn.
-// A place is taken again when that copy has ended, which after kPlaces uploads it mostly has.
+// Memory through which small uploads leave without a wait. A place has page-locked memory, where the host's bytes are copied at once, and
+// as much on the device, where a stream of its own takes them while the compute stream is still at earlier work; that then copies them to
+// their target in its turn. A place is taken again when that copy has ended, which after kPlaces uploads it mostly has.
 class UploadRing {
  public:
-  static constexpr size_t kMostBytes = size_t{8} << 20;  // of one upload
+  static constexpr size_t kMostBytes = size_t{8} << 20;     // of one upload
   static constexpr size_t kLeastBytes = size_t{256} << 10;  // of a place: what a batch mostly is, so that places do not grow one by one
   static constexpr size_t kPlaces = 8;
 

@@ -20,14 +20,16 @@ PipelineArguments::PipelineArguments(const PipelineInput& input, const std::vect
   if (input.json) value = nlohmann::json::parse(input.text, nullptr, false);
   MPIBERT_CHECK(!value.is_discarded(), kCorrupt, where_, ": not JSON: expected an object a line, found '", input.text.substr(0, 60), "'");
   if (value.is_string()) value = {{names.front(), value}};
-  MPIBERT_CHECK(value.is_object(), kCorrupt, where_, ": expected an object with ", listed(names), ", or a string; found ", value.type_name());
+  MPIBERT_CHECK(value.is_object(), kCorrupt, where_, ": expected an object with ", listed(names), ", or a string; found ",
+                value.type_name());
   if (const auto parameters = value.find("parameters"); parameters != value.end() && parameters->is_object()) {
     const nlohmann::json inner = *parameters;
     value.erase(parameters);
     value.update(inner);
   }
   for (const auto& [key, unused] : value.items())
-    MPIBERT_CHECK(std::ranges::find(names, key) != names.end(), kCorrupt, where_, ": '", key, "' is no argument of this pipeline, which has ", listed(names));
+    MPIBERT_CHECK(std::ranges::find(names, key) != names.end(), kCorrupt, where_, ": '", key,
+                  "' is no argument of this pipeline, which has ", listed(names));
   object_ = std::move(value);
 }
 
@@ -68,7 +70,8 @@ std::vector<std::string> PipelineArguments::texts_or(std::string_view name, cons
   if (!has(name)) return otherwise;
   const nlohmann::json& value = object_.at(name);
   if (value.is_string()) return {value.get<std::string>()};
-  if (!value.is_array() || !std::ranges::all_of(value, [](const auto& each) { return each.is_string(); })) refuse(name, "a string or a list of strings");
+  if (!value.is_array() || !std::ranges::all_of(value, [](const auto& each) { return each.is_string(); }))
+    refuse(name, "a string or a list of strings");
   return value.get<std::vector<std::string>>();
 }
 

@@ -18,7 +18,8 @@ int64_t model_max_length(const std::filesystem::path& folder) {
   const nlohmann::json config = json_file(folder / "tokenizer_config.json");
   const auto found = config.is_object() ? config.find("model_max_length") : config.end();
   constexpr double kNoLimit = 1e9;
-  if (!config.is_object() || found == config.end() || !found->is_number() || found->get<double>() > kNoLimit) return static_cast<int64_t>(kNoLimit);
+  if (!config.is_object() || found == config.end() || !found->is_number() || found->get<double>() > kNoLimit)
+    return static_cast<int64_t>(kNoLimit);
   return found->get<int64_t>();
 }
 
@@ -31,19 +32,22 @@ PipelineModel open_pipeline_model(const std::filesystem::path& folder) {
 PipelineEncoder::PipelineEncoder(const PipelineModel& model, const PipelineOptions& options, int64_t most)
     : tokenizer_(model.tokenizer), max_length_(options.max_length), truncation_(options.truncation) {
   const int64_t positions = model.config.max_position_embeddings;
-  MPIBERT_CHECK(max_length_ <= positions, kUsage, "--max-seq-length is ", max_length_, ", but the model has ", positions, " positions (max_position_embeddings)");
-  MPIBERT_CHECK(tokenizer_.vocabulary().size() <= model.config.vocab_size, kInvalidArgument, model.folder.string(), ": the vocabulary has ", tokenizer_.vocabulary().size(),
-                " tokens, the model ", model.config.vocab_size, " (vocab_size); the files are not of one model");
+  MPIBERT_CHECK(max_length_ <= positions, kUsage, "--max-seq-length is ", max_length_, ", but the model has ", positions,
+                " positions (max_position_embeddings)");
+  MPIBERT_CHECK(tokenizer_.vocabulary().size() <= model.config.vocab_size, kInvalidArgument, model.folder.string(), ": the vocabulary has ",
+                tokenizer_.vocabulary().size(), " tokens, the model ", model.config.vocab_size,
+                " (vocab_size); the files are not of one model");
   if (max_length_ == 0) max_length_ = std::min(positions, most > 0 ? most : model_max_length(model.folder));
 }
 
-Encoding PipelineEncoder::operator()(std::string_view a, const std::optional<std::string>& b, const std::string& where, Truncation truncation) const {
+Encoding PipelineEncoder::operator()(std::string_view a, const std::optional<std::string>& b, const std::string& where,
+                                     Truncation truncation) const {
   const std::optional<std::string_view> second = b ? std::optional<std::string_view>(*b) : std::nullopt;
   if (truncation_) return tokenizer_.encode(a, second, max_length_, truncation);
   constexpr int64_t kWhole = int64_t{1} << 31;
   Encoding encoding = tokenizer_.encode(a, second, kWhole);
-  MPIBERT_CHECK(static_cast<int64_t>(encoding.ids.size()) <= max_length_, kCorrupt, where, ": a sequence of ", encoding.ids.size(), " tokens, more than the ", max_length_,
-                " that are taken; shorten it, or leave --no-truncation out to have it cut");
+  MPIBERT_CHECK(static_cast<int64_t>(encoding.ids.size()) <= max_length_, kCorrupt, where, ": a sequence of ", encoding.ids.size(),
+                " tokens, more than the ", max_length_, " that are taken; shorten it, or leave --no-truncation out to have it cut");
   return encoding;
 }
 
@@ -58,7 +62,9 @@ std::vector<std::string> pipeline_labels(const BertConfig& config) {
 }
 
 Model::MakeHead classifier(int64_t labels) {
-  return [labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<SequenceClassificationHead>(config, arena, labels); };
+  return [labels](const BertConfig& config, ParameterArena& arena) {
+    return std::make_unique<SequenceClassificationHead>(config, arena, labels);
+  };
 }
 
 std::vector<std::string> comma_separated(const std::vector<std::string>& words) {
@@ -74,7 +80,9 @@ nlohmann::json json_file(const std::filesystem::path& path) {
   return value;
 }
 
-std::string json_line(const nlohmann::ordered_json& json) { return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace); }
+std::string json_line(const nlohmann::ordered_json& json) {
+  return json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
 
 void append_numbers(std::span<const float> numbers, std::string& text) {
   std::array<char, 32> digits{};

@@ -49,7 +49,8 @@ class PipelineEncoder {
   PipelineEncoder(const PipelineModel& model, const PipelineOptions& options, int64_t most = 0);
   int64_t max_length() const { return max_length_; }
   // Throws kCorrupt naming `where` on texts that are too long and may not be cut.
-  Encoding operator()(std::string_view a, const std::optional<std::string>& b, const std::string& where, Truncation truncation = Truncation::kLongestFirst) const;
+  Encoding operator()(std::string_view a, const std::optional<std::string>& b, const std::string& where,
+                      Truncation truncation = Truncation::kLongestFirst) const;
 
  private:
   BertTokenizer tokenizer_;

@@ -27,7 +27,8 @@ Question question_of(const PipelineInput& input, const PipelineArguments& argume
 
 }  // namespace
 
-PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& question, std::string context, const QaOptions& options, const std::string& where, QaResult result) {
+PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& question, std::string context, const QaOptions& options,
+                           const std::string& where, QaResult result) {
   const auto pieces = std::make_shared<const QaContext>(encode_context(tokenizer, std::move(context), options.convention));
   PipelineCall call;
   std::vector<QaFeature> features;
@@ -44,7 +45,8 @@ PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& qu
   }
   call.result = [pieces, features, result = std::move(result)](std::span<const std::vector<float>> logits) {
     std::vector<Prediction> predictions;
-    for (const std::vector<float>& values : logits) predictions.push_back({.sample = static_cast<int64_t>(predictions.size()), .values = values});
+    for (const std::vector<float>& values : logits)
+      predictions.push_back({.sample = static_cast<int64_t>(predictions.size()), .values = values});
     return result(*pieces, features, predictions);
   };
   return call;
@@ -52,31 +54,39 @@ PipelineCall question_call(const BertTokenizer& tokenizer, const std::string& qu
 
 nlohmann::ordered_json to_json(const std::vector<QaAnswer>& answers) {
   nlohmann::ordered_json list = nlohmann::ordered_json::array();
-  for (const QaAnswer& each : answers) list.push_back({{"score", each.score}, {"start", each.start}, {"end", each.end}, {"answer", each.answer}});
+  for (const QaAnswer& each : answers)
+    list.push_back({{"score", each.score}, {"start", each.start}, {"end", each.end}, {"answer", each.answer}});
   return answers.size() == 1 ? list.front() : list;
 }
 
 // transformers' QuestionAnsweringPipeline (4.57; 5 has it no more), with the windows of run_qa.py.
 Pipeline question_answering(const PipelineModel& model, const PipelineOptions& options) {
-  const int64_t most = PipelineEncoder(model, options).max_length(), max_length = options.max_length > 0 ? most : std::min(most, QaOptions{}.max_seq_length);
+  const int64_t most = PipelineEncoder(model, options).max_length(),
+                max_length = options.max_length > 0 ? most : std::min(most, QaOptions{}.max_seq_length);
   const auto call = [tokenizer = model.tokenizer, options, max_length](const PipelineInput& input) -> PipelineCall {
-    const PipelineArguments arguments(input, {"question", "context", "top_k", "max_answer_len", "handle_impossible_answer", "align_to_words", "doc_stride"});
+    const PipelineArguments arguments(
+        input, {"question", "context", "top_k", "max_answer_len", "handle_impossible_answer", "align_to_words", "doc_stride"});
     const Question read = question_of(input, arguments);
     const auto at_least_1 = [&](const char* name, int64_t otherwise) {
       const int64_t value = *arguments.integer_or(name, otherwise);
       MPIBERT_CHECK(value >= 1, kCorrupt, input.where, ": ", name, " is ", value, "; expected at least 1");
       return value;
     };
-    const QaPipelineOptions mine{.top_k = at_least_1("top_k", options.top_k.value_or(1)),
-                                 .max_answer_len = at_least_1("max_answer_len", options.max_answer_len),
-                                 .handle_impossible_answer = arguments.boolean_or("handle_impossible_answer", options.handle_impossible_answer),
-                                 .align_to_words = arguments.boolean_or("align_to_words", options.align_to_words)};
-    const QaOptions windows{.max_seq_length = max_length, .doc_stride = std::min(at_least_1("doc_stride", options.doc_stride), max_length / 2)};
-    return question_call(tokenizer, read.question, read.context, windows, input.where, [tokenizer, mine](const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits) {
-      return json_line(to_json(pipeline_answers(tokenizer, context, features, logits, mine)));
-    });
+    const QaPipelineOptions mine{
+        .top_k = at_least_1("top_k", options.top_k.value_or(1)),
+        .max_answer_len = at_least_1("max_answer_len", options.max_answer_len),
+        .handle_impossible_answer = arguments.boolean_or("handle_impossible_answer", options.handle_impossible_answer),
+        .align_to_words = arguments.boolean_or("align_to_words", options.align_to_words)};
+    const QaOptions windows{.max_seq_length = max_length,
+                            .doc_stride = std::min(at_least_1("doc_stride", options.doc_stride), max_length / 2)};
+    return question_call(
+        tokenizer, read.question, read.context, windows, input.where,
+        [tokenizer, mine](const QaContext& context, std::span<const QaFeature> features, std::span<const Prediction> logits) {
+          return json_line(to_json(pipeline_answers(tokenizer, context, features, logits, mine)));
+        });
   };
-  return {.head = {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<QuestionAnsweringHead>(config, arena); }, false},
+  return {.head = {[](const BertConfig& config, ParameterArena& arena) { return std::make_unique<QuestionAnsweringHead>(config, arena); },
+                   false},
           .head_name = "a head for questions (BertForQuestionAnswering)",
           .call = call};
 }

@@ -37,13 +37,15 @@ size_t fitting(std::span<const Place> places, const BatchLimits& limits) {
     tokens += places[count].tokens;
     positions += places[count++].positions;
   }
-  MPIBERT_CHECK(count > 0, kInvalidArgument, "a sequence of ", places[0].tokens, " tokens, ", places[0].positions, " of them masked, does not fit in a batch of ", limits.tokens, " tokens and ",
-                limits.predictions, " masked; raise micro_tokens");
+  MPIBERT_CHECK(count > 0, kInvalidArgument, "a sequence of ", places[0].tokens, " tokens, ", places[0].positions,
+                " of them masked, does not fit in a batch of ", limits.tokens, " tokens and ", limits.predictions,
+                " masked; raise micro_tokens");
   return count;
 }
 
 PlacedSample sample_of(const PipelineSequence& sequence, bool has_positions) {
-  PlacedSample placed{.sample = {.id = 0, .input_ids = sequence.encoding.ids, .token_type_ids = sequence.encoding.type_ids, .labels = {}}, .place = 0};
+  PlacedSample placed{.sample = {.id = 0, .input_ids = sequence.encoding.ids, .token_type_ids = sequence.encoding.type_ids, .labels = {}},
+                      .place = 0};
   if (has_positions) placed.sample.labels.emplace_back("masked_lm_positions", sequence.positions);
   return placed;
 }

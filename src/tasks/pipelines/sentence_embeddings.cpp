@@ -19,25 +19,31 @@ struct Settings {
 };
 
 Pooling pooling_of(const nlohmann::json& config, const std::filesystem::path& path) {
-  constexpr std::array<std::pair<const char*, Pooling>, 3> kKnown = {{{"pooling_mode_mean_tokens", Pooling::kMean}, {"pooling_mode_cls_token", Pooling::kCls}, {"pooling_mode_max_tokens", Pooling::kMax}}};
+  constexpr std::array<std::pair<const char*, Pooling>, 3> kKnown = {{{"pooling_mode_mean_tokens", Pooling::kMean},
+                                                                      {"pooling_mode_cls_token", Pooling::kCls},
+                                                                      {"pooling_mode_max_tokens", Pooling::kMax}}};
   std::optional<Pooling> found;
   for (const auto& [key, value] : config.items()) {
     if (!key.starts_with("pooling_mode_") || value != true) continue;
     const auto known = std::ranges::find_if(kKnown, [&](const auto& each) { return each.first == key; });
-    MPIBERT_CHECK(known != kKnown.end() && !found, kInvalidArgument, path.string(), ": ", key, " is not among what can be pooled by: one of mean, cls and max tokens; choose with --pooling");
+    MPIBERT_CHECK(known != kKnown.end() && !found, kInvalidArgument, path.string(), ": ", key,
+                  " is not among what can be pooled by: one of mean, cls and max tokens; choose with --pooling");
     found = known->second;
   }
   MPIBERT_CHECK(found, kInvalidArgument, path.string(), ": no pooling_mode is true; choose with --pooling");
   return *found;
 }
 
-std::string text_in(const nlohmann::json& object, const char* key) { return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : ""; }
+std::string text_in(const nlohmann::json& object, const char* key) {
+  return object.is_object() && object.contains(key) && object[key].is_string() ? object[key].get<std::string>() : "";
+}
 
 // What a folder of sentence-transformers says of itself: modules.json and the files it names.
 Settings settings_of(const std::filesystem::path& folder, bool wants_pooling) {
   Settings settings;
   const nlohmann::json bert = json_file(folder / "sentence_bert_config.json");
-  if (bert.is_object() && bert.contains("max_seq_length") && bert["max_seq_length"].is_number_integer()) settings.max_seq_length = bert["max_seq_length"].get<int64_t>();
+  if (bert.is_object() && bert.contains("max_seq_length") && bert["max_seq_length"].is_number_integer())
+    settings.max_seq_length = bert["max_seq_length"].get<int64_t>();
   const nlohmann::json modules = json_file(folder / "modules.json");
   if (!modules.is_array()) return settings;
   for (const nlohmann::json& module : modules) {
@@ -45,14 +51,17 @@ Settings settings_of(const std::filesystem::path& folder, bool wants_pooling) {
     const std::filesystem::path path = folder / text_in(module, "path");
     if (kind == "Normalize") settings.normalize = true;
     else if (kind == "Pooling" && wants_pooling) settings.pooling = pooling_of(json_file(path / "config.json"), path);
-    else MPIBERT_CHECK(kind == "Transformer" || kind == "Pooling", kInvalidArgument, folder.string(), ": modules.json has a module '", type, "', which cannot be computed; Transformer, Pooling and Normalize can");
+    else
+      MPIBERT_CHECK(kind == "Transformer" || kind == "Pooling", kInvalidArgument, folder.string(), ": modules.json has a module '", type,
+                    "', which cannot be computed; Transformer, Pooling and Normalize can");
   }
   return settings;
 }
 
 Settings chosen(const PipelineModel& model, const PipelineOptions& options) {
   Settings settings = settings_of(model.folder, options.pooling == "auto");
-  if (options.pooling != "auto") settings.pooling = options.pooling == "mean" ? Pooling::kMean : options.pooling == "cls" ? Pooling::kCls : Pooling::kMax;
+  if (options.pooling != "auto")
+    settings.pooling = options.pooling == "mean" ? Pooling::kMean : options.pooling == "cls" ? Pooling::kCls : Pooling::kMax;
   if (options.normalize != "auto") settings.normalize = options.normalize == "true";
   return settings;
 }
@@ -94,7 +103,8 @@ Pipeline sentence_embeddings(const PipelineModel& model, const PipelineOptions& 
           .head_name = "an encoder",
           .call = [result, encode = PipelineEncoder(model, options, settings.max_seq_length)](const PipelineInput& input) -> PipelineCall {
             const PipelineArguments arguments(input, {"sentences", "text", "inputs"});
-            return {.sequences = {{encode(arguments.text({"sentences", "text", "inputs"}), std::nullopt, arguments.where())}}, .result = result};
+            return {.sequences = {{encode(arguments.text({"sentences", "text", "inputs"}), std::nullopt, arguments.where())}},
+                    .result = result};
           }};
 }
 

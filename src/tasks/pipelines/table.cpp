@@ -15,7 +15,10 @@ const std::vector<Row>& table() {
   static const std::vector<Row> rows = {
       {"text-classification", "sentiment-analysis", {"top-k", "function-to-apply"}, text_classification},
       {"token-classification", "ner", {"aggregation-strategy", "ignore-labels"}, token_classification},
-      {"question-answering", "", {"top-k", "max-answer-len", "handle-impossible-answer", "align-to-words", "doc-stride"}, question_answering},
+      {"question-answering",
+       "",
+       {"top-k", "max-answer-len", "handle-impossible-answer", "align-to-words", "doc-stride"},
+       question_answering},
       {"zero-shot-classification", "", {"candidate-labels", "hypothesis-template", "multi-label"}, zero_shot_classification},
       {"fill-mask", "", {"top-k", "targets"}, fill_mask},
       {"feature-extraction", "", {}, feature_extraction},
@@ -46,6 +49,8 @@ std::vector<std::string> pipeline_names() {
 
 std::vector<std::string> pipeline_arguments(std::string_view name) { return row_named(name).arguments; }
 
-Pipeline make_pipeline(std::string_view name, const PipelineModel& model, const PipelineOptions& options) { return row_named(name).make(model, options); }
+Pipeline make_pipeline(std::string_view name, const PipelineModel& model, const PipelineOptions& options) {
+  return row_named(name).make(model, options);
+}
 
 }  // namespace mpibert

@@ -67,12 +67,14 @@ Pipeline text_classification(const PipelineModel& model, const PipelineOptions& 
             const PipelineArguments arguments(input, {"text", "inputs", "text_pair", "top_k", "function_to_apply"});
             Classification mine = common;
             if (arguments.has("top_k")) mine.top_k = arguments.is_null("top_k") ? 0 : arguments.integer_or("top_k", 0);
-            MPIBERT_CHECK(mine.top_k.value_or(0) >= 0, kCorrupt, arguments.where(), ": top_k is ", *mine.top_k, "; expected at least 1, or null for all labels");
+            MPIBERT_CHECK(mine.top_k.value_or(0) >= 0, kCorrupt, arguments.where(), ": top_k is ", *mine.top_k,
+                          "; expected at least 1, or null for all labels");
             mine.function = function_named(*arguments.text_or("function_to_apply", "default"), common.function, arguments.where());
             std::optional<std::string> pair = arguments.text_or("text_pair", std::nullopt);
             if (pair && pair->empty()) pair.reset();  // as transformers, whose tokenizer takes an empty second text for none
             Encoding encoding = encode(arguments.text({"text", "inputs"}), pair, arguments.where());
-            return {.sequences = {{std::move(encoding)}}, .result = [mine](std::span<const std::vector<float>> logits) { return mine.result(logits[0]); }};
+            return {.sequences = {{std::move(encoding)}},
+                    .result = [mine](std::span<const std::vector<float>> logits) { return mine.result(logits[0]); }};
           }};
 }
 

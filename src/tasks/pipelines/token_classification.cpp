@@ -14,11 +14,15 @@ namespace {
 enum class Aggregation : uint8_t { kNone, kSimple, kFirst, kAverage, kMax };
 
 Aggregation aggregation_named(const std::string& name, const std::string& where) {
-  const std::vector<std::pair<std::string, Aggregation>> known = {
-      {"none", Aggregation::kNone}, {"simple", Aggregation::kSimple}, {"first", Aggregation::kFirst}, {"average", Aggregation::kAverage}, {"max", Aggregation::kMax}};
+  const std::vector<std::pair<std::string, Aggregation>> known = {{"none", Aggregation::kNone},
+                                                                  {"simple", Aggregation::kSimple},
+                                                                  {"first", Aggregation::kFirst},
+                                                                  {"average", Aggregation::kAverage},
+                                                                  {"max", Aggregation::kMax}};
   for (const auto& [each, aggregation] : known)
     if (each == name) return aggregation;
-  throw Error(ErrorKind::kCorrupt, str_cat(where, ": aggregation_strategy is '", name, "'; there are none, simple, first, average and max"));
+  throw Error(ErrorKind::kCorrupt,
+              str_cat(where, ": aggregation_strategy is '", name, "'; there are none, simple, first, average and max"));
 }
 
 // A token of the text, or a word of several.
@@ -38,13 +42,18 @@ void decide(Piece& piece, const std::vector<double>& scores) {
   piece.score = *best;
 }
 
-std::vector<Piece> pieces_of(const BertTokenizer& tokenizer, const std::string& text, const Encoding& encoding, std::span<const float> logits, size_t labels) {
+std::vector<Piece> pieces_of(const BertTokenizer& tokenizer, const std::string& text, const Encoding& encoding,
+                             std::span<const float> logits, size_t labels) {
   const CharacterIndex characters(text);
   std::vector<Piece> pieces;
   for (size_t i = 0; i < encoding.ids.size(); ++i) {
     if (encoding.special_tokens_mask[i]) continue;
     const Span place = encoding.char_offsets[i];
-    Piece& piece = pieces.emplace_back(Piece{.word = tokenizer.vocabulary().token(encoding.ids[i]), .scores = softmax(logits.subspan(i * labels, labels)), .begin = place.begin, .end = place.end, .index = i});
+    Piece& piece = pieces.emplace_back(Piece{.word = tokenizer.vocabulary().token(encoding.ids[i]),
+                                             .scores = softmax(logits.subspan(i * labels, labels)),
+                                             .begin = place.begin,
+                                             .end = place.end,
+                                             .index = i});
     const bool is_unknown = encoding.ids[i] == tokenizer.vocabulary().unk_id();
     piece.continues = !is_unknown && character_count(piece.word) != place.end - place.begin;
     if (is_unknown) piece.word = characters.text(place.begin, place.end);
@@ -101,7 +110,12 @@ struct TokenClassification {
     nlohmann::ordered_json list = nlohmann::ordered_json::array();
     for (const Piece& piece : pieces)
       if (!is_ignored(names[piece.label]))
-        list.push_back({{"entity", names[piece.label]}, {"score", piece.score}, {"index", piece.index}, {"word", piece.word}, {"start", piece.begin}, {"end", piece.end}});
+        list.push_back({{"entity", names[piece.label]},
+                        {"score", piece.score},
+                        {"index", piece.index},
+                        {"word", piece.word},
+                        {"start", piece.begin},
+                        {"end", piece.end}});
     return list;
   }
 
@@ -135,23 +149,30 @@ struct TokenClassification {
 
 }  // namespace
 
-// transformers' TokenClassificationPipeline: of each token {"entity", "score", "index", "word", "start", "end"}, or of each group {"entity_group", "score", "word", "start", "end"}.
+// transformers' TokenClassificationPipeline: of each token {"entity", "score", "index", "word", "start", "end"}, or of each group
+// {"entity_group", "score", "word", "start", "end"}.
 Pipeline token_classification(const PipelineModel& model, const PipelineOptions& options) {
   const TokenClassification common{.tokenizer = model.tokenizer,
                                    .names = pipeline_labels(model.config),
                                    .aggregation = aggregation_named(options.aggregation_strategy, "--aggregation-strategy"),
                                    .ignored = comma_separated(options.ignore_labels)};
   const auto labels = static_cast<int64_t>(common.names.size());
-  return {.head = {[labels](const BertConfig& config, ParameterArena& arena) { return std::make_unique<TokenClassificationHead>(config, arena, labels); }, false},
+  return {.head = {[labels](const BertConfig& config, ParameterArena& arena) {
+                     return std::make_unique<TokenClassificationHead>(config, arena, labels);
+                   },
+                   false},
           .head_name = "a token classifier (BertForTokenClassification)",
-          .call = [common, encode = PipelineEncoder(model, options), flag = options.aggregation_strategy](const PipelineInput& input) -> PipelineCall {
+          .call = [common, encode = PipelineEncoder(model, options),
+                   flag = options.aggregation_strategy](const PipelineInput& input) -> PipelineCall {
             const PipelineArguments arguments(input, {"inputs", "text", "aggregation_strategy", "ignore_labels"});
             TokenClassification mine = common;
             mine.aggregation = aggregation_named(*arguments.text_or("aggregation_strategy", flag), arguments.where());
             mine.ignored = arguments.texts_or("ignore_labels", common.ignored);
             const std::string text = arguments.text({"inputs", "text"});
             Encoding encoding = encode(text, std::nullopt, arguments.where());
-            return {.sequences = {{encoding}}, .result = [mine, text, encoding](std::span<const std::vector<float>> logits) { return mine.result(text, encoding, logits[0]); }};
+            return {.sequences = {{encoding}}, .result = [mine, text, encoding](std::span<const std::vector<float>> logits) {
+                      return mine.result(text, encoding, logits[0]);
+                    }};
           }};
 }
 

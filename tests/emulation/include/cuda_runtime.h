@@ -1,6 +1,7 @@
 #pragma once
 
-// The CUDA C++ that src/ops/cuda uses, as plain C++20 (see ../README.md). It shadows the toolkit's header: a .cu file is compiled with -x c++.
+// The CUDA C++ that src/ops/cuda uses, as plain C++20 (see ../README.md). It shadows the toolkit's header: a .cu file is compiled with -x
+// c++.
 
 #include <bit>
 #include <cmath>
@@ -19,8 +20,8 @@
 #define __launch_bounds__(...)
 #define __forceinline__ inline __attribute__((always_inline))
 #define __align__(n) __attribute__((aligned(n)))
-// A word that may stand behind `extern` and makes a local variable static. All threads of a block are fibers of one thread of the processor, so
-// they see one copy, and the program's thread-local segment is the range of addresses that is watched for races.
+// A word that may stand behind `extern` and makes a local variable static. All threads of a block are fibers of one thread of the
+// processor, so they see one copy, and the program's thread-local segment is the range of addresses that is watched for races.
 #define __shared__ thread_local
 
 // Dynamic shared memory is the one array of this name in namespace mpibert::cuda. A kernel in an unnamed namespace cannot declare it (the
@@ -59,20 +60,23 @@ T shuffle(WarpOperation operation, unsigned mask, T value, int operand, int widt
 void mma_m16n8k16(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2], float (*number)(uint16_t),
                   std::source_location where = std::source_location::current());
 // 1, 2 or 4 matrices (`count`) to matrices[0 .. count - 1]; `row` of the first 8 * count lanes is used, as on the device.
-void ldmatrix(uint32_t* matrices, int count, bool transposed, const void* row, std::source_location where = std::source_location::current());
+void ldmatrix(uint32_t* matrices, int count, bool transposed, const void* row,
+              std::source_location where = std::source_location::current());
 // Copies of 4, 8 or 16 bytes, or zeros, that happen when they are waited for; until then NaN are there.
 void copy_async(void* to, const void* from, int bytes, bool valid, std::source_location where = std::source_location::current());
 void commit_copies();
 void wait_for_copies(int pending);
 
-void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel, size_t kernel_bytes);
+void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, void (*call)(const void*), const void* kernel,
+            size_t kernel_bytes);
 
-// Queues the kernel; when its turn comes it runs to its end, all blocks, one after another. Throws Error (simt.h) when a thread does what the device
-// forbids; if it had to wait, whoever asks about the stream gets it.
+// Queues the kernel; when its turn comes it runs to its end, all blocks, one after another. Throws Error (simt.h) when a thread does what
+// the device forbids; if it had to wait, whoever asks about the stream gets it.
 template <class Kernel>
 void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, const Kernel& kernel) {
   static_assert(std::is_trivially_copyable_v<Kernel>, "the arguments of a kernel are copied as bytes");
-  launch(grid, block, shared_bytes, stream, [](const void* k) { (*static_cast<const Kernel*>(k))(); }, &kernel, sizeof kernel);
+  launch(
+      grid, block, shared_bytes, stream, [](const void* k) { (*static_cast<const Kernel*>(k))(); }, &kernel, sizeof kernel);
 }
 
 }  // namespace emulation
@@ -80,7 +84,9 @@ void launch(dim3 grid, dim3 block, size_t shared_bytes, cudaStream_t stream, con
 #define MPIBERT_EMULATION_HERE std::source_location where = std::source_location::current()
 
 void __syncthreads(MPIBERT_EMULATION_HERE);
-inline void __syncwarp(unsigned mask = 0xffffffffu, MPIBERT_EMULATION_HERE) { emulation::warp_meeting(emulation::WarpOperation::kSync, mask, 0, 0, 32, where); }
+inline void __syncwarp(unsigned mask = 0xffffffffu, MPIBERT_EMULATION_HERE) {
+  emulation::warp_meeting(emulation::WarpOperation::kSync, mask, 0, 0, 32, where);
+}
 template <class T>
 T __shfl_sync(unsigned mask, T value, int lane, int width = 32, MPIBERT_EMULATION_HERE) {
   return emulation::shuffle(emulation::WarpOperation::kShuffle, mask, value, lane, width, where);
@@ -142,7 +148,7 @@ inline int __clz(int x) { return std::countl_zero(static_cast<unsigned>(x)); }
 inline int __ffs(int x) { return x == 0 ? 0 : std::countr_zero(static_cast<unsigned>(x)) + 1; }
 inline unsigned __umulhi(unsigned a, unsigned b) { return static_cast<unsigned>((static_cast<uint64_t>(a) * b) >> 32); }
 
-#define MPIBERT_EMULATION_MIN_MAX(T)                    \
+#define MPIBERT_EMULATION_MIN_MAX(T)                  \
   constexpr T min(T a, T b) { return b < a ? b : a; } \
   constexpr T max(T a, T b) { return a < b ? b : a; }
 MPIBERT_EMULATION_MIN_MAX(int)
@@ -158,15 +164,33 @@ inline double min(double a, double b) { return ::fmin(a, b); }
 inline double max(double a, double b) { return ::fmax(a, b); }
 
 // Vectors: their alignment is the device's, and a misaligned access is an error as it is there.
-struct alignas(4) ushort2 { unsigned short x, y; };
-struct alignas(8) ushort4 { unsigned short x, y, z, w; };
-struct alignas(8) int2 { int x, y; };
-struct alignas(16) int4 { int x, y, z, w; };
-struct alignas(8) uint2 { unsigned x, y; };
-struct alignas(16) uint4 { unsigned x, y, z, w; };
-struct alignas(8) float2 { float x, y; };
-struct alignas(16) float4 { float x, y, z, w; };
-struct alignas(16) double2 { double x, y; };
+struct alignas(4) ushort2 {
+  unsigned short x, y;
+};
+struct alignas(8) ushort4 {
+  unsigned short x, y, z, w;
+};
+struct alignas(8) int2 {
+  int x, y;
+};
+struct alignas(16) int4 {
+  int x, y, z, w;
+};
+struct alignas(8) uint2 {
+  unsigned x, y;
+};
+struct alignas(16) uint4 {
+  unsigned x, y, z, w;
+};
+struct alignas(8) float2 {
+  float x, y;
+};
+struct alignas(16) float4 {
+  float x, y, z, w;
+};
+struct alignas(16) double2 {
+  double x, y;
+};
 inline ushort2 make_ushort2(unsigned short x, unsigned short y) { return {x, y}; }
 inline ushort4 make_ushort4(unsigned short x, unsigned short y, unsigned short z, unsigned short w) { return {x, y, z, w}; }
 inline int2 make_int2(int x, int y) { return {x, y}; }

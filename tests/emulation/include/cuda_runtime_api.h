@@ -1,7 +1,8 @@
 #pragma once
 
-// What src/ops/cuda uses of the CUDA runtime, declared by this project for the emulation (see ../README.md). It shadows the toolkit's header.
-// What is queued on a stream runs at once where it need not wait (see ../streams.h). Errors of calls are codes, as the runtime's are.
+// What src/ops/cuda uses of the CUDA runtime, declared by this project for the emulation (see ../README.md). It shadows the toolkit's
+// header. What is queued on a stream runs at once where it need not wait (see ../streams.h). Errors of calls are codes, as the runtime's
+// are.
 
 #include <cstddef>
 #include <cstdint>
@@ -99,9 +100,9 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event);
 cudaError_t cudaEventQuery(cudaEvent_t event);
 cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t start, cudaEvent_t end);  // of the emulated clock (../streams.h)
 
-// Graphs: what is queued on a stream between begin and end of a capture is kept instead of run, with its arguments as they were then; each launch queues
-// it. Of a thread that captures, every call that waits, asks whether something has ended, or allocates is an error and ends the capture, as with
-// cudaStreamCaptureModeThreadLocal; other modes, and captures that fork to other streams, are not emulated.
+// Graphs: what is queued on a stream between begin and end of a capture is kept instead of run, with its arguments as they were then; each
+// launch queues it. Of a thread that captures, every call that waits, asks whether something has ended, or allocates is an error and ends
+// the capture, as with cudaStreamCaptureModeThreadLocal; other modes, and captures that fork to other streams, are not emulated.
 struct CUgraph_st;
 struct CUgraphExec_st;
 using cudaGraph_t = CUgraph_st*;

@@ -1,7 +1,7 @@
 #pragma once
 
-// What src/comm/cuda uses of NCCL, declared by this project for the emulation (see ../README.md). It shadows the library's header. The functions are
-// those of ../nccl.cpp: they stand on MPI and on the emulated streams.
+// What src/comm/cuda uses of NCCL, declared by this project for the emulation (see ../README.md). It shadows the library's header. The
+// functions are those of ../nccl.cpp: they stand on MPI and on the emulated streams.
 
 #include <climits>
 #include <cstddef>
@@ -34,7 +34,8 @@ struct ncclConfig_t {
   size_t size;
   int blocking;
 };
-#define NCCL_CONFIG_INITIALIZER {sizeof(ncclConfig_t), NCCL_CONFIG_UNDEF_INT}
+#define NCCL_CONFIG_INITIALIZER \
+  { sizeof(ncclConfig_t), NCCL_CONFIG_UNDEF_INT }
 
 ncclResult_t ncclGetVersion(int* version);
 ncclResult_t ncclGetUniqueId(ncclUniqueId* id);
@@ -49,7 +50,9 @@ ncclResult_t ncclGroupStart();
 ncclResult_t ncclGroupEnd();
 ncclResult_t ncclSend(const void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream);
 ncclResult_t ncclRecv(void* data, size_t count, ncclDataType_t type, int peer, ncclComm_t comm, cudaStream_t stream);
-ncclResult_t ncclReduceScatter(const void* all, void* piece, size_t piece_count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
-ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm, cudaStream_t stream);
+ncclResult_t ncclReduceScatter(const void* all, void* piece, size_t piece_count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+                               cudaStream_t stream);
+ncclResult_t ncclAllReduce(const void* from, void* to, size_t count, ncclDataType_t type, ncclRedOp_t op, ncclComm_t comm,
+                           cudaStream_t stream);
 ncclResult_t ncclAllGather(const void* piece, void* all, size_t piece_count, ncclDataType_t type, ncclComm_t comm, cudaStream_t stream);
 ncclResult_t ncclBroadcast(const void* from, void* to, size_t count, ncclDataType_t type, int root, ncclComm_t comm, cudaStream_t stream);

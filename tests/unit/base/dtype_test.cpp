@@ -79,7 +79,9 @@ TEST(Float16, AgreesWithTheProcessor) {
   }
   for (uint32_t pattern = 0; pattern < 0x10000u; ++pattern) {
     const uint32_t quiet = (pattern & 0x7fffu) > 0x7c00u ? 0x400000u : 0;  // the instruction quiets a NaN on the way up, too
-    ASSERT_EQ(std::bit_cast<uint32_t>(static_cast<float>(float16_of(pattern))) | quiet, std::bit_cast<uint32_t>(_cvtsh_ss(static_cast<uint16_t>(pattern)))) << pattern;
+    ASSERT_EQ(std::bit_cast<uint32_t>(static_cast<float>(float16_of(pattern))) | quiet,
+              std::bit_cast<uint32_t>(_cvtsh_ss(static_cast<uint16_t>(pattern))))
+        << pattern;
   }
 }
 #endif

@@ -56,8 +56,10 @@ TEST(Options, SetsEveryKindAndRemembersWho) {
 
 TEST(Options, ErrorsSayWhatWasExpectedAndSuggest) {
   Settings s;
-  EXPECT_THAT(message_of([&] { s.options.set("lerning-rate", {"1"}, "run.toml"); }), testing::AllOf(testing::HasSubstr("did you mean 'learning-rate'"), testing::HasSubstr("run.toml")));
-  EXPECT_THAT(message_of([&] { s.options.set("max-steps", {"many"}, "flag"); }), testing::HasSubstr("--max-steps expects a whole number, not 'many'"));
+  EXPECT_THAT(message_of([&] { s.options.set("lerning-rate", {"1"}, "run.toml"); }),
+              testing::AllOf(testing::HasSubstr("did you mean 'learning-rate'"), testing::HasSubstr("run.toml")));
+  EXPECT_THAT(message_of([&] { s.options.set("max-steps", {"many"}, "flag"); }),
+              testing::HasSubstr("--max-steps expects a whole number, not 'many'"));
   EXPECT_THAT(message_of([&] { s.options.set("max-steps", {"0"}, "flag"); }), testing::HasSubstr("at least 1"));
   EXPECT_THAT(message_of([&] { s.options.set("optimizer", {"lmb"}, "flag"); }), testing::HasSubstr("did you mean lamb?"));
   EXPECT_THAT(message_of([&] { s.options.check_required(); }), testing::HasSubstr("--input is missing"));

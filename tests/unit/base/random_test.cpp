@@ -21,7 +21,8 @@ TEST(Random, PhiloxGivesTheKnownAnswers) {
 
 TEST(Random, AStreamIsAFunctionOfSeedPurposeAndPlace) {
   RandomStream a(1, RandomPurpose::kSentencePairs, 7), same(1, RandomPurpose::kSentencePairs, 7);
-  RandomStream other_place(1, RandomPurpose::kSentencePairs, 8), other_purpose(1, RandomPurpose::kStaticMasking, 7), other_seed(2, RandomPurpose::kSentencePairs, 7);
+  RandomStream other_place(1, RandomPurpose::kSentencePairs, 8), other_purpose(1, RandomPurpose::kStaticMasking, 7),
+      other_seed(2, RandomPurpose::kSentencePairs, 7);
   const uint64_t first = a.bits64();
   EXPECT_EQ(first, same.bits64());
   EXPECT_NE(first, other_place.bits64());

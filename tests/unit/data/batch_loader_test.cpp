@@ -15,7 +15,14 @@ namespace {
 constexpr int64_t kCount = 1000;
 
 LoaderOptions options_of(int64_t slots, int64_t first, int64_t last) {
-  return {.global_batch_size = 48, .slots = slots, .first_slot = first, .last_slot = last, .micro_tokens = 100, .max_position_embeddings = 64, .vocab_size = kVocabularySize, .seed = 9};
+  return {.global_batch_size = 48,
+          .slots = slots,
+          .first_slot = first,
+          .last_slot = last,
+          .micro_tokens = 100,
+          .max_position_embeddings = 64,
+          .vocab_size = kVocabularySize,
+          .seed = 9};
 }
 
 // A data set on disk for one test.
@@ -111,8 +118,10 @@ TEST_F(BatchLoaderTest, FillsEveryFieldOfTheBatch) {
     for (const Slot& slot : loader.next()) {
       for (const Batch& batch : slot.micro_batches) {
         ASSERT_LE(batch.tokens(), 100);
-        const std::vector<int32_t> cu_seqlens = numbers(batch, "cu_seqlens"), input_ids = numbers(batch, "input_ids"), types = numbers(batch, "token_type_ids");
-        const std::vector<int32_t> positions = numbers(batch, "position_ids"), token_keys = numbers(batch, "token_keys"), sequence_keys = numbers(batch, "sequence_keys");
+        const std::vector<int32_t> cu_seqlens = numbers(batch, "cu_seqlens"), input_ids = numbers(batch, "input_ids"),
+                                   types = numbers(batch, "token_type_ids");
+        const std::vector<int32_t> positions = numbers(batch, "position_ids"), token_keys = numbers(batch, "token_keys"),
+                                   sequence_keys = numbers(batch, "sequence_keys");
         const std::vector<int32_t> labels = numbers(batch, "labels");
         ASSERT_EQ(static_cast<int64_t>(cu_seqlens.size()), batch.sequences() + 1);
         ASSERT_EQ(cu_seqlens.back(), batch.tokens());
@@ -226,7 +235,8 @@ TEST_F(BatchLoaderTest, MasksAnewInEachEpochAndPlacesTheLabels) {
     std::map<int64_t, std::vector<int32_t>> of_sample;
     const std::vector<Slot> slots = loader.next();
     for (const Batch& batch : slots[0].micro_batches) {
-      const std::vector<int32_t> positions = numbers(batch, "masked_lm_positions"), ids = numbers(batch, "masked_lm_ids"), cu_seqlens = numbers(batch, "cu_seqlens");
+      const std::vector<int32_t> positions = numbers(batch, "masked_lm_positions"), ids = numbers(batch, "masked_lm_ids"),
+                                 cu_seqlens = numbers(batch, "cu_seqlens");
       ASSERT_TRUE(std::is_sorted(positions.begin(), positions.end()));
       ASSERT_EQ(positions.size(), ids.size());
       for (size_t p = 0; p < positions.size(); ++p) {
@@ -287,7 +297,8 @@ TEST_F(BatchLoaderTest, EvaluationGivesEachSampleOnceForAnyRanks) {
         ids.push_back(begin);
         continue;
       }
-      EvaluationLoader loader(open(), {.begin = begin, .end = end, .micro_tokens = 200, .max_position_embeddings = 64, .vocab_size = kVocabularySize});
+      EvaluationLoader loader(
+          open(), {.begin = begin, .end = end, .micro_tokens = 200, .max_position_embeddings = 64, .vocab_size = kVocabularySize});
       while (const std::optional<Batch> batch = loader.next()) {
         EXPECT_LE(batch->tokens(), 200);
         const std::vector<int32_t> labels = numbers(*batch, "labels");
@@ -305,28 +316,51 @@ TEST(BatchLoaderOfChoices, EveryoneHasAsMany) {
   const Schema labels = {{.name = kChoiceLengths, .per = Per::kPrediction}};
   const TemporaryFolder folder;
   std::vector<Sample> samples;
-  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{2, 1}, {1, 1, 1}}) samples.push_back({.input_ids = {1, 2, 3}, .token_type_ids = {0, 0, 1}, .labels = {{kChoiceLengths, lengths}}});
-  write_manifest(folder.path(), {.task = "test", .max_seq_length = 8, .vocabulary_size = kVocabularySize, .vocabulary_sha256 = "abc",
-                                 .splits = {{.name = "train", .labels = labels, .shards = {write_shard(folder / "train.h5", samples, labels)}}}});
-  BatchLoader loader(Dataset(folder.path(), "train"), {.global_batch_size = 2, .vocab_size = kVocabularySize, .order = SampleOrder::kSequential});
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { loader.next(); }), {"sample 1 has 3 choices, sample 0 has 2", "prepare the data again"});
+  for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{2, 1}, {1, 1, 1}})
+    samples.push_back({.input_ids = {1, 2, 3}, .token_type_ids = {0, 0, 1}, .labels = {{kChoiceLengths, lengths}}});
+  write_manifest(folder.path(),
+                 {.task = "test",
+                  .max_seq_length = 8,
+                  .vocabulary_size = kVocabularySize,
+                  .vocabulary_sha256 = "abc",
+                  .splits = {{.name = "train", .labels = labels, .shards = {write_shard(folder / "train.h5", samples, labels)}}}});
+  BatchLoader loader(Dataset(folder.path(), "train"),
+                     {.global_batch_size = 2, .vocab_size = kVocabularySize, .order = SampleOrder::kSequential});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { loader.next(); }),
+                  {"sample 1 has 3 choices, sample 0 has 2", "prepare the data again"});
 }
 
 // Samples of three sequences: none is split over micro-batches or slots, positions begin anew in each, and keys are those of the places.
 TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
   constexpr int64_t kChoices = 3, kPositions = 16;
-  const auto lengths_of = [](int64_t id) { return std::vector<int32_t>{1 + static_cast<int32_t>(id % 5), 4, 2 + static_cast<int32_t>(id % 7)}; };
+  const auto lengths_of = [](int64_t id) {
+    return std::vector<int32_t>{1 + static_cast<int32_t>(id % 5), 4, 2 + static_cast<int32_t>(id % 7)};
+  };
   const Schema labels = {{.name = kChoiceLengths, .per = Per::kPrediction}, {.name = "labels", .per = Per::kSequence}};
   const TemporaryFolder folder;
   std::vector<Sample> samples;
   for (int64_t id = 0; id < 50; ++id) {
-    Sample& sample = samples.emplace_back(Sample{.id = id, .input_ids = {}, .token_type_ids = {}, .labels = {{kChoiceLengths, lengths_of(id)}, {"labels", {static_cast<int32_t>(id % kChoices)}}}});
+    Sample& sample =
+        samples.emplace_back(Sample{.id = id,
+                                    .input_ids = {},
+                                    .token_type_ids = {},
+                                    .labels = {{kChoiceLengths, lengths_of(id)}, {"labels", {static_cast<int32_t>(id % kChoices)}}}});
     for (const int32_t length : lengths_of(id))
       for (int32_t i = 0; i < length; ++i) sample.input_ids.push_back(static_cast<int32_t>(id)), sample.token_type_ids.push_back(i > 0);
   }
-  write_manifest(folder.path(), {.task = "test", .max_seq_length = 8, .vocabulary_size = kVocabularySize, .vocabulary_sha256 = "abc",
-                                 .splits = {{.name = "train", .labels = labels, .shards = {write_shard(folder / "train.h5", samples, labels)}}}});
-  LoaderOptions options{.global_batch_size = 12, .slots = 4, .last_slot = 4, .micro_tokens = 24, .max_position_embeddings = kPositions, .vocab_size = kVocabularySize, .cross_epochs = false};
+  write_manifest(folder.path(),
+                 {.task = "test",
+                  .max_seq_length = 8,
+                  .vocabulary_size = kVocabularySize,
+                  .vocabulary_sha256 = "abc",
+                  .splits = {{.name = "train", .labels = labels, .shards = {write_shard(folder / "train.h5", samples, labels)}}}});
+  LoaderOptions options{.global_batch_size = 12,
+                        .slots = 4,
+                        .last_slot = 4,
+                        .micro_tokens = 24,
+                        .max_position_embeddings = kPositions,
+                        .vocab_size = kVocabularySize,
+                        .cross_epochs = false};
   BatchLoader loader(Dataset(folder.path(), "train"), options);
   for (int step = 0; step < 5; ++step) {
     std::set<int32_t> places;
@@ -336,14 +370,16 @@ TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
         EXPECT_EQ(batch.choices(), kChoices);
         EXPECT_EQ(batch.samples(), static_cast<int64_t>(batch.sample_ids().size()));
         EXPECT_FALSE(batch.has(kChoiceLengths));
-        const std::vector<int32_t> ends = numbers(batch, "cu_seqlens"), keys = numbers(batch, "sequence_keys"), token_keys = numbers(batch, "token_keys"), positions = numbers(batch, "position_ids");
+        const std::vector<int32_t> ends = numbers(batch, "cu_seqlens"), keys = numbers(batch, "sequence_keys"),
+                                   token_keys = numbers(batch, "token_keys"), positions = numbers(batch, "position_ids");
         ASSERT_EQ(static_cast<int64_t>(keys.size()), batch.sequences());
         for (size_t s = 0; s < keys.size(); ++s) {
           const int64_t id = batch.sample_ids()[s / kChoices];
           EXPECT_EQ(ends[s + 1] - ends[s], lengths_of(id)[s % kChoices]);
           EXPECT_EQ(keys[s] % kPositions, 0);
           EXPECT_TRUE(places.insert(keys[s] / kPositions).second);
-          EXPECT_EQ(keys[s] / kPositions, keys[s - s % kChoices] / kPositions + static_cast<int32_t>(s % kChoices)) << "choices are neighbours";
+          EXPECT_EQ(keys[s] / kPositions, keys[s - s % kChoices] / kPositions + static_cast<int32_t>(s % kChoices))
+              << "choices are neighbours";
           for (int32_t t = ends[s]; t < ends[s + 1]; ++t) {
             EXPECT_EQ(positions[static_cast<size_t>(t)], t - ends[s]);
             EXPECT_EQ(token_keys[static_cast<size_t>(t)], keys[s] + t - ends[s]);
@@ -358,13 +394,16 @@ TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
     EXPECT_EQ(*places.rbegin(), sequences - 1);
   }
   options.max_position_embeddings = 7;
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }), {"sequences of up to 8 tokens, the model has 7 positions"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }),
+                  {"sequences of up to 8 tokens, the model has 7 positions"});
   options.max_position_embeddings = kPositions;
   options.micro_tokens = 16;
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }), {"a sample of 17 tokens", "micro_tokens = 16"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }),
+                  {"a sample of 17 tokens", "micro_tokens = 16"});
   options.micro_tokens = 24;
   options.global_batch_size = (int64_t{1} << 31) / kPositions / kChoices + 1;
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }), {"times 3 sequences", "2^31 keys"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { BatchLoader(Dataset(folder.path(), "train"), options); }),
+                  {"times 3 sequences", "2^31 keys"});
 }
 
 }  // namespace mpibert

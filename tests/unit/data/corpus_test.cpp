@@ -47,18 +47,21 @@ TEST(SplitSentences, EndsAtMarksBeforeANewSentence) {
 }
 
 TEST(SplitSentences, KnowsAbbreviations) {
-  EXPECT_EQ(sentences_of("Mr. Smith met Dr. J. R. Jones of the U.S. Navy. He left."), Document({"Mr. Smith met Dr. J. R. Jones of the U.S. Navy.", "He left."}));
+  EXPECT_EQ(sentences_of("Mr. Smith met Dr. J. R. Jones of the U.S. Navy. He left."),
+            Document({"Mr. Smith met Dr. J. R. Jones of the U.S. Navy.", "He left."}));
   EXPECT_EQ(sentences_of("See Fig. 3, i.e. Vol. II. End."), Document({"See Fig. 3, i.e. Vol. II.", "End."}));
   EXPECT_EQ(sentences_of("It was so. So it was."), Document({"It was so.", "So it was."}));
 }
 
 TEST(SplitSentences, EndsAtMarksThatStandAlone) {
-  EXPECT_EQ(sentences_of("the cat sat . the U.S. dog ran ! it is 3 . 5 ?"), Document({"the cat sat .", "the U.S. dog ran !", "it is 3 .", "5 ?"}));
+  EXPECT_EQ(sentences_of("the cat sat . the U.S. dog ran ! it is 3 . 5 ?"),
+            Document({"the cat sat .", "the U.S. dog ran !", "it is 3 .", "5 ?"}));
 }
 
 // Nothing is looked at twice for each mark of a run: a quarter of a second for the whole, not an hour.
 TEST(SplitSentences, TakesLinearTime) {
-  for (const std::string& part : {std::string("!"), std::string(". "), std::string("a."), std::string(".\""), std::string("。"), std::string("\xE3")}) {
+  for (const std::string& part :
+       {std::string("!"), std::string(". "), std::string("a."), std::string(".\""), std::string("。"), std::string("\xE3")}) {
     std::string text = "x";
     while (text.size() < 4'000'000) text += part;
     sentences_of(text + "x");
@@ -66,7 +69,8 @@ TEST(SplitSentences, TakesLinearTime) {
 }
 
 TEST(SplitSentences, EndsAtWideMarksAnywhere) {
-  EXPECT_EQ(sentences_of("数学是研究数量的学科。它很古老！对吗？”是的。"), Document({"数学是研究数量的学科。", "它很古老！", "对吗？”", "是的。"}));
+  EXPECT_EQ(sentences_of("数学是研究数量的学科。它很古老！对吗？”是的。"),
+            Document({"数学是研究数量的学科。", "它很古老！", "对吗？”", "是的。"}));
 }
 
 TEST(CorpusFormat, HasNames) {
@@ -97,7 +101,8 @@ TEST(DocumentReader, ReadsWikiExtractor) {
   TemporaryFolder folder;
   const std::string text =
       "junk\n<doc id=\"1\" url=\"u\" title=\"Anarchism\">\nAnarchism\n\nFirst one. Second one.\n\nHeading.\nThird.\n</doc>\n\n"
-      "<doc id=\"2\" title=\"Empty\">\nEmpty\n\n</doc>\n<doc id=\"3\" title=\"Open\">\nOpen\n\nNo end tag.\n<doc id=\"4\" title=\"Last\">\r\nLast\r\nIt ends with the file.";
+      "<doc id=\"2\" title=\"Empty\">\nEmpty\n\n</doc>\n<doc id=\"3\" title=\"Open\">\nOpen\n\nNo end tag.\n<doc id=\"4\" "
+      "title=\"Last\">\r\nLast\r\nIt ends with the file.";
   const std::vector<Document> expected = {{"First one.", "Second one.", "Heading.", "Third."}, {"No end tag."}, {"It ends with the file."}};
   write_text(folder / "wiki_00", text);
   EXPECT_EQ(documents_of({.files = {folder / "wiki_00"}}, CorpusFormat::kWikiExtractor), expected);
@@ -107,10 +112,13 @@ TEST(DocumentReader, ReadsWikiExtractor) {
 
 TEST(DocumentReader, ReadsLines) {
   TemporaryFolder folder;
-  write_text(folder / "a", "\xEF\xBB\xBF" "one\ntwo\n\n \t\n\xC2\xA0\nthree\r\n\xE2\x80\x8B\n\n\n");
+  write_text(folder / "a",
+             "\xEF\xBB\xBF"
+             "one\ntwo\n\n \t\n\xC2\xA0\nthree\r\n\xE2\x80\x8B\n\n\n");
   write_text(folder / "b", "four");
   // A line of a zero-width space is not blank; a new file is a new document.
-  EXPECT_EQ(documents_of({.files = {folder / "a", folder / "b"}}, CorpusFormat::kLines), (std::vector<Document>{{"one", "two"}, {"three", "\xE2\x80\x8B"}, {"four"}}));
+  EXPECT_EQ(documents_of({.files = {folder / "a", folder / "b"}}, CorpusFormat::kLines),
+            (std::vector<Document>{{"one", "two"}, {"three", "\xE2\x80\x8B"}, {"four"}}));
 }
 
 TEST(DocumentReader, ReadsWrappedText) {
@@ -134,14 +142,18 @@ TEST(DocumentReader, FindsTheFormatOfEachFile) {
   write_text(folder / "book", "A line of a book that is wrapped\nbefore its end. And goes on\nto here.\n\nMore\n");
   write_text(folder / "lines", "One is here.\nTwo is here.\n\nThree is here!\n");
   EXPECT_EQ(documents_of({.files = {folder / "wiki", folder / "book", folder / "lines"}}, CorpusFormat::kAuto),
-            (std::vector<Document>{{"One here.", "Two here."}, {"A line of a book that is wrapped before its end.", "And goes on to here.", "More"}, {"One is here.", "Two is here."}, {"Three is here!"}}));
+            (std::vector<Document>{{"One here.", "Two here."},
+                                   {"A line of a book that is wrapped before its end.", "And goes on to here.", "More"},
+                                   {"One is here.", "Two is here."},
+                                   {"Three is here!"}}));
 }
 
 // Wherever a file is cut into pieces, the pieces together give its documents: each once, in order.
 TEST(DocumentReader, PiecesOfAFileGiveItsDocuments) {
   TemporaryFolder folder;
   const std::vector<std::pair<CorpusFormat, std::string>> texts = {
-      {CorpusFormat::kWikiExtractor, "<doc id=\"1\">\nT\nA b.\n</doc>\n<doc id=\"2\">\nT\nC d.\nE f.\n</doc>\n\n<doc id=\"3\">\nT\nG h.\n</doc>\n"},
+      {CorpusFormat::kWikiExtractor,
+       "<doc id=\"1\">\nT\nA b.\n</doc>\n<doc id=\"2\">\nT\nC d.\nE f.\n</doc>\n\n<doc id=\"3\">\nT\nG h.\n</doc>\n"},
       {CorpusFormat::kLines, "a b\nc\n\nd e f\n\n\n\ng\nh\n \ni\n"}};
   for (const auto& [format, text] : texts) {
     write_text(folder / "a", text);
@@ -170,14 +182,19 @@ TEST(DocumentReader, SaysWhatIsWrongWithAFile) {
   write_gzip(folder / "a.gz", text);
   const std::string bytes = read_text(folder / "a.gz");
   write_text(folder / "cut.gz", bytes.substr(0, bytes.size() / 2));
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { documents_of({.files = {folder / "cut.gz"}}, CorpusFormat::kLines); }), {"cut.gz", "gzip", "cut off"});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { documents_of({.files = {folder / "cut.gz"}}, CorpusFormat::kLines); }),
+                  {"cut.gz", "gzip", "cut off"});
   std::string broken = bytes;
   broken[bytes.size() / 2] = static_cast<char>(broken[bytes.size() / 2] ^ 0x55);
   write_text(folder / "broken.gz", broken);
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { documents_of({.files = {folder / "broken.gz"}}, CorpusFormat::kLines); }), {"broken.gz", "gzip"});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { documents_of({.files = {folder / "broken.gz"}}, CorpusFormat::kLines); }),
+                  {"broken.gz", "gzip"});
   write_text(folder / "hidden", bytes);
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { documents_of({.files = {folder / "hidden"}, .begin = 9}, CorpusFormat::kLines); }), {"byte", "gzip"});
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { documents_of({.files = {folder.path()}}, CorpusFormat::kLines); }), {"folder"});
+  expect_contains(
+      error_of(ErrorKind::kInvalidArgument, [&] { documents_of({.files = {folder / "hidden"}, .begin = 9}, CorpusFormat::kLines); }),
+      {"byte", "gzip"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { documents_of({.files = {folder.path()}}, CorpusFormat::kLines); }),
+                  {"folder"});
 }
 
 TEST(ListCorpusFiles, WalksFoldersInOrder) {
@@ -187,10 +204,13 @@ TEST(ListCorpusFiles, WalksFoldersInOrder) {
   std::filesystem::create_directories(folder / ".git");
   for (const char* name : {"AB/wiki_01", "AB/wiki_00", "AA/wiki_09", ".hidden", ".git/config"}) write_text(folder / name, "x");
   const std::vector<std::filesystem::path> inputs = {folder.path()};
-  EXPECT_EQ(list_corpus_files(inputs), (std::vector<std::filesystem::path>{folder / "AA" / "wiki_09", folder / "AB" / "wiki_00", folder / "AB" / "wiki_01"}));
-  expect_contains(error_of(ErrorKind::kNotFound, [&] { list_corpus_files(std::vector<std::filesystem::path>{folder / "absent"}); }), {"absent"});
+  EXPECT_EQ(list_corpus_files(inputs),
+            (std::vector<std::filesystem::path>{folder / "AA" / "wiki_09", folder / "AB" / "wiki_00", folder / "AB" / "wiki_01"}));
+  expect_contains(error_of(ErrorKind::kNotFound, [&] { list_corpus_files(std::vector<std::filesystem::path>{folder / "absent"}); }),
+                  {"absent"});
   std::filesystem::create_directories(folder / "empty");
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { list_corpus_files(std::vector<std::filesystem::path>{folder / "empty"}); }), {"no file", "empty"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { list_corpus_files(std::vector<std::filesystem::path>{folder / "empty"}); }),
+                  {"no file", "empty"});
 }
 
 TEST(PlanCorpus, GroupsSmallFilesAndCutsLargeOnes) {

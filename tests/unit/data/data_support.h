@@ -36,14 +36,16 @@ inline std::vector<Sample> closed_form_samples(int64_t count, int64_t spread = 2
   return samples;
 }
 
-inline ShardEntry write_shard(const std::filesystem::path& path, const std::vector<Sample>& samples, const Schema& labels, int64_t vocabulary_size = kVocabularySize) {
+inline ShardEntry write_shard(const std::filesystem::path& path, const std::vector<Sample>& samples, const Schema& labels,
+                              int64_t vocabulary_size = kVocabularySize) {
   ShardWriter writer(path, labels, {.vocabulary_size = vocabulary_size, .vocabulary_sha256 = "abc"});
   for (const Sample& sample : samples) writer.add(sample);
   return writer.commit();
 }
 
 // A prepared folder with one split of `count` samples in shards of `shard_size`.
-inline void write_dataset(const std::filesystem::path& folder, int64_t count, int64_t shard_size, const std::string& split = "train", int64_t spread = 29) {
+inline void write_dataset(const std::filesystem::path& folder, int64_t count, int64_t shard_size, const std::string& split = "train",
+                          int64_t spread = 29) {
   std::filesystem::create_directories(folder);
   Manifest manifest{.task = "test", .vocabulary_size = kVocabularySize, .vocabulary_sha256 = "abc", .label_names = {"a", "b", "c"}};
   manifest.splits.push_back({.name = split, .labels = class_labels(), .shards = {}});

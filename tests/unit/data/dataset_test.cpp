@@ -49,7 +49,8 @@ TEST(Dataset, ChecksSizesAlwaysAndDigestsOnRequest) {
   write_dataset(folder.path(), 50, 20);
   const std::string bytes = read_text(folder / "train-1.h5");
   test::truncate_to(folder / "train-1.h5", bytes.size() - 1);
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { Dataset(folder.path(), "train"); }), {"train-1.h5", std::to_string(bytes.size() - 1), std::to_string(bytes.size())});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { Dataset(folder.path(), "train"); }),
+                  {"train-1.h5", std::to_string(bytes.size() - 1), std::to_string(bytes.size())});
   write_text(folder / "train-1.h5", bytes);
   flip_byte(folder / "train-1.h5", bytes.size() / 2);
   EXPECT_NO_THROW(Dataset(folder.path(), "train"));
@@ -76,9 +77,19 @@ TEST(Dataset, DoesNotTakeAShardForAnother) {
 
 TEST(Manifest, GivesBackWhatWasWritten) {
   TemporaryFolder folder;
-  Manifest manifest{.task = "snli", .seed = 18446744073709551615u, .max_seq_length = 128, .vocabulary_size = 7, .vocabulary_sha256 = "v", .do_lower_case = false,
-                    .label_names = {"a", "b"}, .options = {{"x", "1"}, {"y", "\xff"}}, .splits = {}};
-  manifest.splits.push_back({.name = "train", .labels = class_labels(), .dropped = 3, .shards = {{.file = "t.h5", .count = 2, .tokens = 9, .longest = 5, .bytes = 4, .sha256 = "d"}}});
+  Manifest manifest{.task = "snli",
+                    .seed = 18446744073709551615u,
+                    .max_seq_length = 128,
+                    .vocabulary_size = 7,
+                    .vocabulary_sha256 = "v",
+                    .do_lower_case = false,
+                    .label_names = {"a", "b"},
+                    .options = {{"x", "1"}, {"y", "\xff"}},
+                    .splits = {}};
+  manifest.splits.push_back({.name = "train",
+                             .labels = class_labels(),
+                             .dropped = 3,
+                             .shards = {{.file = "t.h5", .count = 2, .tokens = 9, .longest = 5, .bytes = 4, .sha256 = "d"}}});
   manifest.splits.push_back({.name = "test", .labels = {}, .shards = {}});
   write_manifest(folder.path(), manifest);
   const Manifest read = read_manifest(folder.path());

@@ -41,7 +41,8 @@ TEST_P(Formats, AreRecognisedByTheirFirstBytesAndUnpacked) {
   const std::string text = sample_text(700'000);
   write_text(folder_ / "any.name", pack(text));
   EXPECT_EQ(compression_of(first_bytes_of(folder_ / "any.name", kCompressionBytes)), GetParam());
-  for (const size_t buffer : {size_t{1} << 20, size_t{4096}, size_t{7}}) EXPECT_TRUE(read_all(folder_ / "any.name", 0, buffer) == text) << buffer;
+  for (const size_t buffer : {size_t{1} << 20, size_t{4096}, size_t{7}})
+    EXPECT_TRUE(read_all(folder_ / "any.name", 0, buffer) == text) << buffer;
 }
 
 TEST_P(Formats, StreamsBehindOneAnotherAreOneText) {
@@ -61,7 +62,8 @@ TEST_P(Formats, DamageIsOneErrorWithFileAndPlace) {
     write_text(folder_ / "f", bytes);
     return error_of(ErrorKind::kCorrupt, [&] { read_all(folder_ / "f"); });
   };
-  for (const size_t kept : {whole.size() - 1, whole.size() / 2, size_t{kCompressionBytes}}) expect_contains(error_of_bytes(whole.substr(0, kept)), {"/f", name, "cut off", "byte"});
+  for (const size_t kept : {whole.size() - 1, whole.size() / 2, size_t{kCompressionBytes}})
+    expect_contains(error_of_bytes(whole.substr(0, kept)), {"/f", name, "cut off", "byte"});
   expect_contains(error_of_bytes(whole + "rest"), {"/f", name, "something else", "byte " + std::to_string(whole.size())});
   for (size_t at = 20; at < whole.size(); at += whole.size() / 11) {
     std::string flipped = whole;
@@ -72,14 +74,17 @@ TEST_P(Formats, DamageIsOneErrorWithFileAndPlace) {
 
 TEST_P(Formats, LinesCannotBeginInTheMiddle) {
   write_text(folder_ / "f", pack(sample_text(1000)));
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { LineReader(folder_ / "f", 9); }), {"/f", "byte", std::string(name_of(GetParam()))});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { LineReader(folder_ / "f", 9); }),
+                  {"/f", "byte", std::string(name_of(GetParam()))});
 }
 
-INSTANTIATE_TEST_SUITE_P(Decompressor, Formats, testing::ValuesIn(kFormats), [](const auto& test) { return std::string(name_of(test.param)); });
+INSTANTIATE_TEST_SUITE_P(Decompressor, Formats, testing::ValuesIn(kFormats),
+                         [](const auto& test) { return std::string(name_of(test.param)); });
 
 TEST(Decompressor, PlainTextIsItself) {
   TemporaryFolder folder;
-  for (const std::string& text : {std::string(), std::string("x"), std::string("BZh9 is no stream, nor is \x1F\x8B here"), sample_text(500'000)}) {
+  for (const std::string& text :
+       {std::string(), std::string("x"), std::string("BZh9 is no stream, nor is \x1F\x8B here"), sample_text(500'000)}) {
     write_text(folder / "f", text);
     EXPECT_TRUE(read_all(folder / "f") == text);
     if (text.size() > 2) {
@@ -95,7 +100,8 @@ std::string blocks_of(const std::filesystem::path& path, int64_t begin, int64_t 
   Decompressor file(path, begin, true);
   std::string text;
   std::array<char, 5000> bytes{};
-  for (size_t got = file.read(bytes); got > 0 && (end < 0 || file.begin_of_last() < end); got = file.read(bytes)) text.append(bytes.data(), got);
+  for (size_t got = file.read(bytes); got > 0 && (end < 0 || file.begin_of_last() < end); got = file.read(bytes))
+    text.append(bytes.data(), got);
   return text;
 }
 
@@ -143,7 +149,8 @@ TEST(Decompressor, ReadsBzip2InPiecesOfOneStream) {
   EXPECT_GT(sizes.size(), 3u);
 }
 
-// The table of the bytes that a block has is in the block as it stands, so a text of the right letters holds the magic number a second time.
+// The table of the bytes that a block has is in the block as it stands, so a text of the right letters holds the magic number a second
+// time.
 TEST(Decompressor, IsNotMisledByMagicNumbersInsideBlocks) {
   TemporaryFolder folder;
   const std::string letters = "BCGIOQSTWZ]^acfgiklo";

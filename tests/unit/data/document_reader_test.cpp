@@ -27,7 +27,8 @@ Document icu_sentences(const std::string& language, std::string_view paragraph) 
 TEST(JsonLines, AMemberIsTheText) {
   TemporaryFolder folder;
   const std::string text =
-      "{\"id\": \"1\", \"meta\": {\"text\": \"no\"}, \"text\": \"One. Two.\\nThree \\u00e9\\ud83d\\ude00.\"}\n\n{\"text\": \"\", \"body\": 1}\n{\"list\": [\"text\"], \"text\": \"Four.\"}";
+      "{\"id\": \"1\", \"meta\": {\"text\": \"no\"}, \"text\": \"One. Two.\\nThree \\u00e9\\ud83d\\ude00.\"}\n\n{\"text\": \"\", \"body\": "
+      "1}\n{\"list\": [\"text\"], \"text\": \"Four.\"}";
   write_text(folder / "a", text);
   EXPECT_EQ(detect_format(folder / "a"), CorpusFormat::kJsonLines);
   const std::vector<Document> expected = {{"One.", "Two.", "Three é😀."}, {"Four."}};
@@ -36,7 +37,8 @@ TEST(JsonLines, AMemberIsTheText) {
   EXPECT_EQ(documents_of({.files = {folder / "a.zst"}}, {}), expected);
   for (int64_t cut = 1; cut < static_cast<int64_t>(text.size()); ++cut) {
     std::vector<Document> joined = documents_of({.files = {folder / "a"}, .begin = 0, .end = cut}, {});
-    for (const Document& document : documents_of({.files = {folder / "a"}, .begin = cut, .end = -1}, {.format = CorpusFormat::kJsonLines})) joined.push_back(document);
+    for (const Document& document : documents_of({.files = {folder / "a"}, .begin = cut, .end = -1}, {.format = CorpusFormat::kJsonLines}))
+      joined.push_back(document);
     ASSERT_EQ(joined, expected) << cut;
   }
 }
@@ -62,7 +64,8 @@ TEST(WikiExtractorText, HtmlIsUnescaped) {
 }
 
 TEST(IcuSentences, EndByTheRulesOfALanguage) {
-  EXPECT_EQ(icu_sentences("en", "Mr. Smith came. He left! Why? (So.) He did."), Document({"Mr. Smith came.", "He left!", "Why?", "(So.)", "He did."}));
+  EXPECT_EQ(icu_sentences("en", "Mr. Smith came. He left! Why? (So.) He did."),
+            Document({"Mr. Smith came.", "He left!", "Why?", "(So.)", "He did."}));
   EXPECT_EQ(icu_sentences("de", "Das ist z.B. Berlin. Es regnet."), Document({"Das ist z.B. Berlin.", "Es regnet."}));
   EXPECT_EQ(icu_sentences("en", "Das ist z.B. Berlin."), Document({"Das ist z.B.", "Berlin."})) << "an abbreviation of German alone";
   EXPECT_EQ(icu_sentences("es", "El Sr. Paz vino. ¿Y tú?"), Document({"El Sr. Paz vino.", "¿Y tú?"}));
@@ -73,7 +76,8 @@ TEST(IcuSentences, EndByTheRulesOfALanguage) {
   expect_contains(error_of(ErrorKind::kInvalidArgument, [] { IcuSentences("klingonish"); }), {"klingonish", "ICU"});
   TemporaryFolder folder;
   write_text(folder / "a", "{\"text\": \"यह है। दूसरा।\"}");
-  EXPECT_EQ(documents_of({.files = {folder / "a"}}, {.sentences = SentenceRules::kIcu, .language = "hi"}), (std::vector<Document>{{"यह है।", "दूसरा।"}}));
+  EXPECT_EQ(documents_of({.files = {folder / "a"}}, {.sentences = SentenceRules::kIcu, .language = "hi"}),
+            (std::vector<Document>{{"यह है।", "दूसरा।"}}));
 }
 
 }  // namespace mpibert

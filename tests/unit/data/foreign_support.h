@@ -33,7 +33,8 @@ inline std::vector<Sample> masked_samples(int32_t count, int32_t vocabulary_size
   return samples;
 }
 
-inline void write_foreign(ForeignFormat format, const std::filesystem::path& path, const std::vector<Sample>& samples, int64_t vocabulary_size = 1000) {
+inline void write_foreign(ForeignFormat format, const std::filesystem::path& path, const std::vector<Sample>& samples,
+                          int64_t vocabulary_size = 1000) {
   const auto writer = make_foreign_writer(format, path, kWidths, vocabulary_size);
   for (const Sample& sample : samples) writer->add(sample);
   writer->commit();

@@ -23,7 +23,9 @@ std::vector<Sample> samples_of_fixtures() {
     samples.push_back({.id = std::ssize(samples),
                        .input_ids = row["input_ids"],
                        .token_type_ids = row["segment_ids"],
-                       .labels = {{"masked_lm_positions", row["masked_lm_positions"]}, {"masked_lm_ids", row["masked_lm_ids"]}, {"next_sentence_labels", {row["next_sentence_labels"].get<int32_t>()}}}});
+                       .labels = {{"masked_lm_positions", row["masked_lm_positions"]},
+                                  {"masked_lm_ids", row["masked_lm_ids"]},
+                                  {"next_sentence_labels", {row["next_sentence_labels"].get<int32_t>()}}}});
   }
   return samples;
 }
@@ -49,17 +51,23 @@ std::optional<size_t> samples_of_damaged(const std::filesystem::path& path) {
 class Tampering {
  public:
   explicit Tampering(const std::filesystem::path& path) : path_(path) {}
-  void write(const std::string& left_out = "") const { write_with(left_out, [](hdf5::File&) {}); }
+  void write(const std::string& left_out = "") const {
+    write_with(left_out, [](hdf5::File&) {});
+  }
   void write_with(const std::string& changed, const std::function<void(hdf5::File&)>& add) const {
     hdf5::File file = hdf5::File::create(path_);
-    for (const auto& [name, columns] : {std::pair{"input_ids", 4}, {"input_mask", 4}, {"segment_ids", 4}, {"masked_lm_positions", 2}, {"masked_lm_ids", 2}})
+    for (const auto& [name, columns] :
+         {std::pair{"input_ids", 4}, {"input_mask", 4}, {"segment_ids", 4}, {"masked_lm_positions", 2}, {"masked_lm_ids", 2}})
       if (changed != name) write_table(file, name, hdf5::Type::kInt32, 3, columns, rows(name, columns));
-    if (changed != "next_sentence_labels") file.write_table("next_sentence_labels", hdf5::Type::kInt8, 3, std::nullopt, 0, [](int64_t begin, int64_t end) { return std::vector<int32_t>(end - begin, 1); });
+    if (changed != "next_sentence_labels")
+      file.write_table("next_sentence_labels", hdf5::Type::kInt8, 3, std::nullopt, 0,
+                       [](int64_t begin, int64_t end) { return std::vector<int32_t>(end - begin, 1); });
     add(file);
     file.close();
   }
   // The same numbers in every row.
-  static void write_table(hdf5::File& file, const std::string& name, hdf5::Type type, int64_t count, int64_t columns, const std::vector<int32_t>& row) {
+  static void write_table(hdf5::File& file, const std::string& name, hdf5::Type type, int64_t count, int64_t columns,
+                          const std::vector<int32_t>& row) {
     file.write_table(name, type, count, columns, 0, [&](int64_t begin, int64_t end) {
       std::vector<int32_t> block;
       for (int64_t i = begin; i < end; ++i) block.insert(block.end(), row.begin(), row.end());
@@ -107,21 +115,25 @@ TEST_P(ForeignFormats, EqualSamplesGiveEqualBytes) {
 TEST_P(ForeignFormats, RefuseIdsBeyondTheVocabulary) {
   const TemporaryFolder folder;
   write_foreign(GetParam(), folder / "a", masked_samples(5));
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read_foreign(folder / "a", 500); }), {(folder / "a").string(), " 0: input_ids[30] = 510", "0 to 499", "vocabulary"});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read_foreign(folder / "a", 500); }),
+                  {(folder / "a").string(), " 0: input_ids[30] = 510", "0 to 499", "vocabulary"});
 }
 
 TEST_P(ForeignFormats, RefuseSamplesWithoutMasksOrPairs) {
   const TemporaryFolder folder;
   Sample sample = masked_sample(3);
   sample.labels.erase(sample.labels.begin());
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { write_foreign(GetParam(), folder / "a", {sample}); }), {"sample 3 has no masked_lm_positions", "--masking static"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { write_foreign(GetParam(), folder / "a", {sample}); }),
+                  {"sample 3 has no masked_lm_positions", "--masking static"});
   sample = masked_sample(3);
   sample.labels.pop_back();
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { write_foreign(GetParam(), folder / "a", {sample}); }), {"sample 3 has no next_sentence_labels"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { write_foreign(GetParam(), folder / "a", {sample}); }),
+                  {"sample 3 has no next_sentence_labels"});
   EXPECT_FALSE(std::filesystem::exists(folder / "a"));
 }
 
-// Any byte that is another gives an error or samples that obey the rules; a file that was cut off gives an error, or, of a TFRecord that ends between records, fewer samples.
+// Any byte that is another gives an error or samples that obey the rules; a file that was cut off gives an error, or, of a TFRecord that
+// ends between records, fewer samples.
 TEST_P(ForeignFormats, SeeDamage) {
   const TemporaryFolder folder;
   write_foreign(GetParam(), folder / "whole", masked_samples(40));
@@ -138,13 +150,19 @@ TEST_P(ForeignFormats, SeeDamage) {
   EXPECT_GT(seen, 10u);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, ForeignFormats, testing::Values(ForeignFormat::kTfRecord, ForeignFormat::kNvidia, ForeignFormat::kMlperf, ForeignFormat::kMlperfVarlength), test_name);
+INSTANTIATE_TEST_SUITE_P(All, ForeignFormats,
+                         testing::Values(ForeignFormat::kTfRecord, ForeignFormat::kNvidia, ForeignFormat::kMlperf,
+                                         ForeignFormat::kMlperfVarlength),
+                         test_name);
 
 TEST(Foreign, ReadsWhatOthersWrote) {
   const std::vector<Sample> expected = samples_of_fixtures();
   ASSERT_EQ(expected.size(), 11u);
-  for (const auto& [file, format] : {std::pair{"google.tfrecord", ForeignFormat::kTfRecord}, {"nvidia.hdf5", ForeignFormat::kNvidia}, {"mlperf.hdf5", ForeignFormat::kMlperf},
-                                     {"varlength.hdf5", ForeignFormat::kMlperfVarlength}, {"packed.hdf5", ForeignFormat::kMlperfPacked}}) {
+  for (const auto& [file, format] : {std::pair{"google.tfrecord", ForeignFormat::kTfRecord},
+                                     {"nvidia.hdf5", ForeignFormat::kNvidia},
+                                     {"mlperf.hdf5", ForeignFormat::kMlperf},
+                                     {"varlength.hdf5", ForeignFormat::kMlperfVarlength},
+                                     {"packed.hdf5", ForeignFormat::kMlperfPacked}}) {
     EXPECT_EQ(open_foreign(kFixtures / file, 200)->format(), format) << file;
     EXPECT_EQ(read_foreign(kFixtures / file, 200), expected) << file;
   }
@@ -155,8 +173,10 @@ TEST(Foreign, KeepsToInt16WhereTheFormatDoes) {
   const TemporaryFolder folder;
   for (const ForeignFormat format : {ForeignFormat::kMlperf, ForeignFormat::kMlperfVarlength}) {
     EXPECT_NO_THROW(make_foreign_writer(format, folder / "a", kWidths, 32768));
-    expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { make_foreign_writer(format, folder / "a", kWidths, 32769); }), {"int16", "32767", "32769", "nvidia or tfrecord"});
-    expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { write_foreign(format, folder / "a", masked_samples(200, 100000), 0); }), {"has token", "32767", "nvidia or tfrecord"});
+    expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { make_foreign_writer(format, folder / "a", kWidths, 32769); }),
+                    {"int16", "32767", "32769", "nvidia or tfrecord"});
+    expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { write_foreign(format, folder / "a", masked_samples(200, 100000), 0); }),
+                    {"has token", "32767", "nvidia or tfrecord"});
   }
   write_foreign(ForeignFormat::kNvidia, folder / "a", masked_samples(200, 100000), 100000);
   EXPECT_EQ(read_foreign(folder / "a", 100000), masked_samples(200, 100000));
@@ -165,12 +185,16 @@ TEST(Foreign, KeepsToInt16WhereTheFormatDoes) {
 TEST(Foreign, RefusesWhatDoesNotFitTheRows) {
   const TemporaryFolder folder;
   const auto narrow = make_foreign_writer(ForeignFormat::kNvidia, folder / "a", {.max_seq_length = 39, .max_predictions_per_seq = 5}, 1000);
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { narrow->add(masked_sample(0)); }), {"sample 0 has 40 tokens", "39", "--max-seq-length"});
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { narrow->add(masked_sample(6)); }), {"sample 6 has 6 predictions", "5", "--max-predictions-per-seq"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { narrow->add(masked_sample(0)); }),
+                  {"sample 0 has 40 tokens", "39", "--max-seq-length"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { narrow->add(masked_sample(6)); }),
+                  {"sample 6 has 6 predictions", "5", "--max-predictions-per-seq"});
   Sample first_masked = masked_sample(2);
   first_masked.labels[0].second[0] = 0;
   expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { narrow->add(first_masked); }), {"first token masked", "tfrecord"});
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { make_foreign_writer(ForeignFormat::kMlperfPacked, folder / "a", kWidths, 1000); }), {"mlperf-varlength"});
+  expect_contains(
+      error_of(ErrorKind::kInvalidArgument, [&] { make_foreign_writer(ForeignFormat::kMlperfPacked, folder / "a", kWidths, 1000); }),
+      {"mlperf-varlength"});
 }
 
 TEST(Foreign, SaysWhatItDoesNotRead) {
@@ -197,8 +221,12 @@ TEST(Foreign, NamesWhatIsWrongInHdf5) {
   const auto other_rows = [](hdf5::File& to) { Tampering::write_table(to, "segment_ids", hdf5::Type::kInt8, 2, 4, {0, 0, 1, 0}); };
   expect_contains(file.error("segment_ids", other_rows), {"segment_ids has 2 rows", "input_ids has 3", "not whole"});
   const std::vector<float> floats(3, 1.0f);
-  expect_contains(file.error("next_sentence_labels", [&](hdf5::File& to) { to.write("next_sentence_labels", hdf5::Type::kFloat32, floats.data(), 3); }), {"next_sentence_labels", "integers"});
-  const auto ragged = [](hdf5::File& to) { to.write_ragged_table("masked_lm_ids", hdf5::Type::kInt16, 3, [](int64_t) { return std::span<const int32_t>(); }); };
+  expect_contains(
+      file.error("next_sentence_labels", [&](hdf5::File& to) { to.write("next_sentence_labels", hdf5::Type::kFloat32, floats.data(), 3); }),
+      {"next_sentence_labels", "integers"});
+  const auto ragged = [](hdf5::File& to) {
+    to.write_ragged_table("masked_lm_ids", hdf5::Type::kInt16, 3, [](int64_t) { return std::span<const int32_t>(); });
+  };
   expect_contains(file.error("masked_lm_ids", ragged), {"masked_lm_ids", "not a table"});
   expect_contains(file.error_of_row("input_mask", {1, 0, 1, 0}), {"row 0", "input_mask[2] = 1, expected 0"});
   expect_contains(file.error_of_row("input_mask", {0, 0, 0, 0}), {"row 0", "no token"});
@@ -215,11 +243,13 @@ TEST(Foreign, NamesWhatIsWrongInHdf5) {
 TEST(Foreign, NamesWhatIsWrongInPackedRows) {
   const TemporaryFolder folder;
   using Lists = std::map<std::string, std::vector<int32_t>>;
-  const Lists good = {{"input_ids", {5, 6, 7, 8, 9}}, {"segment_ids", {0, 1, 0, 1, 1}}, {"masked_lm_positions", {1, 4}}, {"masked_lm_ids", {11, 12}}, {"next_sentence_labels", {1, 0}},
-                      {"packed_input_len", {2, 3}}, {"packed_masked_lm_len", {1, 1}}};
+  const Lists good = {{"input_ids", {5, 6, 7, 8, 9}},  {"segment_ids", {0, 1, 0, 1, 1}}, {"masked_lm_positions", {1, 4}},
+                      {"masked_lm_ids", {11, 12}},     {"next_sentence_labels", {1, 0}}, {"packed_input_len", {2, 3}},
+                      {"packed_masked_lm_len", {1, 1}}};
   const auto write = [&](const Lists& lists) {
     hdf5::File file = hdf5::File::create(folder / "a.hdf5");
-    for (const auto& [name, list] : lists) file.write_ragged_table(name, hdf5::Type::kInt16, 1, [&values = list](int64_t) { return std::span<const int32_t>(values); });
+    for (const auto& [name, list] : lists)
+      file.write_ragged_table(name, hdf5::Type::kInt16, 1, [&values = list](int64_t) { return std::span<const int32_t>(values); });
     file.close();
   };
   write(good);

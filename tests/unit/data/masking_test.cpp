@@ -24,7 +24,8 @@ Vocabulary vocabulary() {
 Sample plain_sample(int64_t length, int64_t id = 0) {
   Sample sample;
   sample.id = id;
-  for (int64_t i = 0; i < length; ++i) sample.input_ids.push_back(i == 0 ? kCls : i == length / 2 || i == length - 1 ? kSep : static_cast<int32_t>(kFirstWord + i % 300));
+  for (int64_t i = 0; i < length; ++i)
+    sample.input_ids.push_back(i == 0 ? kCls : i == length / 2 || i == length - 1 ? kSep : static_cast<int32_t>(kFirstWord + i % 300));
   sample.token_type_ids.assign(static_cast<size_t>(length), 0);
   sample.labels.emplace_back("next_sentence_labels", std::vector<int32_t>{1});
   return sample;
@@ -118,7 +119,8 @@ TEST(Masker, MasksWholeWordsTogether) {
     EXPECT_LE(positions.size(), 18u);
     const std::set<int32_t> chosen(positions.begin(), positions.end());
     for (const int32_t p : positions) {  // neighbours of one word are chosen with it
-      const int32_t before = original[static_cast<size_t>(p) - 1], here = original[static_cast<size_t>(p)], after = original[static_cast<size_t>(p) + 1];
+      const int32_t before = original[static_cast<size_t>(p) - 1], here = original[static_cast<size_t>(p)],
+                    after = original[static_cast<size_t>(p) + 1];
       EXPECT_TRUE(here < kPiece || before < kFirstWord || chosen.contains(p - 1)) << p;
       EXPECT_TRUE(after < kPiece || chosen.contains(p + 1)) << p;
       long_words += original[static_cast<size_t>(p)] >= kPiece ? 1 : 0;
@@ -131,7 +133,11 @@ TEST(Masker, RefusesWhatCannotBe) {
   const auto refused = [](MaskingOptions options) { return error_of(ErrorKind::kInvalidArgument, [&] { Masker(vocabulary(), options); }); };
   expect_contains(refused({.masked_lm_prob = 0}), {"masked_lm_prob is 0"});
   expect_contains(refused({.max_predictions_per_seq = 0}), {"max_predictions_per_seq is 0"});
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [] { Masker(Vocabulary::from_tokens({"[UNK]", "[CLS]", "[SEP]"}), {}); }), {"[MASK]"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument,
+                           [] {
+                             Masker(Vocabulary::from_tokens({"[UNK]", "[CLS]", "[SEP]"}), {});
+                           }),
+                  {"[MASK]"});
   const Masker masker(vocabulary(), {});
   Sample sample = plain_sample(20);
   masker.mask_dynamically(sample, 1, 0);

@@ -11,13 +11,16 @@ using namespace test;
 namespace {
 
 const std::string kHead =
-    "<mediawiki xmlns=\"http://www.mediawiki.org/xml/export-0.11/\" version=\"0.11\" xml:lang=\"de\">\n  <siteinfo>\n    <sitename>W</sitename>\n    <namespaces>\n"
-    "      <namespace key=\"6\" case=\"first-letter\">Datei</namespace>\n      <namespace key=\"0\" case=\"first-letter\" />\n    </namespaces>\n  </siteinfo>\n";
+    "<mediawiki xmlns=\"http://www.mediawiki.org/xml/export-0.11/\" version=\"0.11\" xml:lang=\"de\">\n  <siteinfo>\n    "
+    "<sitename>W</sitename>\n    <namespaces>\n"
+    "      <namespace key=\"6\" case=\"first-letter\">Datei</namespace>\n      <namespace key=\"0\" case=\"first-letter\" />\n    "
+    "</namespaces>\n  </siteinfo>\n";
 
 std::string page(const std::string& title, const std::string& text, const std::string& ns = "0", const std::string& more = "") {
   return "  <page>\n    <title>" + title + "</title>\n    <ns>" + ns + "</ns>\n    <id>1</id>\n" + more +
-         "    <revision>\n      <id>2</id>\n      <contributor><username>u</username><id>3</id></contributor>\n      <text bytes=\"9\" xml:space=\"preserve\">" + text +
-         "</text>\n    </revision>\n  </page>\n";
+         "    <revision>\n      <id>2</id>\n      <contributor><username>u</username><id>3</id></contributor>\n      <text bytes=\"9\" "
+         "xml:space=\"preserve\">" +
+         text + "</text>\n    </revision>\n  </page>\n";
 }
 
 std::string dump_of(const std::string& pages) { return kHead + pages + "</mediawiki>\n"; }
@@ -38,27 +41,32 @@ Read read(const CorpusUnit& unit, CorpusOptions options = {}) {
 
 TEST(MediaWiki, ArticlesAreDocuments) {
   TemporaryFolder folder;
-  write_text(folder / "d", dump_of(page("A", "&lt;b&gt;One&lt;/b&gt; [[Datei:x.png]]here. Two &amp;amp; three.\n\nFour.") + page("Diskussion:A", "no", "1") +
-                                   page("R", "#REDIRECT [[A]]", "0", "    <redirect title=\"A\" />\n") + page("Empty", "") + page("B", "Five.")));
+  write_text(folder / "d", dump_of(page("A", "&lt;b&gt;One&lt;/b&gt; [[Datei:x.png]]here. Two &amp;amp; three.\n\nFour.") +
+                                   page("Diskussion:A", "no", "1") + page("R", "#REDIRECT [[A]]", "0", "    <redirect title=\"A\" />\n") +
+                                   page("Empty", "") + page("B", "Five.")));
   EXPECT_EQ(detect_format(folder / "d"), CorpusFormat::kMediaWiki);
   const Read all = read({.files = {folder / "d"}});
   EXPECT_EQ(all.documents, (std::vector<Document>{{"One here.", "Two & three.", "Four."}, {"Five."}}));
-  EXPECT_EQ(std::tuple(all.counts.documents, all.counts.empty, all.counts.redirects, all.counts.other_namespaces, all.counts.malformed), std::tuple(2, 1, 1, 1, 0));
+  EXPECT_EQ(std::tuple(all.counts.documents, all.counts.empty, all.counts.redirects, all.counts.other_namespaces, all.counts.malformed),
+            std::tuple(2, 1, 1, 1, 0));
 }
 
 TEST(MediaWiki, MalformedPagesAreCountedOrStop) {
   TemporaryFolder folder;
-  const std::string good = page("Good", "Fine."), broken = page("Broken", "a <b> c"), entity = page("Entity", "a &nbsp; b"), bytes = page("Bytes", "a \xFF b");
+  const std::string good = page("Good", "Fine."), broken = page("Broken", "a <b> c"), entity = page("Entity", "a &nbsp; b"),
+                    bytes = page("Bytes", "a \xFF b");
   const std::string unfinished = page("Unfinished", "x").substr(0, 120), cut = page("Cut", "Never ends");
   write_text(folder / "d", kHead + good + broken + good + entity + bytes + unfinished + good + cut.substr(0, cut.size() - 20));
   const Read all = read({.files = {folder / "d"}});
   EXPECT_EQ(all.documents, (std::vector<Document>{{"Fine."}, {"Fine."}, {"Fine."}}));
   EXPECT_EQ(all.counts.malformed, 5);
   const size_t at = kHead.size() + good.size() + 2;
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read({.files = {folder / "d"}}, {.strict = true}); }), {"/d", "byte " + std::to_string(at), "'Broken'", "mismatched tag", "line"});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { read({.files = {folder / "d"}}, {.strict = true}); }),
+                  {"/d", "byte " + std::to_string(at), "'Broken'", "mismatched tag", "line"});
 }
 
-// Wherever a dump is cut into pieces, they give its articles: each once, in order. So do the streams of a compressed one, wherever pages begin in them.
+// Wherever a dump is cut into pieces, they give its articles: each once, in order. So do the streams of a compressed one, wherever pages
+// begin in them.
 TEST(MediaWiki, PiecesGiveTheArticles) {
   TemporaryFolder folder;
   std::string pages;
@@ -112,7 +120,9 @@ TEST(MediaWiki, PiecesOfOneStreamGiveTheArticles) {
 TEST(MediaWiki, ParquetIsRefusedWithWhatToDo) {
   TemporaryFolder folder;
   write_text(folder / "a.parquet", "PAR1....");
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { plan_corpus(std::vector<std::filesystem::path>{folder / "a.parquet"}, 100); }), {"a.parquet", "Parquet", "JSON lines"});
+  expect_contains(
+      error_of(ErrorKind::kInvalidArgument, [&] { plan_corpus(std::vector<std::filesystem::path>{folder / "a.parquet"}, 100); }),
+      {"a.parquet", "Parquet", "JSON lines"});
 }
 
 }  // namespace mpibert

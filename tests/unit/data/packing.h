@@ -16,7 +16,8 @@ namespace mpibert::test {
 inline std::string packed(Compression compression, const std::string& text) {
   std::string out(2 * text.size() + 1000, '\0');
   switch (compression) {
-    case Compression::kNone: return text;
+    case Compression::kNone:
+      return text;
     case Compression::kGzip: {
       z_stream stream{};
       deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
@@ -31,7 +32,8 @@ inline std::string packed(Compression compression, const std::string& text) {
     }
     case Compression::kBzip2: {
       auto size = static_cast<unsigned>(out.size());
-      if (BZ2_bzBuffToBuffCompress(out.data(), &size, const_cast<char*>(text.data()), static_cast<unsigned>(text.size()), 1, 0, 0) != BZ_OK) throw std::runtime_error("bzip2");
+      if (BZ2_bzBuffToBuffCompress(out.data(), &size, const_cast<char*>(text.data()), static_cast<unsigned>(text.size()), 1, 0, 0) != BZ_OK)
+        throw std::runtime_error("bzip2");
       out.resize(size);
       return out;
     }
@@ -46,8 +48,8 @@ inline std::string packed(Compression compression, const std::string& text) {
     }
     case Compression::kXz: {
       size_t size = 0;
-      if (lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(), reinterpret_cast<uint8_t*>(out.data()), &size, out.size()) !=
-          LZMA_OK)
+      if (lzma_easy_buffer_encode(1, LZMA_CHECK_CRC64, nullptr, reinterpret_cast<const uint8_t*>(text.data()), text.size(),
+                                  reinterpret_cast<uint8_t*>(out.data()), &size, out.size()) != LZMA_OK)
         throw std::runtime_error("xz");
       out.resize(size);
       return out;

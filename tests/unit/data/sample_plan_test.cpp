@@ -16,7 +16,8 @@ std::vector<uint32_t> offsets_of(const std::vector<uint32_t>& lengths, uint32_t 
   return offsets;
 }
 
-std::vector<PlannedSample> pairs_of(const std::vector<uint32_t>& offsets, int64_t max_seq_length, uint64_t place, double short_seq_prob = 0.1) {
+std::vector<PlannedSample> pairs_of(const std::vector<uint32_t>& offsets, int64_t max_seq_length, uint64_t place,
+                                    double short_seq_prob = 0.1) {
   std::vector<PlannedSample> samples;
   plan_sentence_pairs(offsets, max_seq_length, short_seq_prob, RandomStream(1, RandomPurpose::kSentencePairs, place), samples);
   return samples;
@@ -24,7 +25,8 @@ std::vector<PlannedSample> pairs_of(const std::vector<uint32_t>& offsets, int64_
 
 }  // namespace
 
-// a and what follows it end at sentences, a pair begins where the one before left off, and a chunk ends with the sentence that reaches the target.
+// a and what follows it end at sentences, a pair begins where the one before left off, and a chunk ends with the sentence that reaches the
+// target.
 TEST(SentencePairs, ObeyTheRules) {
   std::vector<uint32_t> lengths;
   for (uint32_t s = 0; s < 40; ++s) lengths.push_back(1 + s * 5 % 17);
@@ -43,7 +45,8 @@ TEST(SentencePairs, ObeyTheRules) {
       ASSERT_TRUE(is_end(sample.a.end) && is_end(sample.b.end));
       ASSERT_TRUE(sample.is_random_next || sample.b.size() > 0);
       const auto last = std::lower_bound(offsets.begin(), offsets.end(), static_cast<uint32_t>(sample.b.end)) - 1;
-      ASSERT_TRUE(last == offsets.begin() || *last <= sample.a.begin || *last - sample.a.begin < sample.target) << "the chunk was long enough a sentence earlier";
+      ASSERT_TRUE(last == offsets.begin() || *last <= sample.a.begin || *last - sample.a.begin < sample.target)
+          << "the chunk was long enough a sentence earlier";
       ASSERT_TRUE(sample.b.end == offsets.back() || sample.b.end - sample.a.begin >= sample.target);
       next = sample.is_random_next ? sample.a.end : sample.b.end;
       ++total;
@@ -51,11 +54,13 @@ TEST(SentencePairs, ObeyTheRules) {
     }
     ASSERT_EQ(next, offsets.back());
   }
-  EXPECT_NEAR(static_cast<double>(random) / static_cast<double>(total), 0.52, 0.04) << "half by the draw, and the rests of one sentence besides";
+  EXPECT_NEAR(static_cast<double>(random) / static_cast<double>(total), 0.52, 0.04)
+      << "half by the draw, and the rests of one sentence besides";
   EXPECT_NEAR(static_cast<double>(aimed_short) / static_cast<double>(documents), 0.1, 0.05);
 }
 
-// 100,000 pairs: where there is a choice, next sentences are a fair coin, the first part ends after any sentence but the last alike, and short targets have any length alike.
+// 100,000 pairs: where there is a choice, next sentences are a fair coin, the first part ends after any sentence but the last alike, and
+// short targets have any length alike.
 TEST(SentencePairs, DistributionsAreThoseOfTheScript) {
   const std::vector<uint32_t> offsets = offsets_of(std::vector<uint32_t>(64, 1));
   int64_t coins = 0, random = 0, first_parts = 0;
@@ -74,7 +79,8 @@ TEST(SentencePairs, DistributionsAreThoseOfTheScript) {
   }
   targets.pop_back();
   const auto chi_square = [](const std::vector<int64_t>& counts) {
-    const double expected = static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / static_cast<double>(counts.size());
+    const double expected =
+        static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / static_cast<double>(counts.size());
     double sum = 0;
     for (const int64_t count : counts) sum += (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) / expected;
     return sum;

@@ -20,7 +20,8 @@ std::vector<int64_t> epoch_of(const Sampler& sampler, int64_t epoch) {
 }  // namespace
 
 TEST(Sampler, EachEpochIsAPermutation) {
-  for (const int64_t samples : {int64_t{1}, int64_t{2}, int64_t{255}, int64_t{256}, int64_t{257}, int64_t{5000}, kSamplesPerChunk * kChunksPerWindow, kSamplesPerChunk * kChunksPerWindow * 2 + 77}) {
+  for (const int64_t samples : {int64_t{1}, int64_t{2}, int64_t{255}, int64_t{256}, int64_t{257}, int64_t{5000},
+                                kSamplesPerChunk * kChunksPerWindow, kSamplesPerChunk * kChunksPerWindow * 2 + 77}) {
     const Sampler sampler(samples, 5);
     for (const int64_t epoch : {0, 1, 9}) {
       std::vector<int64_t> ids = epoch_of(sampler, epoch);

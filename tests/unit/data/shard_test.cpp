@@ -19,8 +19,10 @@ namespace {
 
 // All kinds of labels: per token, sequence (a float) and prediction, with a sample that has no prediction.
 Schema rich_labels() {
-  return {{.name = "masked_lm_positions", .per = Per::kPrediction}, {.name = "masked_lm_ids", .per = Per::kPrediction},
-          {.name = "tags", .per = Per::kToken}, {.name = "score", .dtype = DType::kFloat32, .per = Per::kSequence}};
+  return {{.name = "masked_lm_positions", .per = Per::kPrediction},
+          {.name = "masked_lm_ids", .per = Per::kPrediction},
+          {.name = "tags", .per = Per::kToken},
+          {.name = "score", .dtype = DType::kFloat32, .per = Per::kSequence}};
 }
 
 std::vector<Sample> rich_samples(int64_t count, int32_t vocabulary_size = 1000) {
@@ -33,7 +35,8 @@ std::vector<Sample> rich_samples(int64_t count, int32_t vocabulary_size = 1000) 
       ids.push_back(vocabulary_size - p);
     }
     const float score = 0.1f * static_cast<float>(sample.id);
-    sample.labels = {{"masked_lm_positions", positions}, {"masked_lm_ids", ids}, {"tags", tags}, {"score", {std::bit_cast<int32_t>(score)}}};
+    sample.labels = {
+        {"masked_lm_positions", positions}, {"masked_lm_ids", ids}, {"tags", tags}, {"score", {std::bit_cast<int32_t>(score)}}};
   }
   return samples;
 }
@@ -123,7 +126,8 @@ TEST(ShardWriter, RefusesLengthsOfChoicesThatAreNotTheSamples) {
 
 TEST(ShardWriter, NamesTheFileItCannotMake) {
   TemporaryFolder folder;
-  expect_contains(error_of(ErrorKind::kIo, [&] { write_shard(folder / "absent" / "a.h5", closed_form_samples(1), class_labels()); }), {"absent/a.h5"});
+  expect_contains(error_of(ErrorKind::kIo, [&] { write_shard(folder / "absent" / "a.h5", closed_form_samples(1), class_labels()); }),
+                  {"absent/a.h5"});
 }
 
 TEST(ShardReader, SaysWhyAFileCannotBeOpened) {
@@ -173,7 +177,8 @@ namespace {
 
 // A shard written number by number, so that it can lie and still have good checksums.
 struct RawShard {
-  std::string format = "mpibert-shard", layout = "flat", labels = "labels:int32:sequence masked_lm_positions:int32:prediction masked_lm_ids:int32:prediction";
+  std::string format = "mpibert-shard", layout = "flat",
+              labels = "labels:int32:sequence masked_lm_positions:int32:prediction masked_lm_ids:int32:prediction";
   int64_t version = 1, count = 2, tokens = 5, vocabulary_size = 100;
   std::vector<int64_t> offsets = {0, 2, 5}, prediction_offsets = {0, 1, 3};
   std::vector<uint16_t> input_ids = {1, 2, 3, 4, 5};
@@ -191,12 +196,12 @@ struct RawShard {
     file.write_integer("vocabulary_size", vocabulary_size);
     file.write_text("vocabulary_sha256", "abc");
     file.write_text("labels", labels);
-    const auto put = [&](const char* name, hdf5::Type type, const auto& values) { file.write(name, type, values.data(), static_cast<int64_t>(values.size())); };
+    const auto put = [&](const char* name, hdf5::Type type, const auto& values) {
+      file.write(name, type, values.data(), static_cast<int64_t>(values.size()));
+    };
     put("offsets", hdf5::Type::kInt64, offsets);
-    if (wide_ids)
-      put("input_ids", hdf5::Type::kInt32, std::vector<int32_t>(input_ids.begin(), input_ids.end()));
-    else
-      put("input_ids", hdf5::Type::kUInt16, input_ids);
+    if (wide_ids) put("input_ids", hdf5::Type::kInt32, std::vector<int32_t>(input_ids.begin(), input_ids.end()));
+    else put("input_ids", hdf5::Type::kUInt16, input_ids);
     put("token_type_ids", hdf5::Type::kUInt8, token_type_ids);
     put("prediction_offsets", hdf5::Type::kInt64, prediction_offsets);
     put("labels", hdf5::Type::kInt32, label);

@@ -96,7 +96,8 @@ TEST(TokenShard, DamageIsNoticed) {
       char& byte = damaged[static_cast<size_t>(extent.offset + (extent.bytes() - 1) * i / 39)];
       byte = static_cast<char>(byte ^ (1 << i % 8));
       write_text(folder / "b.h5", damaged);
-      expect_contains(error_of(ErrorKind::kCorrupt, [&] { read_all(folder / "b.h5"); }), {"b.h5", name, "CRC-32C", "prepare the data again"});
+      expect_contains(error_of(ErrorKind::kCorrupt, [&] { read_all(folder / "b.h5"); }),
+                      {"b.h5", name, "CRC-32C", "prepare the data again"});
     }
   }
   for (size_t bytes = 0; bytes < whole.size(); bytes += 1 + whole.size() / 50) {

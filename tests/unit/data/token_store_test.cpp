@@ -18,22 +18,30 @@ namespace {
 
 constexpr int64_t kFirstToken = 5, kVocabulary = 100000;
 
-// A store whose tokens say where they are: they count through the whole corpus. One shard for each list of documents; a document is the lengths of its sentences.
+// A store whose tokens say where they are: they count through the whole corpus. One shard for each list of documents; a document is the
+// lengths of its sentences.
 struct Corpus {
   std::vector<int64_t> document_begins, sentence_begins;  // as tokens
   int64_t end = kFirstToken;
 
-  int64_t document_of(int32_t token) const { return std::upper_bound(document_begins.begin(), document_begins.end(), token) - document_begins.begin() - 1; }
+  int64_t document_of(int32_t token) const {
+    return std::upper_bound(document_begins.begin(), document_begins.end(), token) - document_begins.begin() - 1;
+  }
   bool begins_sentence(int32_t token) const { return std::binary_search(sentence_begins.begin(), sentence_begins.end(), token); }
 };
 
 Corpus write_store(const std::filesystem::path& folder, const std::vector<int64_t>& documents_of_shards, bool pairs = true) {
   Corpus corpus;
   std::filesystem::create_directories(folder);
-  Manifest manifest{.task = pairs ? "pretraining" : "masked-lm", .storage = Storage::kTokens, .max_seq_length = 64, .vocabulary_size = kVocabulary, .vocabulary_sha256 = "abc"};
+  Manifest manifest{.task = pairs ? "pretraining" : "masked-lm",
+                    .storage = Storage::kTokens,
+                    .max_seq_length = 64,
+                    .vocabulary_size = kVocabulary,
+                    .vocabulary_sha256 = "abc"};
   manifest.splits.push_back({.name = "train", .labels = pairs ? sentence_pair_labels() : Schema{}, .shards = {}});
   for (size_t shard = 0; shard < documents_of_shards.size(); ++shard) {
-    TokenShardWriter writer(folder / ("train-" + std::to_string(shard) + ".h5"), {.vocabulary_size = kVocabulary, .vocabulary_sha256 = "abc"});
+    TokenShardWriter writer(folder / ("train-" + std::to_string(shard) + ".h5"),
+                            {.vocabulary_size = kVocabulary, .vocabulary_sha256 = "abc"});
     for (int64_t d = 0; d < documents_of_shards[shard]; ++d) {
       TokenizedDocument document;
       corpus.document_begins.push_back(corpus.end);
@@ -70,7 +78,9 @@ Pair parts_of(const Sample& sample) {
   const auto sep = std::find(sample.input_ids.begin(), sample.input_ids.end(), 3);
   EXPECT_EQ(std::count(sample.token_type_ids.begin(), sample.token_type_ids.end(), 0), sep - sample.input_ids.begin() + 1);
   EXPECT_TRUE(std::is_sorted(sample.token_type_ids.begin(), sample.token_type_ids.end()));
-  return {.a = {sample.input_ids.begin() + 1, sep}, .b = {sep + 1, sample.input_ids.end() - 1}, .is_random_next = sample.label("next_sentence_labels")[0] == 1};
+  return {.a = {sample.input_ids.begin() + 1, sep},
+          .b = {sep + 1, sample.input_ids.end() - 1},
+          .is_random_next = sample.label("next_sentence_labels")[0] == 1};
 }
 
 bool is_consecutive(const std::vector<int32_t>& tokens) {
@@ -78,7 +88,8 @@ bool is_consecutive(const std::vector<int32_t>& tokens) {
 }
 
 double chi_square(const std::vector<int64_t>& counts) {
-  const double expected = static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / static_cast<double>(counts.size());
+  const double expected =
+      static_cast<double>(std::accumulate(counts.begin(), counts.end(), int64_t{0})) / static_cast<double>(counts.size());
   double sum = 0;
   for (const int64_t count : counts) sum += (static_cast<double>(count) - expected) * (static_cast<double>(count) - expected) / expected;
   return sum;
@@ -110,7 +121,9 @@ TEST(TokenStore, PairsObeyTheRules) {
       ASSERT_EQ(corpus.document_of(pair.b.front()), corpus.document_of(pair.b.back()));
       ASSERT_EQ(corpus.document_of(pair.b.front()) == document, !pair.is_random_next);
       ASSERT_TRUE(pair.is_random_next || pair.b.front() > pair.a.back());
-      whole += sample.input_ids.size() < 64 && corpus.begins_sentence(pair.a.front()) && corpus.begins_sentence(pair.b.front()) ? 1 : 0;  // nothing was cut off
+      whole += sample.input_ids.size() < 64 && corpus.begins_sentence(pair.a.front()) && corpus.begins_sentence(pair.b.front())
+                   ? 1
+                   : 0;  // nothing was cut off
     }
   }
   EXPECT_GT(whole, 100);
@@ -121,7 +134,8 @@ TEST(TokenStore, EpochsHaveEqualSizesAndOtherSamplesAndLeaveLittleOut) {
   const Corpus corpus = write_store(folder.path(), {30, 30});
   const Dataset dataset(folder.path(), "train", false, {.max_seq_length = 64, .short_seq_prob = 0, .seed = 3});
   EXPECT_NE(epoch_of(dataset, 0), epoch_of(dataset, 1));
-  EXPECT_NE(epoch_of(dataset, 0), epoch_of(Dataset(folder.path(), "train", false, {.max_seq_length = 64, .short_seq_prob = 0, .seed = 4}), 0));
+  EXPECT_NE(epoch_of(dataset, 0),
+            epoch_of(Dataset(folder.path(), "train", false, {.max_seq_length = 64, .short_seq_prob = 0, .seed = 4}), 0));
   for (int64_t epoch = 0; epoch < 4; ++epoch) {
     std::vector<bool> seen(static_cast<size_t>(corpus.end));
     for (const Sample& sample : epoch_of(dataset, epoch))
@@ -208,7 +222,8 @@ TEST(TokenStore, DistributionsAreThoseOfTheRecipe) {
   EXPECT_LT(term(masked, 0.8) + term(kept, 0.1) + term(changed, 0.1), critical(2));
 }
 
-// A loader that starts at a step gives what one that went there gives, across the end of an epoch; and every rank sees its part of the same batch.
+// A loader that starts at a step gives what one that went there gives, across the end of an epoch; and every rank sees its part of the same
+// batch.
 TEST(TokenStore, LoaderResumesAnywhere) {
   TemporaryFolder folder;
   write_store(folder.path(), {20, 20});
@@ -238,13 +253,15 @@ TEST(TokenStore, LoaderResumesAnywhere) {
 TEST(TokenStore, SaysWhatIsWrong) {
   TemporaryFolder folder;
   write_store(folder.path(), {2});
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { Dataset(folder.path(), "train", false, {.max_seq_length = 4}); }), {"max_seq_length is 4"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { Dataset(folder.path(), "train", false, {.max_seq_length = 4}); }),
+                  {"max_seq_length is 4"});
   const Dataset dataset(folder.path(), "train");
   expect_contains(error_of(ErrorKind::kInvalidArgument, [&] { static_cast<void>(dataset.read(dataset.size())); }), {"sample"});
   Manifest manifest = read_manifest(folder.path());
   manifest.splits[0].shards[0].count += 1;
   write_manifest(folder.path(), manifest);
-  expect_contains(error_of(ErrorKind::kCorrupt, [&] { Dataset(folder.path(), "train"); }), {"train-0.h5", "2 documents", "the manifest says 3"});
+  expect_contains(error_of(ErrorKind::kCorrupt, [&] { Dataset(folder.path(), "train"); }),
+                  {"train-0.h5", "2 documents", "the manifest says 3"});
 }
 
 }  // namespace mpibert

@@ -59,9 +59,11 @@ class Folder {
     write_safetensors(folder_ / "model.safetensors", tensors_);
     loaded_.clear();
     return load_weights(
-        folder_.path(), wanted, heads, [&](const std::string& name, std::span<const float> values) { loaded_[name].assign(values.begin(), values.end()); }, replace_head);
+        folder_.path(), wanted, heads,
+        [&](const std::string& name, std::span<const float> values) { loaded_[name].assign(values.begin(), values.end()); }, replace_head);
   }
-  void expect_refusal(ErrorKind kind, const std::vector<std::string>& texts, const std::vector<WantedTensor>& wanted, std::vector<std::string> heads = {}) {
+  void expect_refusal(ErrorKind kind, const std::vector<std::string>& texts, const std::vector<WantedTensor>& wanted,
+                      std::vector<std::string> heads = {}) {
     expect_error(kind, texts, [&] { load(wanted, heads); });
     EXPECT_THAT(loaded_, IsEmpty()) << "nothing may be delivered before everything has been checked";
   }
@@ -88,7 +90,9 @@ TEST(LoadWeights, DeliversEveryWantedTensor) {
 
 TEST(LoadWeights, KnowsNamesOfOldAndOfBareModels) {
   Folder folder;
-  folder.add("embeddings.word_embeddings.weight", {3, 2}, 0).add("embeddings.LayerNorm.gamma", {2}, 5).add("embeddings.LayerNorm.beta", {2}, 7);
+  folder.add("embeddings.word_embeddings.weight", {3, 2}, 0)
+      .add("embeddings.LayerNorm.gamma", {2}, 5)
+      .add("embeddings.LayerNorm.beta", {2}, 7);
   folder.add("encoder.layer.0.output.dense.weight", {2, 2}, 9).add_ids("embeddings.position_ids");
   const LoadReport report = folder.load(kEncoder);
   EXPECT_EQ(report.renamed, 4);
@@ -100,41 +104,53 @@ TEST(LoadWeights, KnowsNamesOfOldAndOfBareModels) {
 
 TEST(LoadWeights, TakesAMissingHeadAsNewAndLeavesOutAnother) {
   Folder folder;
-  const LoadReport report = folder.add_all(kEncoder).add_all(kPooler).add_all(kPredictions).add_all(kNextSentence).load(join({kEncoder, kPooler, kClassifier}), {"classifier."});
+  const LoadReport report = folder.add_all(kEncoder)
+                                .add_all(kPooler)
+                                .add_all(kPredictions)
+                                .add_all(kNextSentence)
+                                .load(join({kEncoder, kPooler, kClassifier}), {"classifier."});
   EXPECT_THAT(report.fresh, ElementsAre("classifier.weight", "classifier.bias"));
-  EXPECT_THAT(report.dropped, UnorderedElementsAre("cls.predictions.bias", "cls.predictions.transform.dense.bias", "cls.seq_relationship.weight", "cls.seq_relationship.bias"));
+  EXPECT_THAT(report.dropped, UnorderedElementsAre("cls.predictions.bias", "cls.predictions.transform.dense.bias",
+                                                   "cls.seq_relationship.weight", "cls.seq_relationship.bias"));
   EXPECT_THAT(report.text(), testing::HasSubstr("new, to be trained: classifier.weight"));
 }
 
 TEST(LoadWeights, TakesAMaskedLanguageModelWithoutPoolerAndNextSentence) {
   Folder folder;
-  const LoadReport report = folder.add_all(kEncoder).add_all(kPredictions).load(join({kEncoder, kPooler, kPredictions, kNextSentence}), {"cls.", "bert.pooler."});
-  EXPECT_THAT(report.fresh, ElementsAre("bert.pooler.dense.weight", "bert.pooler.dense.bias", "cls.seq_relationship.weight", "cls.seq_relationship.bias"));
+  const LoadReport report =
+      folder.add_all(kEncoder).add_all(kPredictions).load(join({kEncoder, kPooler, kPredictions, kNextSentence}), {"cls.", "bert.pooler."});
+  EXPECT_THAT(report.fresh, ElementsAre("bert.pooler.dense.weight", "bert.pooler.dense.bias", "cls.seq_relationship.weight",
+                                        "cls.seq_relationship.bias"));
 }
 
 TEST(LoadWeights, RefusesWrongNamesAllInOneMessage) {
   Folder folder;
   folder.add_all(kEncoder).add("bert.encoder.layer.1.output.dense.weight", {2, 2}, 0).add("roberta.x", {1}, 0);
-  folder.expect_refusal(ErrorKind::kInvalidArgument, {"missing: bert.pooler.dense.weight, bert.pooler.dense.bias", "unknown: bert.encoder.layer.1.output.dense.weight, roberta.x"},
-                        join({kEncoder, kPooler}));
+  folder.expect_refusal(
+      ErrorKind::kInvalidArgument,
+      {"missing: bert.pooler.dense.weight, bert.pooler.dense.bias", "unknown: bert.encoder.layer.1.output.dense.weight, roberta.x"},
+      join({kEncoder, kPooler}));
 }
 
 TEST(LoadWeights, RefusesAMissingEncoderTensorThoughTheHeadMayBeNew) {
   Folder folder;
   folder.add_all({kEncoder.begin(), kEncoder.end() - 1});
-  folder.expect_refusal(ErrorKind::kInvalidArgument, {"missing: bert.encoder.layer.0.output.dense.weight"}, join({kEncoder, kClassifier}), {"classifier."});
+  folder.expect_refusal(ErrorKind::kInvalidArgument, {"missing: bert.encoder.layer.0.output.dense.weight"}, join({kEncoder, kClassifier}),
+                        {"classifier."});
 }
 
 TEST(LoadWeights, RefusesAHeadInPart) {
   Folder folder;
   folder.add_all(kEncoder).add("classifier.weight", {2, 2}, 0);
-  folder.expect_refusal(ErrorKind::kCorrupt, {"in part", "classifier.weight", "classifier.bias"}, join({kEncoder, kClassifier}), {"classifier."});
+  folder.expect_refusal(ErrorKind::kCorrupt, {"in part", "classifier.weight", "classifier.bias"}, join({kEncoder, kClassifier}),
+                        {"classifier."});
 }
 
 TEST(LoadWeights, RefusesOtherShapesUnlessTheHeadIsReplaced) {
   Folder folder;
   folder.add_all(kEncoder).add("classifier.weight", {3, 2}, 0).add("classifier.bias", {3}, 0);
-  folder.expect_refusal(ErrorKind::kInvalidArgument, {"classifier.weight is [3, 2], wanted [2, 2]", "other labels"}, join({kEncoder, kClassifier}), {"classifier."});
+  folder.expect_refusal(ErrorKind::kInvalidArgument, {"classifier.weight is [3, 2], wanted [2, 2]", "other labels"},
+                        join({kEncoder, kClassifier}), {"classifier."});
   const LoadReport report = folder.load(join({kEncoder, kClassifier}), {"classifier."}, true);
   EXPECT_THAT(report.fresh, ElementsAre("classifier.weight", "classifier.bias"));
   EXPECT_EQ(report.loaded.size(), kEncoder.size());
@@ -148,11 +164,16 @@ TEST(LoadWeights, RefusesTwoNamesForOneTensor) {
 
 TEST(LoadWeights, TakesATiedDecoderOnlyIfItIsTied) {
   Folder tied;
-  tied.add_all(kEncoder).add_all(kPredictions).add("cls.predictions.decoder.weight", {3, 2}, 0).add("cls.predictions.decoder.bias", {3}, 40);
-  EXPECT_THAT(tied.load(join({kEncoder, kPredictions})).ignored, UnorderedElementsAre("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"));
+  tied.add_all(kEncoder)
+      .add_all(kPredictions)
+      .add("cls.predictions.decoder.weight", {3, 2}, 0)
+      .add("cls.predictions.decoder.bias", {3}, 40);
+  EXPECT_THAT(tied.load(join({kEncoder, kPredictions})).ignored,
+              UnorderedElementsAre("cls.predictions.decoder.weight", "cls.predictions.decoder.bias"));
   Folder untied;
   untied.add_all(kEncoder).add_all(kPredictions).add("cls.predictions.decoder.weight", {3, 2}, 1);
-  untied.expect_refusal(ErrorKind::kInvalidArgument, {"cls.predictions.decoder.weight", "word_embeddings", "ties"}, join({kEncoder, kPredictions}));
+  untied.expect_refusal(ErrorKind::kInvalidArgument, {"cls.predictions.decoder.weight", "word_embeddings", "ties"},
+                        join({kEncoder, kPredictions}));
 }
 
 TEST(LoadWeights, FindsThePredictionsBiasUnderItsOtherName) {
@@ -174,7 +195,8 @@ TEST(SaveModelFolder, WritesWhatLoadWeightsReads) {
   save_model_folder(folder / "new" / "model", {{"a", DType::kFloat32, {2}, std::as_bytes(std::span(values))}}, {{"config.json", "{}"}});
   EXPECT_EQ(test::read_text(folder.path() / "new" / "model" / "config.json"), "{}");
   const std::vector<WantedTensor> wanted = {{"a", {2}}};
-  load_weights(folder.path() / "new" / "model", wanted, {}, [&](const std::string&, std::span<const float> read) { EXPECT_THAT(read, ElementsAre(1, 2)); });
+  load_weights(folder.path() / "new" / "model", wanted, {},
+               [&](const std::string&, std::span<const float> read) { EXPECT_THAT(read, ElementsAre(1, 2)); });
   expect_error(ErrorKind::kInvalidArgument, {"../x"}, [&] { save_model_folder(folder / "b", {}, {{"../x", ""}}); });
 }
 
@@ -225,7 +247,8 @@ TEST_F(ConvertModelFolder, RefusesTwoNamesForOneTensor) {
   const std::vector<NamedTensor> twice = {{"embeddings.LayerNorm.gamma", DType::kFloat16, {2}, std::as_bytes(std::span(values_))},
                                           {"bert.embeddings.LayerNorm.weight", DType::kFloat16, {2}, std::as_bytes(std::span(values_))}};
   write_safetensors(folder_ / "f", twice);
-  expect_error(ErrorKind::kCorrupt, {"second name", "bert.embeddings.LayerNorm.weight"}, [&] { convert_model_folder(folder_ / "f", folder_ / "to", WeightsFormat::kPytorch); });
+  expect_error(ErrorKind::kCorrupt, {"second name", "bert.embeddings.LayerNorm.weight"},
+               [&] { convert_model_folder(folder_ / "f", folder_ / "to", WeightsFormat::kPytorch); });
   EXPECT_FALSE(std::filesystem::exists(folder_ / "to"));
 }
 

@@ -27,7 +27,9 @@ template <class T>
 std::string raw(T value) {
   return std::string(reinterpret_cast<const char*>(&value), sizeof(T));
 }
-std::string floats(const std::vector<float>& values) { return std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size()); }
+std::string floats(const std::vector<float>& values) {
+  return std::string(reinterpret_cast<const char*>(values.data()), 4 * values.size());
+}
 
 struct MxnetArray {
   uint32_t version = 0xf993faca;
@@ -85,7 +87,10 @@ using MindsporeFiles = Files;
 }  // namespace
 
 TEST_F(MxnetFiles, AreReadByName) {
-  test::write_text(folder_ / "f", mxnet({{.dims = {2, 1}}, {.version = 0xf993fac9, .dtype = 6, .data = raw(int64_t{5}) + raw(int64_t{-6})}, {.dims = {}, .data = floats({7})}}, names({"z", "b", "a"})));
+  test::write_text(folder_ / "f", mxnet({{.dims = {2, 1}},
+                                         {.version = 0xf993fac9, .dtype = 6, .data = raw(int64_t{5}) + raw(int64_t{-6})},
+                                         {.dims = {}, .data = floats({7})}},
+                                        names({"z", "b", "a"})));
   const WeightsReader reader(folder_ / "f");
   EXPECT_EQ(reader.tensors()[0].name, "a");
   EXPECT_THAT(reader.read_floats(*reader.find("z")), ElementsAre(1, 2));
@@ -103,7 +108,9 @@ TEST_F(MxnetFiles, ThatDoNotObeyTheFormatAreRefused) {
   refuse(kBad, {"1 arrays, but 2 names"}, mxnet({{}}, names({"a", "b"})));
   refuse(kBad, {"two arrays are named \"a\""}, mxnet({{}, {}}, names({"a", "a"})));
   refuse(kBad, {"a name of 4611686018427387904 bytes"}, mxnet({{}}, raw(uint64_t{1}) + raw(uint64_t{1} << 62)));
-  const auto refuse_array = [&](ErrorKind kind, const std::string& text, const MxnetArray& array) { refuse(kind, {"array 0", text}, mxnet({array}, names({"a"}))); };
+  const auto refuse_array = [&](ErrorKind kind, const std::string& text, const MxnetArray& array) {
+    refuse(kind, {"array 0", text}, mxnet({array}, names({"a"})));
+  };
   refuse_array(kOther, "of the format 4187224776", {.version = 0xf993fac8});
   refuse_array(kOther, "sparse", {.storage = 1});
   refuse_array(kOther, "never initialised", {.version = 0xf993fac9, .dims = {}});
@@ -116,7 +123,8 @@ TEST_F(MxnetFiles, ThatDoNotObeyTheFormatAreRefused) {
 
 TEST_F(MindsporeFiles, AreReadByName) {
   test::write_text(folder_ / "f", mindspore("b.weight", field(1, uint64_t{2}) + field(1, uint64_t{1}), "Float32", floats({1, 2})) +
-                                      mindspore("a", field(1, std::string("\1\2", 2)), "Float16", std::string("\x00\x3c\x00\xc0", 4)) + mindspore("step", field(1, uint64_t{0}), "Int32", raw(int32_t{9})));
+                                      mindspore("a", field(1, std::string("\1\2", 2)), "Float16", std::string("\x00\x3c\x00\xc0", 4)) +
+                                      mindspore("step", field(1, uint64_t{0}), "Int32", raw(int32_t{9})));
   const WeightsReader reader(folder_ / "f");
   ASSERT_EQ(reader.tensors().size(), 3u);
   EXPECT_THAT(reader.read_floats(*reader.find("b.weight")), ElementsAre(1, 2));
@@ -142,13 +150,16 @@ TEST_F(MindsporeFiles, ThatDoNotObeyTheFormatAreRefused) {
 
 TEST_F(MindsporeFiles, NamesOfTheSameModelBecomeOurs) {
   std::string file;
-  for (const char* name : {"bert.embeddings.word_embeddings.embedding_table", "bert.embeddings.layer_norm.gamma", "bert.encoder.layer.0.attention.self_attn.query.weight",
-                           "bert.encoder.layer.0.attention.output.layer_norm.beta", "adam_m.bert.pooler.dense.weight", "global_step"})
+  for (const char* name : {"bert.embeddings.word_embeddings.embedding_table", "bert.embeddings.layer_norm.gamma",
+                           "bert.encoder.layer.0.attention.self_attn.query.weight", "bert.encoder.layer.0.attention.output.layer_norm.beta",
+                           "adam_m.bert.pooler.dense.weight", "global_step"})
     file += mindspore(name, field(1, uint64_t{2}), "Float32", floats({1, 2}));
   test::write_text(folder_ / "f.ckpt", file);
   std::vector<std::string> found, states;
-  for (const ModelTensor& tensor : model_tensors(WeightsReader(folder_.path()))) (tensor.role == ModelTensor::Role::kTrainingState ? states : found).push_back(tensor.name);
-  EXPECT_THAT(found, testing::UnorderedElementsAre("bert.embeddings.word_embeddings.weight", "bert.embeddings.LayerNorm.weight", "bert.encoder.layer.0.attention.self.query.weight",
+  for (const ModelTensor& tensor : model_tensors(WeightsReader(folder_.path())))
+    (tensor.role == ModelTensor::Role::kTrainingState ? states : found).push_back(tensor.name);
+  EXPECT_THAT(found, testing::UnorderedElementsAre("bert.embeddings.word_embeddings.weight", "bert.embeddings.LayerNorm.weight",
+                                                   "bert.encoder.layer.0.attention.self.query.weight",
                                                    "bert.encoder.layer.0.attention.output.LayerNorm.bias"));
   EXPECT_THAT(states, testing::UnorderedElementsAre("adam_m.bert.pooler.dense.weight", "global_step"));
 }
@@ -156,12 +167,14 @@ TEST_F(MindsporeFiles, NamesOfTheSameModelBecomeOurs) {
 TEST_F(MindsporeFiles, RelativePositionsAreRefusedByName) {
   const std::string name = "bert.encoder.layer.0.attention.self_attn._generate_relative_positions_embeddings.embeddings_table";
   test::write_text(folder_ / "f.ckpt", mindspore(name, field(1, uint64_t{2}), "Float32", floats({1, 2})));
-  expect_error(kOther, {"f.ckpt", name, "use_relative_positions", "not supported", "relative_key"}, [&] { model_tensors(WeightsReader(folder_.path())); });
+  expect_error(kOther, {"f.ckpt", name, "use_relative_positions", "not supported", "relative_key"},
+               [&] { model_tensors(WeightsReader(folder_.path())); });
 }
 
 TEST(D2lNames, WhatIsNotOfTheModelIsRefusedByName) {
   TemporaryFolder folder;
-  for (const std::string name : {"encoder.blks.0.attention.W_x.weight", "encoder.blks.weight", "encoder.blks.a.ffn.dense1.weight", "encoder.blks.0.weight", "encoder.blks.0.ffn.dense1.alpha"}) {
+  for (const std::string name : {"encoder.blks.0.attention.W_x.weight", "encoder.blks.weight", "encoder.blks.a.ffn.dense1.weight",
+                                 "encoder.blks.0.weight", "encoder.blks.0.ffn.dense1.alpha"}) {
     test::write_text(folder / "pretrained.params", mxnet({{}}, names({name})));
     expect_error(kOther, {"unknown: " + name}, [&] { load_weights(folder.path(), {}, {}, {}); });
   }

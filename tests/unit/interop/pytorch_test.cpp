@@ -53,8 +53,10 @@ struct Layout {
   std::vector<int32_t> size = {2, 2}, stride = {2, 1};
 };
 std::string tensor(const Layout& layout) {
-  return "ctorch._utils\n_rebuild_tensor_v2\n(" + storage(layout.type, "0", layout.elements) + integer(layout.offset) + tuple(layout.size) + tuple(layout.stride) +
-         "\x89" "ccollections\nOrderedDict\n)RtR";
+  return "ctorch._utils\n_rebuild_tensor_v2\n(" + storage(layout.type, "0", layout.elements) + integer(layout.offset) + tuple(layout.size) +
+         tuple(layout.stride) +
+         "\x89"
+         "ccollections\nOrderedDict\n)RtR";
 }
 std::string dict(const std::string& items) { return "\x80\2}(" + items + "u."; }
 std::string dict_of(const Layout& layout) { return dict(text("a") + tensor(layout)); }
@@ -74,7 +76,8 @@ void write_archive(const std::filesystem::path& path, const std::string& pickle,
 }  // namespace
 
 class PytorchFiles : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Formats, PytorchFiles, testing::Values("pytorch.bin", "pytorch_old.bin"), [](const auto& format) { return std::string(format.param) == "pytorch.bin" ? "zip" : "old"; });
+INSTANTIATE_TEST_SUITE_P(Formats, PytorchFiles, testing::Values("pytorch.bin", "pytorch_old.bin"),
+                         [](const auto& format) { return std::string(format.param) == "pytorch.bin" ? "zip" : "old"; });
 
 TEST_P(PytorchFiles, AreReadAsTorchWroteThem) {
   const WeightsReader reader(kFixtures / GetParam());
@@ -173,7 +176,8 @@ TEST_F(RoundTrip, NoTruncationAndNoFlippedBitGoesUnseen) {
     for (uint64_t at = whole.find(name)->begin; at < whole.find(name)->begin + whole.find(name)->bytes(); ++at) {
       test::write_text(folder_ / "g", good);
       test::flip_byte(folder_ / "g", at);
-      expect_error(ErrorKind::kCorrupt, {(folder_ / "g").string(), "CRC-32", "archive/data/"}, [&] { WeightsReader reader(folder_ / "g"); });
+      expect_error(ErrorKind::kCorrupt, {(folder_ / "g").string(), "CRC-32", "archive/data/"},
+                   [&] { WeightsReader reader(folder_ / "g"); });
     }
   }
 }
@@ -189,11 +193,23 @@ TEST(Pytorch, RefusesEveryPickleThatIsNoStateDict) {
   constexpr ErrorKind kBad = ErrorKind::kCorrupt, kOther = ErrorKind::kInvalidArgument;
   const std::string good = tensor({});
   const std::vector<BadPickle> cases = {
-      {"call of os.system", "\x80\2" "cos\nsystem\n(" + text("echo pwned") + "tR.", kBad, {"byte 2", "os.system", "nothing of the file was executed"}},
-      {"call of eval by a tensor's side", dict(text("a") + good + text("b") + "c__builtin__\neval\n(" + text("1") + "tR"), kBad, {"__builtin__.eval"}},
+      {"call of os.system",
+       "\x80\2"
+       "cos\nsystem\n(" +
+           text("echo pwned") + "tR.",
+       kBad,
+       {"byte 2", "os.system", "nothing of the file was executed"}},
+      {"call of eval by a tensor's side",
+       dict(text("a") + good + text("b") + "c__builtin__\neval\n(" + text("1") + "tR"),
+       kBad,
+       {"__builtin__.eval"}},
       {"name that begins as an allowed one", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2.x\n"), kBad, {"_rebuild_tensor_v2.x"}},
       {"INST", "\x80\2(ios\nsystem\n.", kBad, {"byte 3", "opcode INST"}},
-      {"NEWOBJ", "\x80\2" "ccollections\nOrderedDict\n)\x81.", kBad, {"opcode NEWOBJ"}},
+      {"NEWOBJ",
+       "\x80\2"
+       "ccollections\nOrderedDict\n)\x81.",
+       kBad,
+       {"opcode NEWOBJ"}},
       {"STACK_GLOBAL", "\x80\2" + text("os") + text("system") + "\x93.", kBad, {"opcode STACK_GLOBAL"}},
       {"EXT1", "\x80\2\x82\1.", kBad, {"opcode EXT1"}},
       {"no opcode", "\x80\2\xff.", kBad, {"byte 255"}},
@@ -225,15 +241,24 @@ TEST(Pytorch, RefusesEveryPickleThatIsNoStateDict) {
       {"nine arguments", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(NNNNNNNNNtR"), kBad, {"9 arguments"}},
       {"no storage", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(NNNNNNtR"), kBad, {"has no storage"}},
       {"storage of 2 facts", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(NN\x86QNNNNNtR"), kBad, {"5 facts"}},
-      {"parameter of nothing", dict(text("a") + "ctorch._utils\n_rebuild_parameter\n(N\x88NtR"), kBad, {"a parameter of what is no tensor"}},
+      {"parameter of nothing",
+       dict(text("a") + "ctorch._utils\n_rebuild_parameter\n(N\x88NtR"),
+       kBad,
+       {"a parameter of what is no tensor"}},
       {"reaches beyond its storage", dict_of({.offset = 1}), kBad, {"tensor \"a\"", "reaches beyond the 4 elements"}},
       {"stride beyond its storage", dict_of({.stride = {3, 1}}), kBad, {"reaches beyond"}},
       {"offset beyond its storage", dict_of({.offset = 4, .size = {}, .stride = {}}), kBad, {"reaches beyond"}},
       {"expanded", dict_of({.size = {1000, 1000}, .stride = {0, 0}}), kBad, {"has 1000000 numbers, but its storage 4", "contiguous()"}},
       {"too large", dict_of({.size = {2'000'000'000, 2'000'000'000, 2'000'000'000}, .stride = {0, 0, 0}}), kBad, {"too large"}},
-      {"too large but for a zero", dict_of({.size = {2'000'000'000, 2'000'000'000, 2'000'000'000, 0}, .stride = {0, 0, 0, 0}}), kBad, {"too large"}},
-      {"strides that overflow", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(" + storage("FloatStorage", "0", 4) + integer(0) + tuple({3}) + "\x8a\x08" +
-                                         raw(INT64_MAX) + "\x85\x89NtR"), kBad, {"reaches beyond"}},
+      {"too large but for a zero",
+       dict_of({.size = {2'000'000'000, 2'000'000'000, 2'000'000'000, 0}, .stride = {0, 0, 0, 0}}),
+       kBad,
+       {"too large"}},
+      {"strides that overflow",
+       dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(" + storage("FloatStorage", "0", 4) + integer(0) + tuple({3}) + "\x8a\x08" +
+            raw(INT64_MAX) + "\x85\x89NtR"),
+       kBad,
+       {"reaches beyond"}},
       {"negative size", dict_of({.size = {-2, 2}}), kBad, {"negative"}},
       {"negative stride", dict_of({.stride = {2, -1}}), kBad, {"negative"}},
       {"negative offset", dict_of({.offset = -1}), kBad, {"negative"}},
@@ -241,8 +266,14 @@ TEST(Pytorch, RefusesEveryPickleThatIsNoStateDict) {
       {"six dimensions", dict_of({.size = {1, 1, 1, 1, 1, 1}, .stride = {1, 1, 1, 1, 1, 1}}), kOther, {"more than 5 dimensions"}},
       {"fewer strides than dimensions", dict_of({.stride = {1}}), kBad, {"as many strides"}},
       {"storage of another size", dict_of({.elements = 5}), kBad, {"archive/data/0 has 16 bytes, expected 5 numbers of fp32"}},
-      {"one storage of two classes", dict(text("a") + good + text("b") + tensor({.type = "IntStorage"})), kBad, {"another class or size before"}},
-      {"one storage of two sizes", dict(text("a") + good + text("b") + tensor({.elements = 3, .size = {1}, .stride = {1}})), kBad, {"another class or size before"}},
+      {"one storage of two classes",
+       dict(text("a") + good + text("b") + tensor({.type = "IntStorage"})),
+       kBad,
+       {"another class or size before"}},
+      {"one storage of two sizes",
+       dict(text("a") + good + text("b") + tensor({.elements = 3, .size = {1}, .stride = {1}})),
+       kBad,
+       {"another class or size before"}},
       {"double", dict_of({.type = "DoubleStorage"}), kOther, {"torch.DoubleStorage", "this program reads"}},
   };
   TemporaryFolder folder;
@@ -259,8 +290,9 @@ TEST(Pytorch, RefusesEveryPickleThatIsNoStateDict) {
 
 TEST(Pytorch, RefusesTensorsThatShareAStorageWithoutEnd) {
   std::string items;
-  for (int i = 0; i < 2000; ++i) items += text(std::to_string(i)) + (i == 0 ? "ctorch._utils\n_rebuild_tensor_v2\nq\1(" : "h\1(") +
-                                          (i == 0 ? storage("ByteStorage", "0", 1 << 20) + "q\2" : "h\2") + integer(0) + tuple({1 << 20}) + tuple({1}) + "\x89NtR";
+  for (int i = 0; i < 2000; ++i)
+    items += text(std::to_string(i)) + (i == 0 ? "ctorch._utils\n_rebuild_tensor_v2\nq\1(" : "h\1(") +
+             (i == 0 ? storage("ByteStorage", "0", 1 << 20) + "q\2" : "h\2") + integer(0) + tuple({1 << 20}) + tuple({1}) + "\x89NtR";
   TemporaryFolder folder;
   write_archive(folder / "bad.bin", dict(items), std::string(1 << 20, 'x'));
   expect_error(ErrorKind::kCorrupt, {"bad.bin", "16 times"}, [&] { WeightsReader reader(folder / "bad.bin"); });
@@ -268,10 +300,13 @@ TEST(Pytorch, RefusesTensorsThatShareAStorageWithoutEnd) {
 
 TEST(Pytorch, RefusesArchivesThatTorchDoesNotWrite) {
   TemporaryFolder folder;
-  const auto refuse = [&](ErrorKind kind, const std::vector<std::string>& texts) { expect_error(kind, texts, [&] { WeightsReader reader(folder / "f"); }); };
+  const auto refuse = [&](ErrorKind kind, const std::vector<std::string>& texts) {
+    expect_error(kind, texts, [&] { WeightsReader reader(folder / "f"); });
+  };
   write_archive(folder / "f", dict_of({}), "");
   refuse(ErrorKind::kCorrupt, {"archive/data/0 has 0 bytes"});
-  write_archive(folder / "f", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(" + storage("FloatStorage", "../0", 4) + integer(0) + tuple({4}) + tuple({1}) + "\x89NtR"));
+  write_archive(folder / "f", dict(text("a") + "ctorch._utils\n_rebuild_tensor_v2\n(" + storage("FloatStorage", "../0", 4) + integer(0) +
+                                   tuple({4}) + tuple({1}) + "\x89NtR"));
   refuse(ErrorKind::kCorrupt, {"archive/data/../0 is missing"});
   write_archive(folder / "f", dict_of({}), std::string(16, '\1'), {{"archive/byteorder", "big"}});
   refuse(ErrorKind::kInvalidArgument, {"big-endian"});

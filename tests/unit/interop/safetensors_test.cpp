@@ -87,7 +87,8 @@ TEST(Safetensors, WidensNarrowNumbersExactly) {
   const WeightsReader reader(kLibraryFile);
   EXPECT_THAT(reader.read_floats(*reader.find("half")), testing::ElementsAre(1.0f, -2.0f, 65504.0f, 0x1p-24f));
   EXPECT_THAT(reader.read_floats(*reader.find("brain")), testing::ElementsAre(1.0f, float(bfloat16(-3.0e38f))));
-  expect_error(ErrorKind::kCorrupt, {"library.safetensors", "position_ids", "int64"}, [&] { reader.read_floats(*reader.find("position_ids")); });
+  expect_error(ErrorKind::kCorrupt, {"library.safetensors", "position_ids", "int64"},
+               [&] { reader.read_floats(*reader.find("position_ids")); });
   TemporaryFolder folder;
   const std::string halves = raw<uint16_t>({0x7c00, 0xfc00, 0x7e01, 0x8000, 0x03ff, 0x0400});
   write_safetensors(folder / "h", {{"h", DType::kFloat16, {6}, std::as_bytes(std::span(halves))}});
@@ -106,9 +107,15 @@ TEST(Safetensors, RefusesToWriteWhatCouldNotBeReadBack) {
   const std::string four(4, '\0');
   const auto bytes = std::as_bytes(std::span(four));
   expect_error(ErrorKind::kInvalidArgument, {"\"\""}, [&] { write_safetensors(nowhere, {{"", DType::kFloat32, {1}, bytes}}); });
-  expect_error(ErrorKind::kInvalidArgument, {"__metadata__"}, [&] { write_safetensors(nowhere, {{"__metadata__", DType::kFloat32, {1}, bytes}}); });
-  expect_error(ErrorKind::kInvalidArgument, {"two tensors", "a"}, [&] { write_safetensors(nowhere, {{"a", DType::kFloat32, {1}, bytes}, {"a", DType::kInt32, {1}, bytes}}); });
-  expect_error(ErrorKind::kInvalidArgument, {"8 bytes", "4 are given"}, [&] { write_safetensors(nowhere, {{"a", DType::kFloat32, {2}, bytes}}); });
+  expect_error(ErrorKind::kInvalidArgument, {"__metadata__"}, [&] {
+    write_safetensors(nowhere, {{"__metadata__", DType::kFloat32, {1}, bytes}});
+  });
+  expect_error(ErrorKind::kInvalidArgument, {"two tensors", "a"}, [&] {
+    write_safetensors(nowhere, {{"a", DType::kFloat32, {1}, bytes}, {"a", DType::kInt32, {1}, bytes}});
+  });
+  expect_error(ErrorKind::kInvalidArgument, {"8 bytes", "4 are given"}, [&] {
+    write_safetensors(nowhere, {{"a", DType::kFloat32, {2}, bytes}});
+  });
   expect_error(ErrorKind::kInvalidArgument, {"UTF-8"}, [&] { write_safetensors(nowhere, {{"\xff", DType::kFloat32, {1}, bytes}}); });
 }
 
@@ -125,7 +132,9 @@ std::string tensor_json(const std::string& name, const std::string& dtype, const
 }
 
 TEST(Safetensors, RefusesEveryKindOfBadHeader) {
-  const auto one = [](const char* dtype, const char* shape, const char* offsets) { return "{" + tensor_json("a", dtype, shape, offsets) + "}"; };
+  const auto one = [](const char* dtype, const char* shape, const char* offsets) {
+    return "{" + tensor_json("a", dtype, shape, offsets) + "}";
+  };
   const std::string good = tensor_json("a", "F32", "[1]", "[0,4]");
   constexpr ErrorKind kBad = ErrorKind::kCorrupt;
   const std::vector<BadHeader> cases = {
@@ -164,7 +173,11 @@ TEST(Safetensors, RefusesEveryKindOfBadHeader) {
       {"truncated", "{" + good + "}", 3, kBad, {"byte 4", "has 3", "truncated"}},
       {"data without tensors", "{}", 1, kBad, {"tail"}},
       {"tensor twice", "{" + good + "," + tensor_json("a", "F32", "[0]", "[4,4]") + "}", 4, kBad, {"\"a\" stands twice"}},
-      {"dtype twice", "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}", 4, kBad, {"\"dtype\" stands twice"}},
+      {"dtype twice",
+       "{\"a\":{\"dtype\":\"F32\",\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}}",
+       4,
+       kBad,
+       {"\"dtype\" stands twice"}},
       {"unknown member", "{\"a\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4],\"x\":1}}", 4, kBad, {"unknown key \"x\""}},
       {"metadata twice", "{\"__metadata__\":{},\"__metadata__\":{}}", 0, kBad, {"__metadata__ stands twice"}},
       {"metadata key twice", "{\"__metadata__\":{\"k\":\"1\",\"k\":\"2\"}}", 0, kBad, {"\"k\" stands twice"}},
@@ -235,15 +248,22 @@ TEST(Safetensors, TakesNoDamageForGranted) {
       ASSERT_NO_FATAL_FAILURE(visit(bytes)) << "byte " << at << " bit " << bit;
     }
   }
-  constexpr std::string_view kTokens[] = {"{", "}", "[", "]", ",", ":", "\"", "0", "-", "9999999999999999999", "1e9", "null", "\\u0000", "\"F32\"", "[0,0]"};
+  constexpr std::string_view kTokens[] = {"{",   "}",    "[",       "]",       ",",    ":", "\"", "0", "-", "9999999999999999999",
+                                          "1e9", "null", "\\u0000", "\"F32\"", "[0,0]"};
   for (int i = 0; i < 4000; ++i) {  // tokens of JSON put in, pieces taken out and doubled, the size made to agree
     std::string json = good.substr(8, header_end - 8);
     for (int edits = 1 + static_cast<int>(random() % 3); edits > 0; --edits) {
       const size_t at = random() % json.size(), length = std::min<size_t>(random() % 12, json.size() - at);
       switch (random() % 3) {
-        case 0: json.replace(at, length % 3, kTokens[random() % std::size(kTokens)]); break;
-        case 1: json.erase(at, length); break;
-        default: json.insert(at, json.substr(random() % json.size(), length)); break;
+        case 0:
+          json.replace(at, length % 3, kTokens[random() % std::size(kTokens)]);
+          break;
+        case 1:
+          json.erase(at, length);
+          break;
+        default:
+          json.insert(at, json.substr(random() % json.size(), length));
+          break;
       }
     }
     const uint64_t size = json.size();
@@ -290,9 +310,12 @@ TEST_F(Sharded, IsReadAsOne) {
 
 TEST_F(Sharded, RefusesAnIndexThatDisagreesWithItsFiles) {
   const std::string first = "\"model-00001-of-00002.safetensors\"", second = "\"model-00002-of-00002.safetensors\"";
-  expect_corrupt("{\"weight_map\":{\"weight\":" + first + ",\"bias\":" + second + "}}", {"\"half\" is not in model.safetensors.index.json"});
-  expect_corrupt("{\"weight_map\":{\"weight\":" + first + ",\"half\":" + first + ",\"bias\":" + second + ",\"more\":" + second + "}}", {"\"more\" is not in"});
-  expect_corrupt("{\"weight_map\":{\"weight\":" + second + ",\"half\":" + first + ",\"bias\":" + second + "}}", {"\"weight\" is in", "not in model-00002"});
+  expect_corrupt("{\"weight_map\":{\"weight\":" + first + ",\"bias\":" + second + "}}",
+                 {"\"half\" is not in model.safetensors.index.json"});
+  expect_corrupt("{\"weight_map\":{\"weight\":" + first + ",\"half\":" + first + ",\"bias\":" + second + ",\"more\":" + second + "}}",
+                 {"\"more\" is not in"});
+  expect_corrupt("{\"weight_map\":{\"weight\":" + second + ",\"half\":" + first + ",\"bias\":" + second + "}}",
+                 {"\"weight\" is in", "not in model-00002"});
   expect_corrupt("{\"weight_map\":{\"weight\":\"../x.safetensors\"}}", {"plain file name"});
   expect_corrupt("{\"weight_map\":{}}", {"weight_map"});
   expect_corrupt("{}", {"\"weight_map\" is missing"});

@@ -55,7 +55,8 @@ std::string entry(const EntryOf& of) {
   for (const uint64_t dim : of.dims) shape += message_field(2, varint_field(1, dim));
   const std::string data(of.size < 64 ? of.size : 0, '\1');
   append_fixed32_field(crc, 6, masked_crc32c(crc32c(std::as_bytes(std::span(data)))));
-  return varint_field(1, of.dtype) + message_field(2, shape) + varint_field(3, of.shard) + varint_field(4, of.offset) + varint_field(5, of.size) + crc + of.more;
+  return varint_field(1, of.dtype) + message_field(2, shape) + varint_field(3, of.shard) + varint_field(4, of.offset) +
+         varint_field(5, of.size) + crc + of.more;
 }
 const std::string kHeader = varint_field(1, 1) + message_field(3, varint_field(1, 1));
 
@@ -114,7 +115,9 @@ TEST(Tensorflow, WhatIsWrittenIsReadAndDoesNotDependOnTheOrder) {
   std::vector<NamedTensor> tensors = {{"b/kernel", DType::kFloat32, {2, 3}, std::as_bytes(std::span(values))},
                                       {"step", DType::kInt64, {}, std::as_bytes(std::span(step))},
                                       {"a", DType::kFloat32, {0, 4}, {}}};
-  for (int i = 0; i < 9000; ++i) tensors.push_back({str_cat("layer_", i, "/some/long/name/of/a/tensor/bias"), DType::kFloat32, {1}, std::as_bytes(std::span(values)).first(4)});
+  for (int i = 0; i < 9000; ++i)
+    tensors.push_back(
+        {str_cat("layer_", i, "/some/long/name/of/a/tensor/bias"), DType::kFloat32, {1}, std::as_bytes(std::span(values)).first(4)});
   write_tensorflow(folder / "f", tensors);
   const WeightsReader reader(folder / "f");
   ASSERT_EQ(reader.tensors().size(), tensors.size());
@@ -131,7 +134,8 @@ TEST(Tensorflow, WhatIsWrittenIsReadAndDoesNotDependOnTheOrder) {
 
 TEST(Tensorflow, NoTruncationAndNoFlippedBitGoesUnseen) {
   TemporaryFolder folder;
-  const std::string index = test::read_text(kFixtures / "parts.ckpt.index"), data = test::read_text(kFixtures / "parts.ckpt.data-00000-of-00002");
+  const std::string index = test::read_text(kFixtures / "parts.ckpt.index"),
+                    data = test::read_text(kFixtures / "parts.ckpt.data-00000-of-00002");
   std::filesystem::copy(kFixtures / "parts.ckpt.data-00001-of-00002", folder / "f.data-00001-of-00002");
   const auto refuse = [&](const std::string& changed_index, const std::string& changed_data, const std::vector<std::string>& texts) {
     test::write_text(folder / "f.index", changed_index);
@@ -172,7 +176,9 @@ TEST(Tensorflow, RefusesEveryIndexThatIsNoCheckpoint) {
   bundle.refuse(kBad, {"header", "wire type"}, {{"", "\x0b"}});
   bundle.refuse(kBad, {"header", "no whole number"}, {{"", "\x08\xff"}});
   bundle.refuse(kBad, {"header", "no field has the number 0"}, {{"", std::string("\0\1", 2)}});
-  const auto refuse = [&](ErrorKind kind, const std::string& text, const EntryOf& of) { bundle.refuse(kind, {"f.index", "tensor \"a\"", text}, {{"", kHeader}, {"a", entry(of)}}); };
+  const auto refuse = [&](ErrorKind kind, const std::string& text, const EntryOf& of) {
+    bundle.refuse(kind, {"f.index", "tensor \"a\"", text}, {{"", kHeader}, {"a", entry(of)}});
+  };
   refuse(kBad, "in shard 1 of 1", {.shard = 1});
   refuse(kBad, "9 bytes from byte 8 on reach beyond the 16", {.offset = 8, .size = 9});
   refuse(kBad, "reach beyond", {.offset = UINT64_MAX});
@@ -225,7 +231,11 @@ TEST(SortedTable, RefusesBlocksThatObeyNothing) {
   refuse(kBad, "claims 4294967295", "\xff\xff\xff\xff");
   refuse(kBad, "entry 0 does not end", "\1" + std::string("\0\0", 2) + no_restarts);
   refuse(kBad, "entry 0 does not end", std::string("\0\5\0a", 4) + no_restarts);
-  refuse(kBad, "entry 0 does not end", std::string("\0\1\x7f" "a", 4) + no_restarts);
+  refuse(kBad, "entry 0 does not end",
+         std::string("\0\1\x7f"
+                     "a",
+                     4) +
+             no_restarts);
   refuse(kBad, "entry 0 does not end", std::string(1, '\0') + std::string(10, '\xff') + no_restarts);
   refuse(kBad, "the key \"a\" stands behind \"b\"", std::string("\0\1\0b\0\1\0a", 8) + no_restarts);
   refuse(kBad, "the key \"a\" stands behind \"a\"", std::string("\0\1\0a\1\0\0", 7) + no_restarts);
@@ -248,13 +258,18 @@ TEST(TensorflowNames, GoThereAndBack) {
   expect("cls/seq_relationship/output_weights", "cls.seq_relationship.weight", false);
   expect("cls/squad/output_bias", "qa_outputs.bias", false);
   expect("output_weights", "classifier.weight", false);
-  for (const char* name : {"bert/encoder/layer_0/attention/self/query/strange", "electra/encoder/kernel", "cls/squad/kernel", ""}) EXPECT_FALSE(name_from_tensorflow(name)) << name;
-  for (const char* name : {"classifier.dense.weight", "cls.predictions.decoder.weight", "lstm.weight", ""}) EXPECT_FALSE(name_to_tensorflow(name)) << name;
+  for (const char* name : {"bert/encoder/layer_0/attention/self/query/strange", "electra/encoder/kernel", "cls/squad/kernel", ""})
+    EXPECT_FALSE(name_from_tensorflow(name)) << name;
+  for (const char* name : {"classifier.dense.weight", "cls.predictions.decoder.weight", "lstm.weight", ""})
+    EXPECT_FALSE(name_to_tensorflow(name)) << name;
 }
 
 TEST(TensorflowNames, SlotsAndCountersAreNoParameters) {
-  for (const char* name : {"global_step", "bert/pooler/dense/kernel/adam_m", "output_bias/AdamWeightDecayOptimizer_1", "beta1_power", "optimizer/learning_rate/.ATTRIBUTES/VARIABLE_VALUE",
-                           "masked_lm/dense/kernel/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"}) EXPECT_TRUE(is_tensorflow_training_state(name));
+  for (const char* name :
+       {"global_step", "bert/pooler/dense/kernel/adam_m", "output_bias/AdamWeightDecayOptimizer_1", "beta1_power",
+        "optimizer/learning_rate/.ATTRIBUTES/VARIABLE_VALUE",
+        "masked_lm/dense/kernel/.OPTIMIZER_SLOT/optimizer/m/.ATTRIBUTES/VARIABLE_VALUE", "save_counter/.ATTRIBUTES/VARIABLE_VALUE"})
+    EXPECT_TRUE(is_tensorflow_training_state(name));
   for (const char* name : {"bert/pooler/dense/kernel", "adam_m_of_ours", ""}) EXPECT_FALSE(is_tensorflow_training_state(name));
 }
 
@@ -262,21 +277,27 @@ TEST(KerasNames, WhatIsNotOfTheModelIsRefusedByName) {
   TemporaryFolder folder;
   const std::string ending = "/.ATTRIBUTES/VARIABLE_VALUE";
   const std::vector<float> values = {1, 2};
-  for (const std::string name : {"encoder/layer_with_weights-0/kernel", "encoder/layer_with_weights-/embeddings", "encoder/layer_with_weights-4/_strange/kernel", "decoder/x/kernel",
-                                 "encoder/layer_with_weights-99999999999/embeddings", "encoder/layer_with_weights-4_attention_layer_norm/gamma", "kernel"}) {
+  for (const std::string name :
+       {"encoder/layer_with_weights-0/kernel", "encoder/layer_with_weights-/embeddings", "encoder/layer_with_weights-4/_strange/kernel",
+        "decoder/x/kernel", "encoder/layer_with_weights-99999999999/embeddings", "encoder/layer_with_weights-4_attention_layer_norm/gamma",
+        "kernel"}) {
     write_tensorflow(folder / "f", {{name + ending, DType::kFloat32, {2}, std::as_bytes(std::span(values))}});
     expect_error(ErrorKind::kInvalidArgument, {"none of BERT's: " + name + ending},
                  [&] { convert_model_folder(folder / "f", folder / "to", WeightsFormat::kSafetensors); });
     expect_error(ErrorKind::kInvalidArgument, {"unknown: " + name + ending}, [&] { load_weights(folder / "f", {}, {}, {}); });
   }
-  write_tensorflow(folder / "f", {{"encoder/layer_with_weights-4/_output_dense/kernel" + ending, DType::kFloat32, {2}, std::as_bytes(std::span(values))}});
+  write_tensorflow(
+      folder / "f",
+      {{"encoder/layer_with_weights-4/_output_dense/kernel" + ending, DType::kFloat32, {2}, std::as_bytes(std::span(values))}});
   expect_error(ErrorKind::kCorrupt, {"_output_dense/kernel", "is [2], expected a matrix"}, [&] { load_weights(folder / "f", {}, {}, {}); });
 }
 
 TEST(ConvertToTensorflow, ThereAndBackIsTheSameBitForBit) {
   TemporaryFolder folder;
-  for (const auto& [name, text] : {std::pair{"bert_config.json", "{}"}, std::pair{"vocab.txt", "[PAD]"}}) test::write_text(folder / name, text);
-  const LoadReport in = convert_model_folder(kFixtures / "bert_model.ckpt", folder / "safetensors", WeightsFormat::kSafetensors, {{"config.json", "{}"}});
+  for (const auto& [name, text] : {std::pair{"bert_config.json", "{}"}, std::pair{"vocab.txt", "[PAD]"}})
+    test::write_text(folder / name, text);
+  const LoadReport in =
+      convert_model_folder(kFixtures / "bert_model.ckpt", folder / "safetensors", WeightsFormat::kSafetensors, {{"config.json", "{}"}});
   EXPECT_EQ(in.loaded.size(), 46u);
   EXPECT_EQ(in.training_state.size(), 11u);
   const LoadReport out = convert_model_folder(folder / "safetensors", folder / "tf", WeightsFormat::kTensorflow);
@@ -295,16 +316,21 @@ TEST(ConvertToTensorflow, ThereAndBackIsTheSameBitForBit) {
 TEST(ConvertToTensorflow, WhatHasNoNameThereIsRefusedAndTheTiedDecoderIsLeftOut) {
   TemporaryFolder folder;
   const std::vector<float> values = {1, 2}, others = {1, 3};
-  const auto tensor = [](const char* name, const std::vector<float>& of) { return NamedTensor{name, DType::kFloat32, {1, 2}, std::as_bytes(std::span(of))}; };
+  const auto tensor = [](const char* name, const std::vector<float>& of) {
+    return NamedTensor{name, DType::kFloat32, {1, 2}, std::as_bytes(std::span(of))};
+  };
   const auto to_tensorflow = [&](const std::vector<NamedTensor>& tensors) {
     write_safetensors(folder / "f", tensors);
     return convert_model_folder(folder / "f", folder / "to", WeightsFormat::kTensorflow);
   };
   const NamedTensor words = tensor("bert.embeddings.word_embeddings.weight", values);
   expect_error(ErrorKind::kInvalidArgument, {"no names for: lstm.weight"}, [&] { to_tensorflow({words, tensor("lstm.weight", values)}); });
-  expect_error(ErrorKind::kInvalidArgument, {"decoder.weight", "tie_word_embeddings"}, [&] { to_tensorflow({words, tensor("cls.predictions.decoder.weight", others)}); });
+  expect_error(ErrorKind::kInvalidArgument, {"decoder.weight", "tie_word_embeddings"}, [&] {
+    to_tensorflow({words, tensor("cls.predictions.decoder.weight", others)});
+  });
   EXPECT_FALSE(std::filesystem::exists(folder / "to"));
-  EXPECT_THAT(to_tensorflow({words, tensor("cls.predictions.decoder.weight", values)}).ignored, ElementsAre("cls.predictions.decoder.weight"));
+  EXPECT_THAT(to_tensorflow({words, tensor("cls.predictions.decoder.weight", values)}).ignored,
+              ElementsAre("cls.predictions.decoder.weight"));
 }
 
 TEST(FindWeights, TakesTheCheckpointThatTheFolderNames) {
@@ -314,7 +340,8 @@ TEST(FindWeights, TakesTheCheckpointThatTheFolderNames) {
   EXPECT_EQ(find_weights(folder.path()), folder / "model.ckpt-5.index");
   test::write_text(folder / "model.ckpt-9.index", "");
   expect_error(ErrorKind::kInvalidArgument, {"holds 2 checkpoints", "folder of its own"}, [&] { find_weights(folder.path()); });
-  test::write_text(folder / "checkpoint", "model_checkpoint_path: \"/old/place/model.ckpt-9\"\nall_model_checkpoint_paths: \"model.ckpt-5\"\n");
+  test::write_text(folder / "checkpoint",
+                   "model_checkpoint_path: \"/old/place/model.ckpt-9\"\nall_model_checkpoint_paths: \"model.ckpt-5\"\n");
   EXPECT_EQ(find_weights(folder.path()), folder / "model.ckpt-9.index");
   test::write_text(folder / "bert_model.ckpt.index", "");
   EXPECT_EQ(find_weights(folder.path()), folder / "bert_model.ckpt.index");

@@ -17,7 +17,8 @@ namespace {
 
 std::string archive(uint64_t zip64_from = 0xffffffff) {
   std::string file;
-  ZipWriter zip([&](std::span<const std::byte> bytes) { file.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); }, zip64_from);
+  ZipWriter zip([&](std::span<const std::byte> bytes) { file.append(reinterpret_cast<const char*>(bytes.data()), bytes.size()); },
+                zip64_from);
   zip.add("a/one", "1");
   zip.add("a/empty", "");
   zip.add("a/long", std::string(1000, 'l'));

@@ -42,13 +42,14 @@ TEST(BertConfigTest, ActivationsAreThoseOfTheField) {
 }
 
 TEST(BertConfigTest, UnknownKeysSurviveARoundTripAndNumbersStayShort) {
-  const BertConfig config = config_from_json(R"({"id2label": {"0": "no", "1": "yes"}, "pad_token_id": 0, "architectures": ["BertForPreTraining"],
+  const BertConfig config =
+      config_from_json(R"({"id2label": {"0": "no", "1": "yes"}, "pad_token_id": 0, "architectures": ["BertForPreTraining"],
     "model_type": "bert", "classifier_dropout": null, "hidden_size": 128, "num_attention_heads": 2})");
   const std::string text = config_to_json(config);
   EXPECT_EQ(config_from_json(text), config);
   EXPECT_EQ(config_to_json(config_from_json(text)), text);
-  for (const char* part : {R"("id2label": {)", R"("1": "yes")", R"("pad_token_id": 0)", R"("BertForPreTraining")", R"("hidden_dropout_prob": 0.1,)",
-                           R"("classifier_dropout": null)", R"("layer_norm_eps": 1e-12,)"})
+  for (const char* part : {R"("id2label": {)", R"("1": "yes")", R"("pad_token_id": 0)", R"("BertForPreTraining")",
+                           R"("hidden_dropout_prob": 0.1,)", R"("classifier_dropout": null)", R"("layer_norm_eps": 1e-12,)"})
     EXPECT_THAT(text, testing::HasSubstr(part));
 }
 
@@ -57,8 +58,10 @@ TEST(BertConfigTest, WritesWhatFewModelsHaveOnlyWhereTheyHaveIt) {
   EXPECT_FALSE(config.tie_word_embeddings || config.embedding_layer_norm);
   EXPECT_EQ(config_from_json(config_to_json(config)), config);
   EXPECT_THAT(config_to_json(config), testing::HasSubstr(R"("embedding_layer_norm": false)"));
-  EXPECT_THAT(config_to_json({}), testing::Not(testing::AnyOf(testing::HasSubstr("tie_word_embeddings"), testing::HasSubstr("embedding_layer_norm"))));
-  expect_error(ErrorKind::kCorrupt, {"embedding_layer_norm: expected true or false, found \"no\""}, [] { config_from_json(R"({"embedding_layer_norm": "no"})"); });
+  EXPECT_THAT(config_to_json({}),
+              testing::Not(testing::AnyOf(testing::HasSubstr("tie_word_embeddings"), testing::HasSubstr("embedding_layer_norm"))));
+  expect_error(ErrorKind::kCorrupt, {"embedding_layer_norm: expected true or false, found \"no\""},
+               [] { config_from_json(R"({"embedding_layer_norm": "no"})"); });
 }
 
 TEST(BertConfigTest, WritesTheModelTypeThatAReaderNeeds) { EXPECT_THAT(config_to_json({}), testing::HasSubstr(R"("model_type": "bert")")); }
@@ -68,7 +71,8 @@ TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
     expect_error(ErrorKind::kInvalidArgument, words, [&] { config_from_json(text, "folder/config.json"); });
   };
   refused(R"({"model_type": "roberta"})", {"folder/config.json", "model_type", "\"roberta\"", "\"bert\""});
-  refused(R"({"position_embedding_type": "rotary"})", {"folder/config.json", "position_embedding_type 'rotary'", "absolute, sinusoidal, relative_key, relative_key_query"});
+  refused(R"({"position_embedding_type": "rotary"})",
+          {"folder/config.json", "position_embedding_type 'rotary'", "absolute, sinusoidal, relative_key, relative_key_query"});
   refused(R"({"use_relative_positions": true})", {"use_relative_positions", "expected false"});
   refused(R"({"is_decoder": true})", {"is_decoder"});
   refused(R"({"pruned_heads": {"0": [1]}})", {"pruned_heads"});

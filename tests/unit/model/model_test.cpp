@@ -105,18 +105,19 @@ TEST(ModelTest, ParametersHaveTransformersNamesInTheOrderOfForward) {
   std::vector<std::string> names;
   for (const Parameter& p : tiny.arena.parameters()) names.push_back(p.name);
   const std::string layer = "bert.encoder.layer.0.";
-  EXPECT_THAT(names, ElementsAre("bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight",
-                                 "bert.embeddings.token_type_embeddings.weight", "bert.embeddings.LayerNorm.weight", "bert.embeddings.LayerNorm.bias",
-                                 layer + "attention.self.query.weight", layer + "attention.self.key.weight", layer + "attention.self.value.weight",
-                                 layer + "attention.self.query.bias", layer + "attention.self.key.bias", layer + "attention.self.value.bias",
-                                 layer + "attention.output.dense.weight", layer + "attention.output.dense.bias",
-                                 layer + "attention.output.LayerNorm.weight", layer + "attention.output.LayerNorm.bias",
-                                 layer + "intermediate.dense.weight", layer + "intermediate.dense.bias", layer + "output.dense.weight",
-                                 layer + "output.dense.bias", layer + "output.LayerNorm.weight", layer + "output.LayerNorm.bias",
-                                 "bert.pooler.dense.weight", "bert.pooler.dense.bias", "cls.predictions.transform.dense.weight",
-                                 "cls.predictions.transform.dense.bias", "cls.predictions.transform.LayerNorm.weight",
-                                 "cls.predictions.transform.LayerNorm.bias", "cls.predictions.bias", "cls.seq_relationship.weight",
-                                 "cls.seq_relationship.bias"));
+  EXPECT_THAT(names,
+              ElementsAre("bert.embeddings.word_embeddings.weight", "bert.embeddings.position_embeddings.weight",
+                          "bert.embeddings.token_type_embeddings.weight", "bert.embeddings.LayerNorm.weight",
+                          "bert.embeddings.LayerNorm.bias", layer + "attention.self.query.weight", layer + "attention.self.key.weight",
+                          layer + "attention.self.value.weight", layer + "attention.self.query.bias", layer + "attention.self.key.bias",
+                          layer + "attention.self.value.bias", layer + "attention.output.dense.weight",
+                          layer + "attention.output.dense.bias", layer + "attention.output.LayerNorm.weight",
+                          layer + "attention.output.LayerNorm.bias", layer + "intermediate.dense.weight", layer + "intermediate.dense.bias",
+                          layer + "output.dense.weight", layer + "output.dense.bias", layer + "output.LayerNorm.weight",
+                          layer + "output.LayerNorm.bias", "bert.pooler.dense.weight", "bert.pooler.dense.bias",
+                          "cls.predictions.transform.dense.weight", "cls.predictions.transform.dense.bias",
+                          "cls.predictions.transform.LayerNorm.weight", "cls.predictions.transform.LayerNorm.bias", "cls.predictions.bias",
+                          "cls.seq_relationship.weight", "cls.seq_relationship.bias"));
   for (const Parameter& p : tiny.arena.parameters())
     EXPECT_EQ(p.decay, !p.name.ends_with("bias") && p.name.find("LayerNorm") == std::string::npos) << p.name;
 }
@@ -219,7 +220,8 @@ TEST(ModelTest, MaskedLmHasLogitsWithoutLabels) {
 }
 
 TEST(ModelTest, AnEncoderAloneGivesARowATokenAndIsNotTrained) {
-  const Model::MakeHead encoder([](const BertConfig& config, ParameterArena& arena) { return std::make_unique<EncoderHead>(config, arena); }, false);
+  const Model::MakeHead encoder(
+      [](const BertConfig& config, ParameterArena& arena) { return std::make_unique<EncoderHead>(config, arena); }, false);
   TinyModel tiny(test::tiny_config(), encoder, DType::kFloat32, TinyModel::kLimits, false);
   for (const Parameter& p : tiny.arena.parameters()) EXPECT_TRUE(p.name.starts_with("bert.e")) << p.name;
   tiny.forward(pack({kSequences[0], kSequences[3]}, 24));
@@ -230,8 +232,8 @@ TEST(ModelTest, AnEncoderAloneGivesARowATokenAndIsNotTrained) {
   expect_error(ErrorKind::kInvalidArgument, {"without a head"}, [&] { TinyModel(test::tiny_config(), encoder); });
 }
 
-// Gradients are sums: one batch of four sequences or three micro-batches, scaled by the counts of the whole. Sums of some 50 terms in another
-// order differ by sqrt(50) 2^-24 relatively; 48 roundings lie on the way of each (tests/golden/README.md).
+// Gradients are sums: one batch of four sequences or three micro-batches, scaled by the counts of the whole. Sums of some 50 terms in
+// another order differ by sqrt(50) 2^-24 relatively; 48 roundings lie on the way of each (tests/golden/README.md).
 TEST(ModelTest, MicroBatchesAddUpToTheWholeBatch) {
   constexpr double kTolerance = 2 * 0x1p-24 * 50;
   for (const Model::MakeHead& make_head : {test::pretraining_head(), test::classification_head(3), test::question_answering_head()}) {
@@ -270,8 +272,8 @@ TEST(ModelTest, DropoutDependsOnTheSequencesPlaceAndNotOnPacking) {
   EXPECT_GT(std::abs(packed - loss({0, 1, 2, 3}, [](TinyModel& tiny) { tiny.state.seed = 6; })), 1e-2) << "another seed, other masks";
 }
 
-// The directional derivative of the loss along each parameter's gradient is the gradient's norm: with dropout everywhere, so that a mask which
-// backward makes otherwise than forward shows. Differences of two losses in fp32 (8 terms of about 5) carry 1e-5 / (2 h).
+// The directional derivative of the loss along each parameter's gradient is the gradient's norm: with dropout everywhere, so that a mask
+// which backward makes otherwise than forward shows. Differences of two losses in fp32 (8 terms of about 5) carry 1e-5 / (2 h).
 TEST(ModelTest, GradientsWithDropoutAreThoseOfTheLoss) {
   for (const bool pretraining : {true, false}) {
     TinyModel tiny(with_dropout(0.2f), pretraining ? test::pretraining_head() : test::classification_head(3));
@@ -281,7 +283,8 @@ TEST(ModelTest, GradientsWithDropoutAreThoseOfTheLoss) {
       tiny.clear();
       tiny.run(batch);
       double sum = 0;
-      for (size_t term = 0; term < tiny.model.head().terms().size(); ++term) sum += double{tiny.loss_sum(static_cast<int>(term))} * double{tiny.state.loss_weights[term]};
+      for (size_t term = 0; term < tiny.model.head().terms().size(); ++term)
+        sum += double{tiny.loss_sum(static_cast<int>(term))} * double{tiny.state.loss_weights[term]};
       return sum;
     };
     loss();
@@ -324,7 +327,8 @@ TEST(ModelTest, CountsRightAnswersAndLabels) {
   tiny.forward(batch);
   const std::vector<float> logits = tiny.logits(0);
   std::vector<int32_t> best;
-  for (size_t i = 0; i < 4; ++i) best.push_back(static_cast<int32_t>(std::max_element(logits.begin() + 3 * i, logits.begin() + 3 * i + 3) - logits.begin() - 3 * i));
+  for (size_t i = 0; i < 4; ++i)
+    best.push_back(static_cast<int32_t>(std::max_element(logits.begin() + 3 * i, logits.begin() + 3 * i + 3) - logits.begin() - 3 * i));
   best[1] = (best[1] + 1) % 3;
   best[3] = -100;
   batch.add("labels", best);
@@ -393,12 +397,20 @@ TEST(ModelTest, RefusesWhatTheModelCannotDo) {
   BertConfig config = test::tiny_config();
   config.num_attention_heads = 3;
   ParameterArena arena, empty;
-  expect_error(ErrorKind::kInvalidArgument, {"hidden_size 16", "num_attention_heads 3"}, [&] { Model(config, arena, test::pretraining_head()); });
+  expect_error(ErrorKind::kInvalidArgument, {"hidden_size 16", "num_attention_heads 3"},
+               [&] { Model(config, arena, test::pretraining_head()); });
   expect_error(ErrorKind::kInvalidArgument, {"word_embeddings"}, [&] { PretrainingHead(test::tiny_config(), empty); });
   expect_error(ErrorKind::kInvalidArgument, {"0 labels"}, [&] { SequenceClassificationHead(test::tiny_config(), arena, 0); });
 
-  TinyModel short_positions([] { BertConfig c = test::tiny_config(); c.max_position_embeddings = 16; return c; }(), test::pretraining_head());
-  expect_error(ErrorKind::kInvalidArgument, {"sequence of 17", "max_position_embeddings, 16"}, [&] { short_positions.run(pretraining_batch({2})); });
+  TinyModel short_positions(
+      [] {
+        BertConfig c = test::tiny_config();
+        c.max_position_embeddings = 16;
+        return c;
+      }(),
+      test::pretraining_head());
+  expect_error(ErrorKind::kInvalidArgument, {"sequence of 17", "max_position_embeddings, 16"},
+               [&] { short_positions.run(pretraining_batch({2})); });
 
   TinyModel evaluating(test::tiny_config(), test::pretraining_head(), DType::kFloat32, TinyModel::kLimits, false);
   expect_error(ErrorKind::kInvalidArgument, {"planned for evaluation"}, [&] { evaluating.run(pretraining_batch({0})); });

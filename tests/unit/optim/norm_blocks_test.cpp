@@ -25,7 +25,8 @@ std::vector<float> numbers() {
   std::vector<float> numbers(kPadded);
   RandomStream random(1, RandomPurpose::kParameters, 9);
   for (const Segment& s : kSegments)
-    for (int64_t i = s.begin; i < s.end; ++i) numbers[static_cast<size_t>(i)] = static_cast<float>(random.normal() * std::exp(4 * random.normal()));
+    for (int64_t i = s.begin; i < s.end; ++i)
+      numbers[static_cast<size_t>(i)] = static_cast<float>(random.normal() * std::exp(4 * random.normal()));
   return numbers;
 }
 
@@ -58,7 +59,9 @@ TEST(NormBlocksTest, AreTheSameBitsForAnyRanksAndPieces) {
   const std::vector<double> one = cells({{{0, kPadded, 0}}}, flat);
   EXPECT_EQ(one.size(), 2u + 1 + 1 + 3) << "[0, 4096) [4096, 5000); [5120, 5121); [5248, 8192); three blocks of the last";
   EXPECT_EQ(cells({{{0, 8192, 0}}, {{8192, kPadded, 0}}}, flat), one);
-  EXPECT_EQ(cells({{{0, 4096, 0}, {12288, 16384, 4096}}, {{4096, 8192, 0}, {16384, 20480, 4096}}, {{8192, 12288, 4096}, {20480, 24576, 0}}}, flat), one);
+  EXPECT_EQ(cells({{{0, 4096, 0}, {12288, 16384, 4096}}, {{4096, 8192, 0}, {16384, 20480, 4096}}, {{8192, 12288, 4096}, {20480, 24576, 0}}},
+                  flat),
+            one);
 }
 
 TEST(NormBlocksTest, CellsOfAParameterAreItsNumbers) {

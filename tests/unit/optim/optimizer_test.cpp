@@ -89,7 +89,8 @@ TEST_F(OptimizerTest, EachParameterTakesItsShareOfTheRate) {
       arena.set_rate("weight", rate_of_weight);
       arena.set_rate("bias", rate_of_bias);
       arena.set_values(*backend, host(ones));
-      const auto optimizer = make_optimizer({.kind = kind, .weight_decay = std::string(kind) == "adamw-hf" ? 0 : 0.25}, *backend, arena, {{0, 8192, 0}});  // its decay comes second
+      const auto optimizer = make_optimizer({.kind = kind, .weight_decay = std::string(kind) == "adamw-hf" ? 0 : 0.25}, *backend, arena,
+                                            {{0, 8192, 0}});  // its decay comes second
       step(*optimizer, 3, 1);
       EXPECT_EQ(optimizer->buffers()[0].second.span<float>()[5120] == 0, rate_of_bias == 0) << "the moment";
       return std::pair(weight(0), weight(5120));

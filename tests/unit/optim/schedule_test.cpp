@@ -20,7 +20,8 @@ TEST(ScheduleTest, WarmsUpFromZeroToThePeak) {
 
 TEST(ScheduleTest, EndsWhereItSays) {
   for (const char* kind : {"linear", "cosine"})
-    for (const int64_t step : {20, 21, 40}) EXPECT_NEAR(learning_rate({.kind = kind, .peak = 0.5, .total_steps = 20}, step), 0, 1e-16) << kind;
+    for (const int64_t step : {20, 21, 40})
+      EXPECT_NEAR(learning_rate({.kind = kind, .peak = 0.5, .total_steps = 20}, step), 0, 1e-16) << kind;
   const ScheduleOptions polynomial{.kind = "polynomial", .peak = 0.5, .end = 0.1, .power = 2, .total_steps = 20};
   EXPECT_DOUBLE_EQ(learning_rate(polynomial, 10), 0.4 * 0.25 + 0.1);
   EXPECT_EQ(learning_rate(polynomial, 20), 0.1);

@@ -26,7 +26,9 @@ std::vector<Words> count_on(int ranks, int threads_of_rank, const CorpusWordsOpt
     threads.emplace_back([&, rank] {
       omp_set_num_threads(threads_of_rank);
       ThreadExchange exchange(meeting, rank);
-      count_corpus_words(options, exchange).for_each([&](std::string_view word, int64_t count) { all[static_cast<size_t>(rank)].emplace(word, count); });
+      count_corpus_words(options, exchange).for_each([&](std::string_view word, int64_t count) {
+        all[static_cast<size_t>(rank)].emplace(word, count);
+      });
     });
   for (std::thread& thread : threads) thread.join();
   return all;
@@ -35,7 +37,8 @@ std::vector<Words> count_on(int ranks, int threads_of_rank, const CorpusWordsOpt
 // Line i holds "all", "Of" as often as i % 3 says, and a word of its own.
 void write_lines(const std::filesystem::path& path, int lines) {
   std::string text;
-  for (int i = 0; i < lines; ++i) text += "All" + std::string(i % 3 == 0 ? "" : i % 3 == 1 ? " Of" : " Of of") + " w" + std::to_string(i) + ".\n";
+  for (int i = 0; i < lines; ++i)
+    text += "All" + std::string(i % 3 == 0 ? "" : i % 3 == 1 ? " Of" : " Of of") + " w" + std::to_string(i) + ".\n";
   write_text(path, text);
 }
 
@@ -59,7 +62,8 @@ TEST(CorpusWords, RefuseACorpusWithoutAWord) {
   const TemporaryFolder folder;
   write_text(folder / "empty.txt", "\n \n");
   NoExchange exchange;
-  expect_error(ErrorKind::kInvalidArgument, {"no word in the input"}, [&] { count_corpus_words({.inputs = {folder / "empty.txt"}}, exchange); });
+  expect_error(ErrorKind::kInvalidArgument, {"no word in the input"},
+               [&] { count_corpus_words({.inputs = {folder / "empty.txt"}}, exchange); });
   expect_error(ErrorKind::kNotFound, {"absent.txt"}, [&] { count_corpus_words({.inputs = {folder / "absent.txt"}}, exchange); });
 }
 

@@ -28,7 +28,11 @@ TEST(Metrics, F1WithoutPositivesIsZero) {
 }
 
 TEST(Metrics, RefuseUnequalSizes) {
-  expect_contains(error_of(ErrorKind::kInvalidArgument, [] { accuracy(std::vector<int32_t>{1}, std::vector<int32_t>{1, 2}); }), {"1 predictions", "2 labels"});
+  expect_contains(error_of(ErrorKind::kInvalidArgument,
+                           [] {
+                             accuracy(std::vector<int32_t>{1}, std::vector<int32_t>{1, 2});
+                           }),
+                  {"1 predictions", "2 labels"});
   EXPECT_FALSE(error_of(ErrorKind::kInvalidArgument, [] { f1({}, {}); }).empty());
 }
 
@@ -47,7 +51,9 @@ TEST(Score, TakesTheLargestLogitInAnyOrderOfSamples) {
 TEST(Score, WantsEverySampleOnce) {
   const Task task = make_task("sst2");
   const std::vector<int32_t> labels = {1, 0};
-  const auto refused = [&](const std::vector<Prediction>& predictions) { return error_of(ErrorKind::kInvalidArgument, [&] { score(task, predictions, labels); }); };
+  const auto refused = [&](const std::vector<Prediction>& predictions) {
+    return error_of(ErrorKind::kInvalidArgument, [&] { score(task, predictions, labels); });
+  };
   expect_contains(refused({{0, {1, 2}}}), {"1 predictions of 2"});
   expect_contains(refused({{0, {1, 2}}, {0, {1, 2}}}), {"sample 0 is predicted twice"});
   expect_contains(refused({{0, {1, 2}}, {2, {1, 2}}}), {"sample 2 of 2"});
@@ -66,18 +72,42 @@ TEST(Score, OfARegressionIsOfItsNumbersAndConstantOnesHaveNoCorrelation) {
   const Scores other = score(task, std::vector<Prediction>{{0, {1}}, {1, {9}}, {2, {8}}}, labels);
   EXPECT_NEAR(other[1].second, 0.5, 1e-15);
   EXPECT_DOUBLE_EQ(other[2].second, (other[0].second + other[1].second) / 2);
-  for (const auto& [name, value] : score(task, std::vector<Prediction>{{0, {3}}, {1, {3}}, {2, {3}}}, labels)) EXPECT_TRUE(std::isnan(value)) << name;
+  for (const auto& [name, value] : score(task, std::vector<Prediction>{{0, {3}}, {1, {3}}, {2, {3}}}, labels))
+    EXPECT_TRUE(std::isnan(value)) << name;
 }
 
 TEST(Submission, IsWhatGlueTakes) {
   EXPECT_EQ(submission_text(make_task("cola"), std::vector<Prediction>{{1, {0, 1}}, {0, {1, 0}}}), "index\tprediction\n0\t0\n1\t1\n");
-  EXPECT_EQ(submission_text(make_task("rte"), std::vector<Prediction>{{0, {0, 1}}, {1, {1, 0}}}), "index\tprediction\n0\tnot_entailment\n1\tentailment\n");
-  EXPECT_EQ(submission_text(make_task("stsb"), std::vector<Prediction>{{0, {2.34567f}}, {1, {5.2f}}, {2, {-0.1f}}}), "index\tprediction\n0\t2.346\n1\t5.000\n2\t0.000\n");
+  EXPECT_EQ(submission_text(make_task("rte"), std::vector<Prediction>{{0, {0, 1}}, {1, {1, 0}}}),
+            "index\tprediction\n0\tnot_entailment\n1\tentailment\n");
+  EXPECT_EQ(submission_text(make_task("stsb"), std::vector<Prediction>{{0, {2.34567f}}, {1, {5.2f}}, {2, {-0.1f}}}),
+            "index\tprediction\n0\t2.346\n1\t5.000\n2\t0.000\n");
 }
 
 TEST(MakeTask, ListsTheNames) {
-  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining", "masked-lm", "cola", "sst2", "mrpc", "qqp", "stsb", "mnli", "qnli", "rte", "wnli", "snli", "sick", "sick-relatedness", "swag", "ner", "squad", "squad2", "question-answering", "classification",
-                                                   "pair-classification", "multiple-choice", "regression"}));
+  EXPECT_EQ(task_names(), (std::vector<std::string>{"pretraining",
+                                                    "masked-lm",
+                                                    "cola",
+                                                    "sst2",
+                                                    "mrpc",
+                                                    "qqp",
+                                                    "stsb",
+                                                    "mnli",
+                                                    "qnli",
+                                                    "rte",
+                                                    "wnli",
+                                                    "snli",
+                                                    "sick",
+                                                    "sick-relatedness",
+                                                    "swag",
+                                                    "ner",
+                                                    "squad",
+                                                    "squad2",
+                                                    "question-answering",
+                                                    "classification",
+                                                    "pair-classification",
+                                                    "multiple-choice",
+                                                    "regression"}));
   for (const std::string& name : task_names()) EXPECT_EQ(make_task(name).name, name);
   expect_contains(error_of(ErrorKind::kUsage, [] { make_task("colas"); }), {"'colas'", "pretraining, masked-lm, cola, sst2, mrpc"});
   EXPECT_EQ(make_task("snli").label_names, (std::vector<std::string>{"entailment", "neutral", "contradiction"}));

@@ -48,8 +48,10 @@ TEST_F(OwnTask, ReadsCsvByTheRulesOfRfc4180) {
 TEST_F(OwnTask, ReadsTheSameRowsFromEveryForm) {
   const Task task = own("pair-classification", "premise", "is", "claim");
   const Task numbered = own("pair-classification", "3", "1", "2");
-  for (const RawSplit& split : {read(task, "a.tsv", "is\tclaim\tpremise\ngood\t\"b\tA\n"), read(task, "a.jsonl", "{\"premise\": \"A\", \"claim\": \"\\\"b\", \"is\": \"good\"}\n"),
-                                read(task, "a.csv", "is,claim,premise\ngood,\"\"\"b\",A\n"), read(numbered, "b.tsv", "good\t\"b\tA\n"), read(numbered, "b.csv", "good,\"\"\"b\",A\n")}) {
+  for (const RawSplit& split : {read(task, "a.tsv", "is\tclaim\tpremise\ngood\t\"b\tA\n"),
+                                read(task, "a.jsonl", "{\"premise\": \"A\", \"claim\": \"\\\"b\", \"is\": \"good\"}\n"),
+                                read(task, "a.csv", "is,claim,premise\ngood,\"\"\"b\",A\n"), read(numbered, "b.tsv", "good\t\"b\tA\n"),
+                                read(numbered, "b.csv", "good,\"\"\"b\",A\n")}) {
     ASSERT_EQ(split.examples.size(), 1u);
     EXPECT_EQ(split.examples[0].text_a, "A");
     EXPECT_EQ(split.examples[0].text_b, "\"b");
@@ -62,7 +64,8 @@ TEST_F(OwnTask, OnlyATestFileMayLackLabels) {
   const RawSplit test = read(task, "a.csv", "text\nx\n", "test");
   EXPECT_FALSE(test.labelled);
   EXPECT_EQ(test.examples.size(), 1u);
-  expect_contains(refused(task, "a.csv", "text,lable\nx,good\n"), {"a.csv:1", "no column 'label' (did you mean 'lable'?); it has 'text', 'lable'"});
+  expect_contains(refused(task, "a.csv", "text,lable\nx,good\n"),
+                  {"a.csv:1", "no column 'label' (did you mean 'lable'?); it has 'text', 'lable'"});
 }
 
 TEST_F(OwnTask, FindsLabelsSortedAndNumbersByValue) {
@@ -83,20 +86,25 @@ TEST_F(OwnTask, ARegressionTakesAnyFiniteNumber) {
   const Task task = own("regression", "text", "value");
   EXPECT_EQ(read(task, "a.csv", "text,value\nx,-1.5e3\n").examples[0].label, std::bit_cast<int32_t>(-1500.0f));
   EXPECT_EQ(read(task, "a.jsonl", "{\"text\": \"x\", \"value\": 0.25}\n").examples[0].label, std::bit_cast<int32_t>(0.25f));
-  for (const char* bad : {"good", "", "1.5 ", "inf", "1e99"}) expect_contains(refused(task, "a.csv", std::string("text,value\nx,1\ny,") + bad + "\n"), {std::string("a.csv:3: label '") + bad + "'"});
+  for (const char* bad : {"good", "", "1.5 ", "inf", "1e99"})
+    expect_contains(refused(task, "a.csv", std::string("text,value\nx,1\ny,") + bad + "\n"), {std::string("a.csv:3: label '") + bad + "'"});
 }
 
 TEST_F(OwnTask, ErrorsNameFileAndLine) {
   const Task task = own("classification", "text", "label"), numbered = own("classification", "1", "2");
   expect_contains(refused(task, "a.csv", "text,label\n\"a\nb\",good\nc,good,4\n"), {"a.csv:4: 3 columns, expected 2 as in the header"});
-  expect_contains(refused(task, "a.csv", "text,label\na,good\n\"b,bad\nc,bad\n"), {"a.csv:3: a quote is opened in column 1 and never closed"});
+  expect_contains(refused(task, "a.csv", "text,label\na,good\n\"b,bad\nc,bad\n"),
+                  {"a.csv:3: a quote is opened in column 1 and never closed"});
   expect_contains(refused(task, "a.csv", "text,label\n\"a\"b,good\n"), {"a.csv:2: column 1 goes on after its closing quote"});
   expect_contains(refused(task, "a.csv", "text,label\n\na,ugly\n"), {"a.csv:3: label 'ugly' is none of 'bad', 'good'"});
-  expect_contains(refused(task, "a.jsonl", "{\"text\": \"a\", \"label\": \"good\"}\n{\"text\": [], \"label\": \"good\"}\n"), {"a.jsonl:2: member 'text' is []"});
+  expect_contains(refused(task, "a.jsonl", "{\"text\": \"a\", \"label\": \"good\"}\n{\"text\": [], \"label\": \"good\"}\n"),
+                  {"a.jsonl:2: member 'text' is []"});
   expect_contains(refused(task, "a.jsonl", "{\"text\": \"a\", \"label\": \"good\"}\n[1]\n"), {"a.jsonl:2: expected one JSON object"});
   expect_contains(refused(numbered, "a.tsv", "a\n"), {"a.tsv:1: no column 2; the first row has 1"});
-  expect_contains(refused(own("classification", "1", "0"), "a.tsv", "a\tgood\n", ErrorKind::kInvalidArgument), {"column 0: columns are numbered from 1"});
-  expect_contains(refused(own("classification", "1", "label"), "a.tsv", "a\tgood\n", ErrorKind::kInvalidArgument), {"column 'label'", "name all columns, or give the numbers"});
+  expect_contains(refused(own("classification", "1", "0"), "a.tsv", "a\tgood\n", ErrorKind::kInvalidArgument),
+                  {"column 0: columns are numbered from 1"});
+  expect_contains(refused(own("classification", "1", "label"), "a.tsv", "a\tgood\n", ErrorKind::kInvalidArgument),
+                  {"column 'label'", "name all columns, or give the numbers"});
   expect_contains(refused(numbered, "a.jsonl", "{\"text\": \"a\"}\n", ErrorKind::kInvalidArgument), {"column 1 is a number"});
 }
 

@@ -31,7 +31,9 @@ struct Served {
     std::vector<float> masters(static_cast<size_t>(arena.size()));
     std::vector<WantedTensor> wanted;
     for (const Parameter& parameter : arena.parameters()) wanted.push_back({parameter.name, parameter.shape});
-    load_weights(path, wanted, {}, [&](const std::string& tensor, std::span<const float> values) { std::ranges::copy(values, masters.begin() + arena.find(tensor).offset); });
+    load_weights(path, wanted, {}, [&](const std::string& tensor, std::span<const float> values) {
+      std::ranges::copy(values, masters.begin() + arena.find(tensor).offset);
+    });
     arena.set_values(*backend, host_tensor(std::span(masters), {arena.size()}));
     model.plan(*backend, arena.compute(), PipelineRunner::limits(folder.config, micro_tokens), false);
     model.allocate(*backend);
@@ -55,8 +57,10 @@ std::filesystem::path sentence_model(const TemporaryFolder& folder, const std::s
   return model;
 }
 
-const std::string kTransformer = R"({"path": "", "type": "sentence_transformers.models.Transformer"})", kPooling = R"({"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"})";
-const std::string kNormalize = R"({"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"})", kDense = R"({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})";
+const std::string kTransformer = R"({"path": "", "type": "sentence_transformers.models.Transformer"})",
+                  kPooling = R"({"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"})";
+const std::string kNormalize = R"({"path": "2_Normalize", "type": "sentence_transformers.models.Normalize"})",
+                  kDense = R"({"path": "2_Dense", "type": "sentence_transformers.models.Dense"})";
 
 }  // namespace
 
@@ -88,14 +92,21 @@ TEST(Pipelines, ASequenceOfNothingButMasksFitsAnyBatch) {
 
 TEST(Pipelines, AFolderOfSentenceTransformersSaysHowToPool) {
   const TemporaryFolder folder;
-  const auto vector = [&](const std::filesystem::path& path, const PipelineOptions& options = {}) { return Served("sentence-embeddings", path, options).results({"the cat saw a dog"})[0]; };
-  const std::string cls = R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false})", mean = R"({"pooling_mode_mean_tokens": true})";
-  EXPECT_EQ(vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "]", cls)), vector(fixture("classifier"), {.pooling = "cls", .normalize = "false"}));
-  EXPECT_EQ(vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "," + kNormalize + "]", mean)), vector(fixture("classifier"), {.pooling = "mean", .normalize = "true"}));
-  EXPECT_EQ(vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "," + kNormalize + "]", mean), {.pooling = "max", .normalize = "false"}),
+  const auto vector = [&](const std::filesystem::path& path, const PipelineOptions& options = {}) {
+    return Served("sentence-embeddings", path, options).results({"the cat saw a dog"})[0];
+  };
+  const std::string cls = R"({"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": false})",
+                    mean = R"({"pooling_mode_mean_tokens": true})";
+  EXPECT_EQ(vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "]", cls)),
+            vector(fixture("classifier"), {.pooling = "cls", .normalize = "false"}));
+  EXPECT_EQ(vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "," + kNormalize + "]", mean)),
+            vector(fixture("classifier"), {.pooling = "mean", .normalize = "true"}));
+  EXPECT_EQ(vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "," + kNormalize + "]", mean),
+                   {.pooling = "max", .normalize = "false"}),
             vector(fixture("classifier"), {.pooling = "max", .normalize = "false"}));
 
-  expect_error(ErrorKind::kInvalidArgument, {"Dense"}, [&] { vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "," + kDense + "]", mean)); });
+  expect_error(ErrorKind::kInvalidArgument, {"Dense"},
+               [&] { vector(sentence_model(folder, "[" + kTransformer + "," + kPooling + "," + kDense + "]", mean)); });
   expect_error(ErrorKind::kInvalidArgument, {"pooling_mode_weightedmean_tokens", "--pooling"},
                [&] { vector(sentence_model(folder, "[" + kPooling + "]", R"({"pooling_mode_weightedmean_tokens": true})")); });
   expect_error(ErrorKind::kInvalidArgument, {"no pooling_mode"}, [&] { vector(sentence_model(folder, "[" + kPooling + "]", "{}")); });
@@ -109,18 +120,25 @@ TEST(Pipelines, AFolderOfSentenceTransformersSaysHowToPool) {
 }
 
 TEST(Pipelines, ACallsOwnArgumentsComeBeforeTheOptions) {
-  Served all("text-classification", fixture("classifier"), {.top_k = 0}), raw("text-classification", fixture("classifier"), {.top_k = 2, .function_to_apply = "none"});
+  Served all("text-classification", fixture("classifier"), {.top_k = 0}),
+      raw("text-classification", fixture("classifier"), {.top_k = 2, .function_to_apply = "none"});
   Served one("text-classification", fixture("classifier"));
-  const auto alone = [&](const std::string& call) { return one.results({call}, true)[0]; };  // the last bits of a product depend on what is computed beside it
+  const auto alone = [&](const std::string& call) {
+    return one.results({call}, true)[0];
+  };  // the last bits of a product depend on what is computed beside it
   EXPECT_EQ(alone(R"({"text": "a cat", "top_k": null})"), all.results({"a cat"})[0]);
   EXPECT_EQ(alone(R"({"inputs": "a cat", "parameters": {"top_k": 2, "function_to_apply": "none"}})"), raw.results({"a cat"})[0]);
   EXPECT_EQ(alone(R"("a cat")"), one.results({"a cat"})[0]);
-  expect_error(ErrorKind::kCorrupt, {"line 1", "'log'", "sigmoid"}, [&] { one.results({R"({"text": "a", "function_to_apply": "log"})"}, true); });
+  expect_error(ErrorKind::kCorrupt, {"line 1", "'log'", "sigmoid"},
+               [&] { one.results({R"({"text": "a", "function_to_apply": "log"})"}, true); });
   expect_error(ErrorKind::kCorrupt, {"line 1", "top_k", "-3"}, [&] { one.results({R"({"text": "a", "top_k": -3})"}, true); });
 
-  Served nli("zero-shot-classification", fixture("nli"), {.candidate_labels = {"cat,dog"}}), other("zero-shot-classification", fixture("nli"), {.candidate_labels = {"film", "book"}, .multi_label = true});
-  EXPECT_EQ(nli.results({R"({"inputs": "a cat", "parameters": {"candidate_labels": "film, book", "multi_label": true}})"}, true), other.results({"a cat"}));
-  EXPECT_EQ(nli.results({R"({"text": "", "hypothesis_template": "{{{0}}}"})"}, true).size(), 1u) << "an empty text has a result, which transformers refuses";
+  Served nli("zero-shot-classification", fixture("nli"), {.candidate_labels = {"cat,dog"}}),
+      other("zero-shot-classification", fixture("nli"), {.candidate_labels = {"film", "book"}, .multi_label = true});
+  EXPECT_EQ(nli.results({R"({"inputs": "a cat", "parameters": {"candidate_labels": "film, book", "multi_label": true}})"}, true),
+            other.results({"a cat"}));
+  EXPECT_EQ(nli.results({R"({"text": "", "hypothesis_template": "{{{0}}}"})"}, true).size(), 1u)
+      << "an empty text has a result, which transformers refuses";
 }
 
 TEST(Pipelines, NamesAndLabels) {

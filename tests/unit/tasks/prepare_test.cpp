@@ -73,11 +73,16 @@ class PrepareTest : public testing::Test {
     write_text(folder_ / "raw" / "a.txt", corpus_text(60, 1));
     write_text(folder_ / "raw" / "b.txt", corpus_text(5, 2));
     write_text(folder_ / "raw" / "c.txt", corpus_text(7, 3));
-    write_text(folder_ / "mrpc.tsv", "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\tw1 w2 .\tw3\n0\t1\t2\tw4\tw5 w6\n1\t1\t2\tw7\tw8\n0\t1\t2\tw9\tw10\n1\t1\t2\tw11\tw12\n");
+    write_text(folder_ / "mrpc.tsv",
+               "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t1\t2\tw1 w2 .\tw3\n0\t1\t2\tw4\tw5 "
+               "w6\n1\t1\t2\tw7\tw8\n0\t1\t2\tw9\tw10\n1\t1\t2\tw11\tw12\n");
   }
   PrepareOptions pretraining(const std::string& output) const {
     return {.inputs = {{.split = "", .paths = {folder_ / "raw"}}, {.split = "dev", .paths = {folder_ / "raw" / "c.txt"}}},
-            .output = folder_ / output, .max_seq_length = 32, .shard_samples = 50, .block_bytes = 4000};
+            .output = folder_ / output,
+            .max_seq_length = 32,
+            .shard_samples = 50,
+            .block_bytes = 4000};
   }
   PrepareOptions store(const std::string& output) const {
     PrepareOptions options = pretraining(output);
@@ -85,7 +90,11 @@ class PrepareTest : public testing::Test {
     return options;
   }
   PrepareOptions sentences(const std::string& output) const {
-    return {.task = make_task("mrpc"), .inputs = {{.split = "train", .paths = {folder_ / "mrpc.tsv"}}}, .output = folder_ / output, .max_seq_length = 16, .shard_samples = 2};
+    return {.task = make_task("mrpc"),
+            .inputs = {{.split = "train", .paths = {folder_ / "mrpc.tsv"}}},
+            .output = folder_ / output,
+            .max_seq_length = 16,
+            .shard_samples = 2};
   }
   TemporaryFolder folder_;
   BertTokenizer tokenizer_ = small_tokenizer();
@@ -193,7 +202,8 @@ TEST_F(PrepareTest, ReplacesOnlyWhenAllowedAndLeavesNothingStale) {
   prepare(options, tokenizer_, alone);
   std::set<std::string> names;
   for (const auto& [name, digest] : digests(folder_ / "out")) names.insert(name);
-  EXPECT_EQ(names, (std::set<std::string>{"manifest.json", "notes.txt", "prepare.json", "tokenizer_config.json", "train-00000-000.h5", "vocab.txt"}));
+  EXPECT_EQ(names, (std::set<std::string>{"manifest.json", "notes.txt", "prepare.json", "tokenizer_config.json", "train-00000-000.h5",
+                                          "vocab.txt"}));
 }
 
 TEST_F(PrepareTest, SaysWhatIsWrongWithItsOptions) {
@@ -203,12 +213,15 @@ TEST_F(PrepareTest, SaysWhatIsWrongWithItsOptions) {
     change(options);
     return error_of(kind, [&] { prepare(options, tokenizer_, alone); });
   };
-  expect_contains(refused(ErrorKind::kUsage, [](PrepareOptions& o) {
-                    o.task = make_task("classification");
-                    o.inputs[0].split = "dev";
-                  }), {"training split", "--labels"});
+  expect_contains(refused(ErrorKind::kUsage,
+                          [](PrepareOptions& o) {
+                            o.task = make_task("classification");
+                            o.inputs[0].split = "dev";
+                          }),
+                  {"training split", "--labels"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs[0].split = ""; }), {"mrpc.tsv", "name the split"});
-  expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs.push_back(o.inputs[0]); }), {"'train' is given twice"});
+  expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs.push_back(o.inputs[0]); }),
+                  {"'train' is given twice"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs.clear(); }), {"no input"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.inputs[0].split = "../x"; }), {"'../x'"});
   expect_contains(refused(ErrorKind::kInvalidArgument, [](PrepareOptions& o) { o.shard_samples = 0; }), {"shard_samples is 0"});

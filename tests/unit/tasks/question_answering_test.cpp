@@ -46,7 +46,8 @@ struct Peak {
 };
 Prediction logits(const QaFeature& feature, const std::vector<Peak>& peaks) {
   Prediction made{.sample = 0, .values = {}};
-  for (size_t i = 0; i < feature.input_ids.size(); ++i) made.values.insert(made.values.end(), {-5.0f - 0.01f * static_cast<float>(i), -5.0f - 0.01f * static_cast<float>(i)});
+  for (size_t i = 0; i < feature.input_ids.size(); ++i)
+    made.values.insert(made.values.end(), {-5.0f - 0.01f * static_cast<float>(i), -5.0f - 0.01f * static_cast<float>(i)});
   for (const Peak& peak : peaks) {
     made.values[2 * peak.place] = peak.start;
     made.values[2 * peak.place + 1] = peak.end;
@@ -70,7 +71,8 @@ TEST(QaFeatures, WindowsOverlapByTheStrideOrBeginEveryStride) {
   EXPECT_THAT(run_qa.features[1].token_type_ids, ElementsAre(0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1));
   options.convention = QaConvention::kRunSquad;
   EXPECT_EQ(windows(ask("w0 w1", words(2, 20), options).features), (std::vector<Span>{{0, 7}, {3, 10}, {6, 13}, {9, 16}, {12, 18}}));
-  EXPECT_EQ(ask("w0 w1 w2 w3", words(2, 20), options).features[0].input_ids, ask("w0 w1", words(2, 20), options).features[0].input_ids) << "the question is cut";
+  EXPECT_EQ(ask("w0 w1 w2 w3", words(2, 20), options).features[0].input_ids, ask("w0 w1", words(2, 20), options).features[0].input_ids)
+      << "the question is cut";
 }
 
 TEST(QaFeatures, ContextsThatFitHaveOneWindowEvenWithoutAToken) {
@@ -82,7 +84,8 @@ TEST(QaFeatures, ContextsThatFitHaveOneWindowEvenWithoutAToken) {
 
 TEST(QaFeatures, AQuestionThatLeavesNoRoomIsRefused) {
   for (const std::string& question : {words(0, 6), words(0, 12)})  // a window no longer than the overlap; none at all
-    expect_error(ErrorKind::kInvalidArgument, {"the question \"w0 w1", "max_seq_length 12", "doc_stride of 3", "take a larger"}, [&] { ask(question, words(0, 20), {.max_seq_length = 12, .doc_stride = 3}); });
+    expect_error(ErrorKind::kInvalidArgument, {"the question \"w0 w1", "max_seq_length 12", "doc_stride of 3", "take a larger"},
+                 [&] { ask(question, words(0, 20), {.max_seq_length = 12, .doc_stride = 3}); });
 }
 
 TEST(QaFeatures, AnswersArePiecesAndThePositionsOfTheWindowsThatHoldThem) {
@@ -104,8 +107,11 @@ TEST(QaFeatures, OfRunSquadPiecesAreThoseOfTheWordsOrOfTheAnswerInThem) {
   EXPECT_EQ(context.ids.size(), 9u);
   EXPECT_EQ(answer_pieces(tokenizer(), context, {.text = "w2", .start = 4}, convention), (Span{2, 2}));
   EXPECT_EQ(answer_pieces(tokenizer(), context, {.text = "it", .start = 14}, convention), (Span{7, 8})) << "no piece of its own";
-  EXPECT_EQ(answer_pieces(tokenizer(), context, {.text = " (w2", .start = 2}, convention), (Span{1, 2})) << "white space belongs to the word before";
-  SquadData data{.contexts = {"w1\xC2\xA0w2 w3"}, .questions = {{.id = "a", .text = "?", .answers = {{.text = "w1\xC2\xA0w2", .start = 0}}, .has_answers = true}, {.id = "b", .text = "?", .answers = {{.text = "w3", .start = 6}}, .has_answers = true}}};
+  EXPECT_EQ(answer_pieces(tokenizer(), context, {.text = " (w2", .start = 2}, convention), (Span{1, 2}))
+      << "white space belongs to the word before";
+  SquadData data{.contexts = {"w1\xC2\xA0w2 w3"},
+                 .questions = {{.id = "a", .text = "?", .answers = {{.text = "w1\xC2\xA0w2", .start = 0}}, .has_answers = true},
+                               {.id = "b", .text = "?", .answers = {{.text = "w3", .start = 6}}, .has_answers = true}}};
   EXPECT_EQ(drop_lost_answers(data), 1) << "a no-break space is a space of the answer, and none of the words";
   EXPECT_EQ(data.questions.at(0).id, "b");
 }
@@ -125,12 +131,14 @@ TEST(QaPredictions, PairsTheBestStartsAndEnds) {
   double total = 0;
   for (const QaCandidate& each : all.candidates) total += each.probability;
   EXPECT_NEAR(total, 1, 1e-12);
-  EXPECT_NEAR(std::log(all.candidates[0].probability / all.candidates[1].probability), 10 - all.candidates[1].start_logit - all.candidates[1].end_logit, 1e-9);
+  EXPECT_NEAR(std::log(all.candidates[0].probability / all.candidates[1].probability),
+              10 - all.candidates[1].start_logit - all.candidates[1].end_logit, 1e-9);
 
   const QaPrediction none = predicted({{0, 3, 3}, {4, 2, 2}}, {}, true);
   EXPECT_EQ(none.text, "");
   EXPECT_DOUBLE_EQ(none.null_odds, 2);
-  EXPECT_EQ(predicted({{0, 3, 3}, {4, 2, 2}}, {.null_score_diff_threshold = 2.0}, true).text, "w2") << "only what is more than the threshold";
+  EXPECT_EQ(predicted({{0, 3, 3}, {4, 2, 2}}, {.null_score_diff_threshold = 2.0}, true).text, "w2")
+      << "only what is more than the threshold";
   EXPECT_EQ(predicted({{0, 3, 3}, {4, 2, 2}}).text, "w2") << "where every question has an answer";
 }
 
@@ -159,18 +167,22 @@ TEST(QaPipeline, AddsUpWhatGivesTheSameWords) {
   EXPECT_EQ(aligned[0].answer, "unit");
   EXPECT_EQ(aligned[0].start, 0);
   EXPECT_EQ(aligned[0].end, 4);
-  const std::vector<QaAnswer> pieces = pipeline_answers(tokenizer(), asked.context, asked.features, of_features, {.top_k = 3, .align_to_words = false});
+  const std::vector<QaAnswer> pieces =
+      pipeline_answers(tokenizer(), asked.context, asked.features, of_features, {.top_k = 3, .align_to_words = false});
   EXPECT_GT(aligned[0].score, pieces[0].score) << "its parts, and the same word in other letters";
   EXPECT_EQ(pieces[0].answer, "unit");
 
-  const std::vector<QaAnswer> none = pipeline_answers(tokenizer(), asked.context, asked.features, std::vector<Prediction>{logits(asked.features[0], {{0, 9, 9}})}, {.handle_impossible_answer = true});
+  const std::vector<QaAnswer> none =
+      pipeline_answers(tokenizer(), asked.context, asked.features, std::vector<Prediction>{logits(asked.features[0], {{0, 9, 9}})},
+                       {.handle_impossible_answer = true});
   EXPECT_EQ(none[0].answer, "");
   EXPECT_NEAR(none[0].score, 1, 1e-3);
 }
 
 TEST(QaPipeline, OfAContextWithoutTokensIsNothing) {
   const Asked asked = ask("w0", " ", {});
-  const std::vector<QaAnswer> answers = pipeline_answers(tokenizer(), asked.context, asked.features, std::vector<Prediction>{logits(asked.features[0], {})}, {});
+  const std::vector<QaAnswer> answers =
+      pipeline_answers(tokenizer(), asked.context, asked.features, std::vector<Prediction>{logits(asked.features[0], {})}, {});
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].answer, "");
   EXPECT_EQ(answers[0].score, 0);

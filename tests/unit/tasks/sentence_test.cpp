@@ -14,7 +14,9 @@ namespace {
 const std::string kMrpcHeader = "\xEF\xBB\xBFQuality\t#1 ID\t#2 ID\t#1 String\t#2 String\r\n";
 const std::string kSnliHeader = "gold_label\tsentence1_binary_parse\tsentence1_parse\tsentence1\tsentence2\tlabel1\n";
 
-RawSplit read(const std::string& task, const std::filesystem::path& path, const std::string& split = "train") { return read_raw_split(make_task(task), path, split); }
+RawSplit read(const std::string& task, const std::filesystem::path& path, const std::string& split = "train") {
+  return read_raw_split(make_task(task), path, split);
+}
 
 }  // namespace
 
@@ -50,7 +52,8 @@ TEST(Sst2, HasOneSentence) {
 TEST(Snli, ReadsEveryFormAndDropsRowsWithoutAGoldLabel) {
   TemporaryFolder folder;
   const std::string json =
-      "{\"gold_label\": \"neutral\", \"sentence1\": \"A \\u00e9\", \"sentence2\": \"B\"}\n{\"gold_label\": \"-\", \"sentence1\": \"C\", \"sentence2\": \"D\"}\n"
+      "{\"gold_label\": \"neutral\", \"sentence1\": \"A \\u00e9\", \"sentence2\": \"B\"}\n{\"gold_label\": \"-\", \"sentence1\": \"C\", "
+      "\"sentence2\": \"D\"}\n"
       "{\"gold_label\": \"contradiction\", \"sentence1\": \"E\", \"sentence2\": \"F\", \"pairID\": 7}\n";
   const std::string table = kSnliHeader + "neutral\t( x )\t(y)\tA \xC3\xA9\tB\tneutral\n-\tx\ty\tC\tD\t\ncontradiction\tx\ty\tE\tF\t\n";
   write_text(folder / "snli_1.0_train.jsonl", json);
@@ -83,11 +86,14 @@ TEST(RawSplit, ErrorsNameFileAndLine) {
   expect_contains(corrupt("mrpc", kMrpcHeader + "2\t2\t3\tA\tB\n"), {"raw:2: label '2' is none of '0', '1'"});
   expect_contains(corrupt("sst2", "a fine film\t1\n"), {"raw:1", "no column 'sentence'"});
   expect_contains(corrupt("snli", kSnliHeader + "maybe\tx\ty\tA\tB\t\n"), {"raw:2: label 'maybe'", "'contradiction', '-'"});
-  expect_contains(corrupt("snli", "{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \n"), {"raw:2: "});
+  expect_contains(corrupt("snli", "{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \n"),
+                  {"raw:2: "});
   expect_contains(corrupt("snli", "{\"gold_label\": \"neutral\", \"sentence1\": \"A\"}\n"), {"raw:1: ", "sentence2"});
   expect_contains(corrupt("snli", "{\"sentence1\": \"A\", \"sentence2\": \"B\", \"label\": 1}\n"), {"raw:1: ", "no member 'gold_label'"});
-  expect_contains(corrupt("snli", "{\"gold_label\": null, \"sentence1\": \"A\", \"sentence2\": \"B\"}\n"), {"raw:1: ", "'gold_label' is null"});
-  write_text(folder / "raw", "{\"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n");
+  expect_contains(corrupt("snli", "{\"gold_label\": null, \"sentence1\": \"A\", \"sentence2\": \"B\"}\n"),
+                  {"raw:1: ", "'gold_label' is null"});
+  write_text(folder / "raw",
+             "{\"sentence1\": \"A\", \"sentence2\": \"B\"}\n{\"gold_label\": \"neutral\", \"sentence1\": \"A\", \"sentence2\": \"B\"}\n");
   expect_contains(error_of(ErrorKind::kCorrupt, [&] { read("snli", folder / "raw", "test"); }), {"raw:2: has a label"});
   expect_contains(corrupt("sst2", "sentence\tlabel\n"), {"no example"});
   expect_contains(corrupt("sst2", ""), {"is empty"});
@@ -96,7 +102,8 @@ TEST(RawSplit, ErrorsNameFileAndLine) {
 TEST(RawSplit, SaysWhichFilesItLookedFor) {
   TemporaryFolder folder;
   expect_contains(error_of(ErrorKind::kNotFound, [&] { read("snli", folder.path(), "dev"); }), {"'dev'", "snli_1.0_dev.jsonl", ".gz"});
-  expect_contains(error_of(ErrorKind::kNotFound, [&] { find_raw_splits(make_task("mrpc"), folder.path()); }), {"mrpc", "train.tsv, dev.tsv, test.tsv"});
+  expect_contains(error_of(ErrorKind::kNotFound, [&] { find_raw_splits(make_task("mrpc"), folder.path()); }),
+                  {"mrpc", "train.tsv, dev.tsv, test.tsv"});
   expect_contains(error_of(ErrorKind::kNotFound, [&] { read("mrpc", folder / "absent"); }), {"absent"});
 }
 
@@ -114,7 +121,8 @@ TEST(RawSplit, ReadsTheSampleFiles) {
 TEST(RawSplit, CountsThePublishedSets) {
   const auto data = real_data();
   if (!data) GTEST_SKIP() << "no real data: MPIBERT_DATA names no folder with SHA256SUMS";
-  const auto expect_counts = [&](const char* task, const std::filesystem::path& path, const char* split, const std::vector<int64_t>& counts) {
+  const auto expect_counts = [&](const char* task, const std::filesystem::path& path, const char* split,
+                                 const std::vector<int64_t>& counts) {
     const RawSplit read_split = read(task, path, split);
     std::vector<int64_t> found(counts.size());
     for (const Example& example : read_split.examples) ++found[static_cast<size_t>(example.label.value_or(0))];

@@ -20,12 +20,15 @@ class TokenFile : public testing::Test {
     test::write_text(folder_ / "train.conll", text);
     return read_tagged_sentences(folder_ / "train.conll");
   }
-  void refused(const std::string& text, const std::vector<std::string>& words) { expect_error(ErrorKind::kCorrupt, words, [&] { read(text); }); }
+  void refused(const std::string& text, const std::vector<std::string>& words) {
+    expect_error(ErrorKind::kCorrupt, words, [&] { read(text); });
+  }
   test::TemporaryFolder folder_;
 };
 
 TEST_F(TokenFile, SentencesEndAtEmptyLinesAndDocumentLinesAreLeftOut) {
-  const auto sentences = read("-DOCSTART- -X- O O\n\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n  \n-DOCSTART- -X- O O\nPeter NNP I-NP B-PER\r\n");
+  const auto sentences =
+      read("-DOCSTART- -X- O O\n\nEU NNP I-NP B-ORG\nrejects VBZ I-VP O\n\n  \n-DOCSTART- -X- O O\nPeter NNP I-NP B-PER\r\n");
   ASSERT_THAT(sentences, SizeIs(2));
   EXPECT_THAT(sentences[0].words, ElementsAre("EU", "rejects"));
   EXPECT_THAT(sentences[0].tags, ElementsAre("B-ORG", "O"));
@@ -44,7 +47,8 @@ TEST_F(TokenFile, TabsKeepSpacesInWordsAndOneColumnHasNoTags) {
 }
 
 TEST_F(TokenFile, Iob1BecomesIob2AndStrayInsidesOfIob2Stay) {
-  EXPECT_THAT(read("a I-PER\nb I-PER\nc B-PER\nd I-LOC\ne O\nf I-LOC\n")[0].tags, ElementsAre("B-PER", "I-PER", "B-PER", "B-LOC", "O", "B-LOC"));
+  EXPECT_THAT(read("a I-PER\nb I-PER\nc B-PER\nd I-LOC\ne O\nf I-LOC\n")[0].tags,
+              ElementsAre("B-PER", "I-PER", "B-PER", "B-LOC", "O", "B-LOC"));
   EXPECT_THAT(read("a B-PER\nb O\nc I-PER\n")[0].tags, ElementsAre("B-PER", "O", "I-PER"));
 }
 

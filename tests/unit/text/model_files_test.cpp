@@ -7,11 +7,11 @@
 
 namespace mpibert {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using test::TemporaryFolder;
 using test::thrown_by;
 using test::write_text;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 namespace {
 
@@ -20,9 +20,11 @@ const std::string kVocab = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nab\nAB\ne\n##e\n
 std::string tokenizer_json(const std::string& model = "WordPiece", const std::string& normalizer = "BertNormalizer") {
   return R"({"added_tokens": [{"id": 1, "content": "[UNK]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true},
                               {"id": 6, "content": "<e>", "single_word": false, "lstrip": true, "rstrip": false, "normalized": false, "special": true}],
-             "normalizer": {"type": ")" + normalizer + R"(", "clean_text": true, "handle_chinese_chars": false, "strip_accents": null, "lowercase": false},
+             "normalizer": {"type": ")" +
+         normalizer + R"(", "clean_text": true, "handle_chinese_chars": false, "strip_accents": null, "lowercase": false},
              "pre_tokenizer": {"type": "BertPreTokenizer"},
-             "model": {"type": ")" + model + R"(", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 7,
+             "model": {"type": ")" +
+         model + R"(", "unk_token": "[UNK]", "continuing_subword_prefix": "##", "max_input_chars_per_word": 7,
                        "vocab": {"[UNK]": 1, "[PAD]": 0, "[SEP]": 3, "[CLS]": 2, "AB": 5}}})";
 }
 
@@ -36,7 +38,8 @@ TEST(ModelFolder, AListOfWholeWordsIsTakenWordByWord) {
   TemporaryFolder folder;
   write_text(folder / "vocab.json", R"(["<unk>", "<pad>", "<mask>", "<cls>", "<sep>", "play", "\u00e9t\u00e9", "."])");
   const BertTokenizer tokenizer = BertTokenizer::from_model(folder.path());
-  EXPECT_THAT(tokenizer.ids("Play playing \xc3\x89t\xc3\xa9."), ElementsAre(5, 0, 6, 7)) << "lower-cased, with its accents, and no piece of a longer word";
+  EXPECT_THAT(tokenizer.ids("Play playing \xc3\x89t\xc3\xa9."), ElementsAre(5, 0, 6, 7))
+      << "lower-cased, with its accents, and no piece of a longer word";
   EXPECT_THAT(tokenizer.encode("play", "play", 9).ids, ElementsAre(3, 5, 4, 5, 4));
   EXPECT_EQ(tokenizer.vocabulary().mask_id(), 2);
   for (const char* bad : {R"({"<unk>": 0})", R"(["<unk>", 7])", R"(["<unk>", "<pad>", "<mask>", "<cls>"])"}) {
@@ -57,7 +60,8 @@ TEST(ModelFolder, VocabTxtAloneIsUncased) {
 TEST(ModelFolder, TokenizerConfigSetsTheOptions) {
   TemporaryFolder folder;
   write_text(folder / "vocab.txt", kVocab);
-  write_text(folder / "tokenizer_config.json", R"({"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false, "split_special_tokens": true,
+  write_text(folder / "tokenizer_config.json",
+             R"({"do_lower_case": false, "strip_accents": true, "tokenize_chinese_chars": false, "split_special_tokens": true,
       "added_tokens_decoder": {"9": {"content": "Zz", "special": false}, "4": {"content": "[MASK]", "special": true, "lstrip": true}},
       "additional_special_tokens": ["<x>", "Zz"]})");
   const BertTokenizer tokenizer = BertTokenizer::from_model(folder.path());
@@ -66,8 +70,9 @@ TEST(ModelFolder, TokenizerConfigSetsTheOptions) {
   EXPECT_EQ(options.strip_accents, std::optional(true));
   EXPECT_FALSE(options.tokenize_chinese_chars);
   EXPECT_FALSE(options.match_special_tokens);
-  EXPECT_THAT(options.added_tokens, ElementsAre(AddedToken{.content = "[MASK]", .lstrip = true},
-                                                AddedToken{.content = "Zz", .special = false, .normalized = true}, AddedToken{.content = "<x>"}));
+  EXPECT_THAT(options.added_tokens,
+              ElementsAre(AddedToken{.content = "[MASK]", .lstrip = true},
+                          AddedToken{.content = "Zz", .special = false, .normalized = true}, AddedToken{.content = "<x>"}));
   EXPECT_EQ(tokenizer.vocabulary().id("<x>"), 10);
   EXPECT_THAT(tokenizer.ids("AB Zz"), ElementsAre(6, 9));
 }
@@ -80,7 +85,7 @@ TEST(ModelFolder, TokenizerJsonServesWithoutVocabTxt) {
   EXPECT_FALSE(tokenizer.options().tokenize_chinese_chars);
   EXPECT_EQ(tokenizer.options().max_input_chars_per_word, 7);
   EXPECT_THAT(tokenizer.ids("AB <e>ab"), ElementsAre(5, 6, 1));
-  EXPECT_EQ(tokenizer.vocabulary().token(4), "");  // an id that the file leaves out
+  EXPECT_EQ(tokenizer.vocabulary().token(4), "");                              // an id that the file leaves out
   write_text(folder / "tokenizer_config.json", R"({"do_lower_case": true})");  // wins
   EXPECT_THAT(BertTokenizer::from_model(folder.path()).ids("AB"), ElementsAre(1));
 }
@@ -93,9 +98,14 @@ TEST(ModelFolder, AddedTokensJsonIsReadInTheOrderOfIds) {
 }
 
 TEST(ModelFolder, ConfigJsonReadsBackAsTheSameOptions) {
-  TokenizerOptions options{.do_lower_case = false, .strip_accents = true, .tokenize_chinese_chars = false, .clean_text = false, .max_input_chars_per_word = 50,
+  TokenizerOptions options{.do_lower_case = false,
+                           .strip_accents = true,
+                           .tokenize_chinese_chars = false,
+                           .clean_text = false,
+                           .max_input_chars_per_word = 50,
                            .match_special_tokens = false};
-  options.added_tokens = {{.content = "[MASK]", .lstrip = true}, {.content = "Zz", .special = false, .normalized = true, .single_word = true, .rstrip = true}};
+  options.added_tokens = {{.content = "[MASK]", .lstrip = true},
+                          {.content = "Zz", .special = false, .normalized = true, .single_word = true, .rstrip = true}};
   TemporaryFolder folder;
   write_text(folder / "vocab.txt", kVocab);
   const BertTokenizer tokenizer(Vocabulary::from_file(folder / "vocab.txt"), options);

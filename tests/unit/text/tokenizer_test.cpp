@@ -10,10 +10,10 @@
 
 namespace mpibert {
 
+using test::thrown_by;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using test::thrown_by;
 
 namespace {
 
@@ -25,9 +25,11 @@ Vocabulary vocabulary_of(const std::vector<std::string>& characters, const std::
   return Vocabulary::from_tokens(tokens);
 }
 
-const std::vector<std::string> kCharacters = {"a", "b", "c", "d", "e", "f", "i", "k", "l", "n", "o", "r", "s", "t", "u", "x", "y", "C", "1", "_", "-", "'", ".",
-                                              ",", "#", "[", "]", "$", "<", "`", "ß", "ο", "δ", "σ", "ς", "ω", "θ", "ſ", "ﬁ", "中", "文", "\U0002B81F",
-                                              "\u1100", "\u1161", "\u11A8", "\u0301", "\u0307", "é", "\uFFFD", "€", "ı", "\u1c8a", "\U00016ebb"};
+const std::vector<std::string> kCharacters = {
+    "a",      "b",      "c",      "d",      "e",      "f", "i",      "k", "l", "n",      "o",         "r",  "s",  "t",
+    "u",      "x",      "y",      "C",      "1",      "_", "-",      "'", ".", ",",      "#",         "[",  "]",  "$",
+    "<",      "`",      "ß",      "ο",      "δ",      "σ", "ς",      "ω", "θ", "ſ",      "ﬁ",         "中", "文", "\U0002B81F",
+    "\u1100", "\u1161", "\u11A8", "\u0301", "\u0307", "é", "\uFFFD", "€", "ı", "\u1c8a", "\U00016ebb"};
 
 // Tokens of a text, after checking that the path of ids and what is remembered of words agree.
 std::vector<std::string> tokens(const BertTokenizer& tokenizer, std::string_view text) {
@@ -73,16 +75,27 @@ TEST(Normalisation, CasedKeepsMarksAndSyllables) {
 }
 
 TEST(Normalisation, RemovesControlsAndJoinsWhatTheyParted) {
-  for (const char* text : {"a\u200bb", "a\u00adb", "a\u0085b", "a\x0b" "b", "a\x0c" "b", "a\x1c" "b", "\ue000a\U000F0000b", "a\ufffdb", "a\u180eb"})
+  for (const char* text : {"a\u200bb", "a\u00adb", "a\u0085b",
+                           "a\x0b"
+                           "b",
+                           "a\x0c"
+                           "b",
+                           "a\x1c"
+                           "b",
+                           "\ue000a\U000F0000b", "a\ufffdb", "a\u180eb"})
     EXPECT_THAT(tokens(text), ElementsAre("ab")) << text;
   EXPECT_THAT(tokens(std::string_view("a\0b", 3)), ElementsAre("ab"));
-  for (const char* text : {"a\u2028b", "a\u3000b", "a\u00a0b", "a\tb", "a\nb", "a\rb", "a\u1680b"}) EXPECT_THAT(tokens(text), ElementsAre("a", "b")) << text;
+  for (const char* text : {"a\u2028b", "a\u3000b", "a\u00a0b", "a\tb", "a\nb", "a\rb", "a\u1680b"})
+    EXPECT_THAT(tokens(text), ElementsAre("a", "b")) << text;
   EXPECT_THAT(tokens("a\u0378b"), ElementsAre("[UNK]"));  // unassigned: not removed
 }
 
 TEST(Normalisation, WithoutCleaningWhiteSpaceStillSplits) {
   const TokenizerOptions raw{.clean_text = false};
-  for (const char* text : {"a\x0b" "b", "a\u0085b", "a\u2028b", "a\tb"}) EXPECT_THAT(tokens(text, raw), ElementsAre("a", "b")) << text;
+  for (const char* text : {"a\x0b"
+                           "b",
+                           "a\u0085b", "a\u2028b", "a\tb"})
+    EXPECT_THAT(tokens(text, raw), ElementsAre("a", "b")) << text;
   EXPECT_THAT(tokens("a\ufffd", raw), ElementsAre("a", "##\uFFFD"));
   EXPECT_THAT(tokens("a\u200bb", raw), ElementsAre("[UNK]"));
 }
@@ -132,13 +145,15 @@ TEST(SpecialTokens, AreFoundInTheRawText) {
   EXPECT_THAT(tokens("[[MASK]]"), ElementsAre("[", "[MASK]", "]"));
   EXPECT_THAT(tokens("[cls]"), ElementsAre("[", "c", "##l", "##s", "]"));
   EXPECT_THAT(tokens("[a]", TokenizerOptions{.match_special_tokens = false}), ElementsAre("[", "a", "]"));
-  EXPECT_THAT(tokens("[SEP] [CLS]", TokenizerOptions{.match_special_tokens = false}), ElementsAre("[", "[UNK]", "]", "[", "c", "##l", "##s", "]"));
+  EXPECT_THAT(tokens("[SEP] [CLS]", TokenizerOptions{.match_special_tokens = false}),
+              ElementsAre("[", "[UNK]", "]", "[", "c", "##l", "##s", "]"));
 }
 
 TEST(AddedTokens, GetIdsBehindTheVocabularyAndTheirFlags) {
   const Vocabulary vocabulary = vocabulary_of(kCharacters, {"ab"});
   TokenizerOptions options;
-  options.added_tokens = {{.content = "Ab", .special = false, .normalized = true}, {.content = "[E]", .lstrip = true, .rstrip = true},
+  options.added_tokens = {{.content = "Ab", .special = false, .normalized = true},
+                          {.content = "[E]", .lstrip = true, .rstrip = true},
                           {.content = "un", .special = false, .single_word = true}};
   const BertTokenizer tokenizer(vocabulary, options);
   EXPECT_EQ(tokenizer.vocabulary().size(), vocabulary.size() + 3);
@@ -265,7 +280,10 @@ TEST(Tokenizer, NeedsTheTokensOfTheTemplate) {
 
 TEST(Tokenizer, FastPathIsThatOfTheRulesWhereverTextIsCut) {
   const BertTokenizer tokenizer(vocabulary_of(kCharacters)), by_rules = test::tokenizer_by_rules(vocabulary_of(kCharacters), {});
-  const std::string text = "CAFÉ,\u0301x\u0327\u0301 中\u0301y a\x0b" "b.\u200b#ﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁ " + repeat("ab", 9) + " " + repeat("e\u0301", 30) + "a";
+  const std::string text =
+      "CAFÉ,\u0301x\u0327\u0301 中\u0301y a\x0b"
+      "b.\u200b#ﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁﬁ " +
+      repeat("ab", 9) + " " + repeat("e\u0301", 30) + "a";
   for (size_t end = 0; end <= text.size(); ++end)  // also within a character, and with every length left to read
     EXPECT_EQ(tokenizer.encode(text.substr(0, end)), by_rules.encode(text.substr(0, end))) << end;
 }
@@ -285,14 +303,16 @@ TEST(Tokenizer, ThreadsShareOne) {
   std::vector<int> same(4);
   {
     std::vector<std::jthread> threads;
-    for (int& result : same) threads.emplace_back([&] { result = tokenizer.ids(text) == expected && tokenizer.encode(text).ids == expected; });
+    for (int& result : same)
+      threads.emplace_back([&] { result = tokenizer.ids(text) == expected && tokenizer.encode(text).ids == expected; });
   }
   EXPECT_THAT(same, ElementsAre(1, 1, 1, 1));
 }
 
 // What tokenizers 0.22.2 gives for the same tokens with its WordPiece decoder.
 TEST(Decoding, JoinsPiecesAndDropsSpacesBeforePunctuationAsTheTokenizersCrate) {
-  const BertTokenizer tokenizer(Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "don", "'", "t", "a", "##b", "##", "##.", ".", "...", "!", "do", "not", "'ve", "n't", "中"}));
+  const BertTokenizer tokenizer(Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "don", "'",   "t",   "a",   "##b",
+                                                         "##",    "##.",   ".",     "...",   "!",      "do",  "not", "'ve", "n't", "中"}));
   const auto text = [&](const std::vector<std::string>& words, bool skip) {
     std::vector<int32_t> ids;
     for (const std::string& word : words) ids.push_back(word.empty() ? 999 : tokenizer.vocabulary().id(word));
@@ -311,7 +331,8 @@ TEST(Decoding, JoinsPiecesAndDropsSpacesBeforePunctuationAsTheTokenizersCrate) {
 
 TEST(Decoding, CleansUpTheWholeTextAndSkipsAddedTokensByTheirFlags) {
   const Vocabulary vocabulary = Vocabulary::from_tokens({"[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "don", "'", "t", "<a>", "<b>"});
-  const BertTokenizer tokenizer(vocabulary, {.added_tokens = {{.content = "<a>"}, {.content = "<b>", .special = false}}, .clean_up_tokenization_spaces = true});
+  const BertTokenizer tokenizer(
+      vocabulary, {.added_tokens = {{.content = "<a>"}, {.content = "<b>", .special = false}}, .clean_up_tokenization_spaces = true});
   const std::vector<int32_t> ids = {5, 6, 7, 8, 9};
   EXPECT_EQ(tokenizer.decode(ids), "don't <a> <b>");
   EXPECT_EQ(tokenizer.decode(ids, true), "don't <b>");

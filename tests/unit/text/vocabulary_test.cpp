@@ -10,10 +10,10 @@
 
 namespace mpibert {
 
-using ::testing::ElementsAre;
-using ::testing::HasSubstr;
 using test::TemporaryFolder;
 using test::thrown_by;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
 namespace {
 
@@ -54,9 +54,7 @@ TEST(Vocabulary, OfEqualLinesTheLastWins) {
   EXPECT_EQ(vocabulary.token(3), "a");
 }
 
-TEST(Vocabulary, Sha256IsOfTheCanonicalText) {
-  EXPECT_EQ(read("[UNK]\r\n[CLS] \n[SEP]").sha256(), sha256_hex("[UNK]\n[CLS]\n[SEP]\n"));
-}
+TEST(Vocabulary, Sha256IsOfTheCanonicalText) { EXPECT_EQ(read("[UNK]\r\n[CLS] \n[SEP]").sha256(), sha256_hex("[UNK]\n[CLS]\n[SEP]\n")); }
 
 TEST(Vocabulary, MissingFileIsNotFound) {
   const Error error = thrown_by([] { Vocabulary::from_file("/absent/vocab.txt"); });

@@ -10,11 +10,11 @@
 
 namespace mpibert {
 
+using test::thrown_by;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Pair;
 using ::testing::UnorderedElementsAre;
-using test::thrown_by;
 
 namespace {
 
@@ -53,7 +53,8 @@ Words words_of(std::string_view text, const TokenizerOptions& options = {}) {
 // u+g occur 20 times, u+n 16, h+ug 15, p+un 12; then 5: p+ug before hug+s, since p has the smaller id; 4: b+un.
 TEST(VocabularyTrainer, JoinsTheMostFrequentPairAndOfEqualOnesThatOfSmallerIds) {
   const Words words = {{"hug", 10}, {"pug", 5}, {"pun", 12}, {"bun", 4}, {"hugs", 5}};
-  const std::vector<std::string> expected = {"b", "g", "h", "n", "p", "s", "u", "##g", "##n", "##s", "##u", "##ug", "##un", "hug", "pun", "pug", "hugs", "bun"};
+  const std::vector<std::string> expected = {"b",   "g",   "h",    "n",    "p",   "s",   "u",   "##g",  "##n",
+                                             "##s", "##u", "##ug", "##un", "hug", "pun", "pug", "hugs", "bun"};
   EXPECT_EQ(trained(words), expected);
 }
 
@@ -65,12 +66,14 @@ TEST(VocabularyTrainer, StopsAtVocabSizeAndBelowMinFrequency) {
   EXPECT_EQ(trained(words, with([](auto& o) { o.vocab_size = 3 + 11; })).back(), "##u") << "no room for more than the alphabet";
 }
 
-// a ##a ##a ##a ##a ##a, a ##aa ##aa ##a, aaa ##aa ##a, aaa ##aaa: the three pairs of the second are equally frequent, and a has the smallest id.
+// a ##a ##a ##a ##a ##a, a ##aa ##aa ##a, aaa ##aa ##a, aaa ##aaa: the three pairs of the second are equally frequent, and a has the
+// smallest id.
 TEST(VocabularyTrainer, JoinsFromTheLeftWithoutOverlap) {
   EXPECT_THAT(trained({{"aaaaaa", 2}}), ElementsAre("a", "##a", "##aa", "aaa", "##aaa", "aaaaaa"));
 }
 
-// b occurs most often; c, d and e equally: the smaller code points stay. What is left out joins its neighbours: "bxc" is b ##c; a word may then begin with a piece.
+// b occurs most often; c, d and e equally: the smaller code points stay. What is left out joins its neighbours: "bxc" is b ##c; a word may
+// then begin with a piece.
 TEST(VocabularyTrainer, LimitsTheAlphabet) {
   const Words words = {{"bxc", 2}, {"b", 5}, {"e", 4}, {"d", 4}, {"c", 2}, {"yb", 1}};
   EXPECT_THAT(trained(words, with([](auto& o) { o.limit_alphabet = 3; })), ElementsAre("b", "c", "d", "##b", "##c", "bc"));
@@ -79,9 +82,9 @@ TEST(VocabularyTrainer, LimitsTheAlphabet) {
 
 TEST(VocabularyTrainer, KeepsTheInitialAlphabet) {
   EXPECT_THAT(trained({{"b", 5}, {"c", 6}}, with([](auto& o) {
-                o.limit_alphabet = 2;
-                o.initial_alphabet = "é";
-              })),
+                        o.limit_alphabet = 2;
+                        o.initial_alphabet = "é";
+                      })),
               ElementsAre("c", "é"));
 }
 
@@ -91,7 +94,8 @@ TEST(VocabularyTrainer, SpecialTokensMayBePieces) {
     o.special_tokens.insert(o.special_tokens.end(), {"x", "##b", "x"});
     o.limit_alphabet = 2;
   });
-  EXPECT_EQ(train_vocabulary(counts_of({{"ab", 3}, {"xa", 2}}), options).tokens(), (std::vector<std::string>{"[UNK]", "[CLS]", "[SEP]", "x", "##b", "a", "b", "##a", "ab", "xa"}));
+  EXPECT_EQ(train_vocabulary(counts_of({{"ab", 3}, {"xa", 2}}), options).tokens(),
+            (std::vector<std::string>{"[UNK]", "[CLS]", "[SEP]", "x", "##b", "a", "b", "##a", "ab", "xa"}));
 }
 
 TEST(VocabularyTrainer, PutsAnotherPrefixBeforePieces) {
@@ -102,7 +106,9 @@ TEST(VocabularyTrainer, PutsAnotherPrefixBeforePieces) {
 TEST(VocabularyTrainer, DoesNotDependOnTheOrderOfWords) {
   Words words;
   WordCounts backwards;
-  for (int i = 0; i < 300; ++i) words[std::string(1, static_cast<char>('a' + i % 7)) + static_cast<char>('a' + i % 5) + static_cast<char>('a' + i % 3) + static_cast<char>('a' + i % 4)] += 1 + i % 3;
+  for (int i = 0; i < 300; ++i)
+    words[std::string(1, static_cast<char>('a' + i % 7)) + static_cast<char>('a' + i % 5) + static_cast<char>('a' + i % 3) +
+          static_cast<char>('a' + i % 4)] += 1 + i % 3;
   for (auto word = words.rbegin(); word != words.rend(); ++word) {
     backwards.add(word->first, 1);
     if (word->second > 1) backwards.add(word->first, word->second - 1);
@@ -117,7 +123,8 @@ TEST(VocabularyTrainer, SaysWhatIsWrong) {
     EXPECT_EQ(error.kind(), ErrorKind::kInvalidArgument);
     return std::string(error.what());
   };
-  EXPECT_THAT(message({{"abc", 2}}, with([](auto& o) { o.vocab_size = 7; })), HasSubstr("vocab_size is 7, but 3 special tokens and 5 of the alphabet are 8"));
+  EXPECT_THAT(message({{"abc", 2}}, with([](auto& o) { o.vocab_size = 7; })),
+              HasSubstr("vocab_size is 7, but 3 special tokens and 5 of the alphabet are 8"));
   EXPECT_THAT(message({}, kThree), HasSubstr("empty"));
   EXPECT_THAT(message({{"a", 1}}, with([](auto& o) { o.special_tokens = {"[UNK]", "[SEP]"}; })), HasSubstr("lacks [CLS]"));
   EXPECT_THAT(message({{"a", 1}}, with([](auto& o) { o.special_tokens.push_back(""); })), HasSubstr("''"));
@@ -128,7 +135,8 @@ TEST(VocabularyTrainer, SaysWhatIsWrong) {
 }
 
 TEST(WordCounter, CountsNormalisedWords) {
-  EXPECT_THAT(words_of("The the, THE\tCafé\ncafe\u0301 --"), UnorderedElementsAre(Pair("the", 3), Pair(",", 1), Pair("cafe", 2), Pair("-", 2)));
+  EXPECT_THAT(words_of("The the, THE\tCafé\ncafe\u0301 --"),
+              UnorderedElementsAre(Pair("the", 3), Pair(",", 1), Pair("cafe", 2), Pair("-", 2)));
   EXPECT_THAT(words_of("The the Café", {.do_lower_case = false}), UnorderedElementsAre(Pair("The", 1), Pair("the", 1), Pair("Café", 1)));
 }
 
@@ -137,7 +145,8 @@ TEST(WordCounter, TakesSpecialTokensForText) {
 }
 
 TEST(WordCounter, CutsAtChineseCharactersAndBlanksOfUnicode) {
-  EXPECT_THAT(words_of("a中b中文 かな\u00a0c\u3000c"), UnorderedElementsAre(Pair("a", 1), Pair("中", 2), Pair("b", 1), Pair("文", 1), Pair("かな", 1), Pair("c", 2)));
+  EXPECT_THAT(words_of("a中b中文 かな\u00a0c\u3000c"),
+              UnorderedElementsAre(Pair("a", 1), Pair("中", 2), Pair("b", 1), Pair("文", 1), Pair("かな", 1), Pair("c", 2)));
   EXPECT_THAT(words_of("a中b中", {.tokenize_chinese_chars = false}), UnorderedElementsAre(Pair("a中b中", 1)));
   EXPECT_THAT(words_of("\uF900"), UnorderedElementsAre(Pair("\u8C48", 1))) << "a compatibility ideograph has a decomposition";
 }

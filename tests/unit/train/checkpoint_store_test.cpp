@@ -83,12 +83,18 @@ void visit_every_crash_point(const Snapshot& saved, int64_t limit, bool can_exch
     const std::string old_digest = checkpoint_digest(run.path());
     int operation = 0;
     const int status = in_child([&] {
-      save(run.path(), saved, limit, [&](std::string_view) { if (operation++ == k) ::_exit(9); }, can_exchange);
+      save(
+          run.path(), saved, limit,
+          [&](std::string_view) {
+            if (operation++ == k) ::_exit(9);
+          },
+          can_exchange);
     });
     CheckpointStore(run.path()).recover();
     const std::string found = read_checkpoint_manifest(*newest_checkpoint(run.path(), Verify::kTensors)).digest;
     EXPECT_TRUE(found == old_digest || found == new_digest) << "crash point " << k;
-    for (const std::string& name : names_in(checkpoints_folder(run.path()))) EXPECT_FALSE(name.starts_with(".")) << name << " after crash point " << k;
+    for (const std::string& name : names_in(checkpoints_folder(run.path())))
+      EXPECT_FALSE(name.starts_with(".")) << name << " after crash point " << k;
     if (status == 0) {
       EXPECT_EQ(found, new_digest);
       break;
@@ -114,14 +120,19 @@ TEST(CheckpointStore, LeavesNothingBehindWhenTheDiskRefuses) {
       int operation = 0;
       bool failed = false;
       try {
-        CheckpointStore(run.path(), [&](std::string_view) {
-          if (operation++ == k) throw Error(ErrorKind::kIo, "no space left on device");
-        }, can_exchange).publish(sample_snapshot(20));
+        CheckpointStore(
+            run.path(),
+            [&](std::string_view) {
+              if (operation++ == k) throw Error(ErrorKind::kIo, "no space left on device");
+            },
+            can_exchange)
+            .publish(sample_snapshot(20));
       } catch (const Error&) {
         failed = true;
       }
       EXPECT_NO_THROW(verify_checkpoint(checkpoints_folder(run.path()) / "step-00000010"));
-      for (const std::string& name : names_in(checkpoints_folder(run.path()))) EXPECT_FALSE(name.starts_with(".tmp")) << name << " at " << k;
+      for (const std::string& name : names_in(checkpoints_folder(run.path())))
+        EXPECT_FALSE(name.starts_with(".tmp")) << name << " at " << k;
       EXPECT_NO_THROW(CheckpointStore(run.path()).publish(sample_snapshot(20)));
       EXPECT_EQ(newest_checkpoint(run.path(), Verify::kTensors)->filename(), "step-00000020");
       if (!failed) break;

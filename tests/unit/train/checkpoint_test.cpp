@@ -39,7 +39,10 @@ class Checkpoint : public testing::Test {
 TEST(TrainingState, ADamagedLossScaleIsNamed) {
   const std::string good = TrainingState{.loss_scale = 4096}.json();
   EXPECT_EQ(TrainingState::from_json(good, "state.json").loss_scale, 4096);
-  for (const auto& [damage, words] : std::map<std::string, std::string>{{"0", "is 0, expected a finite number above 0"}, {"-2", "is -2, expected"}, {"null", "is nan, expected"}, {"\"x\"", "is not a number"}}) {
+  for (const auto& [damage, words] : std::map<std::string, std::string>{{"0", "is 0, expected a finite number above 0"},
+                                                                        {"-2", "is -2, expected"},
+                                                                        {"null", "is nan, expected"},
+                                                                        {"\"x\"", "is not a number"}}) {
     std::string bad = good;
     bad.replace(bad.find("4096.0"), 6, damage);
     expect_error(ErrorKind::kCorrupt, {"state.json: \"loss_scale.value\" " + words}, [&] { TrainingState::from_json(bad, "state.json"); });

@@ -96,7 +96,8 @@ TEST(RunLock, IsHeldByOne) {
   TemporaryFolder run;
   {
     RunLock lock(run.path(), "17");
-    expect_error(ErrorKind::kBusy, {run.path().string(), "process " + std::to_string(::getpid()), "job 17", "since 2"}, [&] { RunLock second(run.path()); });
+    expect_error(ErrorKind::kBusy, {run.path().string(), "process " + std::to_string(::getpid()), "job 17", "since 2"},
+                 [&] { RunLock second(run.path()); });
     RunLock moved = std::move(lock);
     EXPECT_THROW(RunLock(run.path()), Error) << "moving keeps it";
   }

@@ -58,7 +58,9 @@ TEST(EarlyStoppingTest, AResumedRunStopsWhereTheWholeOneDoes) {
 }
 
 TEST(EarlyStoppingTest, RefusesAStateThatHoldsNoNumbers) {
-  test::expect_error(ErrorKind::kCorrupt, {"extra.best_score", "'much'"}, [] { EarlyStopping({.patience = 1}).restore({{"best_score", "much"}}); });
+  test::expect_error(ErrorKind::kCorrupt, {"extra.best_score", "'much'"}, [] {
+    EarlyStopping({.patience = 1}).restore({{"best_score", "much"}});
+  });
 }
 
 }  // namespace

@@ -51,9 +51,12 @@ TEST(RatesOfConstants, StayZero) {
 }
 
 TEST_F(Rates, WrongNamesAndNumbersAreRefused) {
-  const auto refused = [&](const RateOptions& options, const std::vector<std::string>& words) { expect_error(ErrorKind::kInvalidArgument, words, [&] { set_rates(arena, options); }); };
+  const auto refused = [&](const RateOptions& options, const std::vector<std::string>& words) {
+    expect_error(ErrorKind::kInvalidArgument, words, [&] { set_rates(arena, options); });
+  };
   refused({.freeze = {"bert.encoder.layer"}, .layer_decay = 0}, {"layer decay 0"});
-  refused({.freeze = {"bert.encode"}}, {"'bert.encode'", "bert, bert.embeddings, bert.encoder.layer.0, bert.encoder.layer.1, bert.pooler, classifier"});
+  refused({.freeze = {"bert.encode"}},
+          {"'bert.encode'", "bert, bert.embeddings, bert.encoder.layer.0, bert.encoder.layer.1, bert.pooler, classifier"});
   refused({.freeze_layers = 3}, {"first 3 layers", "has 2"});
   refused({.freeze = {"bert", "classifier"}}, {"nothing is left to train"});
 }

@@ -40,16 +40,17 @@ struct AttentionOperands {
 template <class T, class Op>
 AttentionOperands<T> attention_operands(const Op& op) {
   const Shape& shape = op.qkv.shape();  // [T, 3, A, D]
-  return {.qkv = data<T>(op.qkv),
-          .cu_seqlens = data<int32_t>(op.cu_seqlens),
-          .tokens = shape[0],
-          .heads = static_cast<int>(shape[2]),
-          .head_size = static_cast<int>(shape[3]),
-          .scale = 1 / std::sqrt(static_cast<float>(shape[3])),
-          .dropout = dropout_arguments(op.dropout),
-          .distance_row_0 = op.distance_embedding ? data<T>(op.distance_embedding) + op.distance_embedding.shape()[0] / 2 * shape[3] : nullptr,
-          .positions = op.distance_embedding ? static_cast<int>(op.distance_embedding.shape()[0] / 2 + 1) : 0,
-          .distances_of_keys = op.distances_of_keys};
+  return {
+      .qkv = data<T>(op.qkv),
+      .cu_seqlens = data<int32_t>(op.cu_seqlens),
+      .tokens = shape[0],
+      .heads = static_cast<int>(shape[2]),
+      .head_size = static_cast<int>(shape[3]),
+      .scale = 1 / std::sqrt(static_cast<float>(shape[3])),
+      .dropout = dropout_arguments(op.dropout),
+      .distance_row_0 = op.distance_embedding ? data<T>(op.distance_embedding) + op.distance_embedding.shape()[0] / 2 * shape[3] : nullptr,
+      .positions = op.distance_embedding ? static_cast<int>(op.distance_embedding.shape()[0] / 2 + 1) : 0,
+      .distances_of_keys = op.distances_of_keys};
 }
 
 // The block's own rows: from token begin + first on, of the sequence of tokens begin .. begin + length. Block x is one of `pieces` of its

@@ -1,8 +1,8 @@
 #pragma once
 
-// Products of attention with distance embeddings. Own row o of a block and row t of a tile (attention_tile.cuh) meet in one row of a third matrix, which
-// lies o - t or t - o from a row that the block knows: all together kOwn + kWarp - 1 neighbouring rows of it, the band. It passes through shared memory
-// kOwn rows at a time.
+// Products of attention with distance embeddings. Own row o of a block and row t of a tile (attention_tile.cuh) meet in one row of a third
+// matrix, which lies o - t or t - o from a row that the block knows: all together kOwn + kWarp - 1 neighbouring rows of it, the band. It
+// passes through shared memory kOwn rows at a time.
 
 #include "ops/cuda/device/attention_tile.cuh"
 
@@ -30,13 +30,15 @@ __device__ inline BandPlace tile_minus_own(int own, int lane) {
   return {lane + Shape::kOwn - 1 - own, -1};
 }
 
-// Calls f(from) with rows from .. from + kOwn - 1 of the band, whose row 0 is row `first` of the matrix, in `rows`. By all threads of the block.
+// Calls f(from) with rows from .. from + kOwn - 1 of the band, whose row 0 is row `first` of the matrix, in `rows`. By all threads of the
+// block.
 template <class Shape, class T, class F>
 __device__ inline void for_band(const BandMatrix<T>& matrix, int first, typename Shape::Row* rows, const F& f) {
   for (int from = 0; from < Shape::kOwn + kWarp - 1; from += Shape::kOwn) {
     const int row = first + from;
     __syncthreads();  // the last rows have been read
-    load_tile<Shape>(matrix.row_0 + row * matrix.stride, matrix.stride, matrix.end - row, Shape::kOwn, matrix.columns, 1, rows, matrix.begin - row);
+    load_tile<Shape>(matrix.row_0 + row * matrix.stride, matrix.stride, matrix.end - row, Shape::kOwn, matrix.columns, 1, rows,
+                     matrix.begin - row);
     __syncthreads();
     f(from);
   }
@@ -44,8 +46,8 @@ __device__ inline void for_band(const BandMatrix<T>& matrix, int first, typename
 
 // products[r] += f . the band's row at place.at(r), for all r; factor_of(r, k) is columns k .. k + 3 of f.
 template <class Shape, class T, class F>
-__device__ inline void add_band_scores(const BandMatrix<T>& matrix, int first, const BandPlace& place, typename Shape::Row* rows, const F& factor_of,
-                                       float (&products)[Shape::kRows]) {
+__device__ inline void add_band_scores(const BandMatrix<T>& matrix, int first, const BandPlace& place, typename Shape::Row* rows,
+                                       const F& factor_of, float (&products)[Shape::kRows]) {
   for_band<Shape>(matrix, first, rows, [&](int from) {
 #pragma unroll
     for (int r = 0; r < Shape::kRows; ++r) {
@@ -59,10 +61,11 @@ __device__ inline void add_band_scores(const BandMatrix<T>& matrix, int first, c
   });
 }
 
-// sums[r][c] += sum over the tile's rows j of weights[j][r] * column lane + kWarp * c of the band's row where they meet, which is place_of(j).at(r).
+// sums[r][c] += sum over the tile's rows j of weights[j][r] * column lane + kWarp * c of the band's row where they meet, which is
+// place_of(j).at(r).
 template <class Shape, class F>
-__device__ inline void add_band_weighted(const typename Shape::Weights& weights, const typename Shape::Row* rows, int from, const F& place_of,
-                                         float (&sums)[Shape::kRows][Shape::kColumns]) {
+__device__ inline void add_band_weighted(const typename Shape::Weights& weights, const typename Shape::Row* rows, int from,
+                                         const F& place_of, float (&sums)[Shape::kRows][Shape::kColumns]) {
   const int lane = lane_of_warp();
   for (int j = 0; j < kWarp; ++j) {
     const BandPlace place = place_of(j);

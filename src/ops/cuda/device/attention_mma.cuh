@@ -1,7 +1,8 @@
 #pragma once
 
-// The steps of attention on tensor cores. A block has 64 rows of its own (queries, or keys), 16 for each of its four warps, and passes over the
-// other side a tile at a time. All matrices of the warp are 16 rows high; lane (g, t) holds of their 16 x 8 pieces n the elements e = 0 .. 3,
+// The steps of attention on tensor cores. A block has 64 rows of its own (queries, or keys), 16 for each of its four warps, and passes over
+// the other side a tile at a time. All matrices of the warp are 16 rows high; lane (g, t) holds of their 16 x 8 pieces n the elements e = 0
+// .. 3,
 //   row g + 8 * (e / 2), column 8 * n + 2 * t + e % 2,   g = lane / 4, t = lane % 4   (mma.cuh)
 
 #include "ops/cuda/device/attention.cuh"
@@ -16,7 +17,9 @@ namespace {
 
 inline constexpr int kMmaThreads = 4 * kWarp, kMmaOwn = 64;
 template <int depth>
-inline constexpr int kMmaBlocks = depth == 32 ? 4 : depth == 64 ? 3 : 2;  // a multiprocessor must hold so many: what their registers allow
+inline constexpr int kMmaBlocks = depth == 32   ? 4
+                                  : depth == 64 ? 3
+                                                : 2;      // a multiprocessor must hold so many: what their registers allow
 inline constexpr float kLog2E = 1.44269504088896340736f;  // e^x = 2^(kLog2E x); the device has an instruction for that
 
 // The block's dynamic shared memory.
@@ -43,8 +46,8 @@ __device__ inline float quad_reduce(float x) {
   return Op::combine(x, __shfl_xor_sync(kAllLanes, x, 2));
 }
 
-// Where chunk `chunk`, eight numbers, of row `row` is in a tile of rows of `depth` numbers. Chunks are permuted so that the same chunk of eight
-// neighbouring rows, which ldmatrix reads at once, is in eight different groups of banks.
+// Where chunk `chunk`, eight numbers, of row `row` is in a tile of rows of `depth` numbers. Chunks are permuted so that the same chunk of
+// eight neighbouring rows, which ldmatrix reads at once, is in eight different groups of banks.
 template <int depth>
 __device__ inline int chunk_offset(int row, int chunk) {
   constexpr int kChunks = depth / 8, kTurn = kChunks < 8 ? kChunks : 8, kRowsOfLine = 8 / kTurn;
@@ -134,11 +137,11 @@ __device__ inline void store_sums(const float (&sums)[pieces][4], int half, floa
       *reinterpret_cast<uint32_t*>(to + 8 * n + 2 * t) = pack<T>(factor * sums[n][2 * half], factor * sums[n][2 * half + 1]);
 }
 
-// Bit 4 n + e of both: is the score of piece n, element e, kept? A lane draws octets (eight keys of one query), and lanes that need them get them
-// by shuffle; no octet is drawn twice.
+// Bit 4 n + e of both: is the score of piece n, element e, kept? A lane draws octets (eight keys of one query), and lanes that need them
+// get them by shuffle; no octet is drawn twice.
 
-// Rows are queries, whose token keys are `token_keys` for rows g and g + 8; columns are `keys` keys from `begin` on. Lanes t of a row's quad
-// draw its octets t, t + 4.
+// Rows are queries, whose token keys are `token_keys` for rows g and g + 8; columns are `keys` keys from `begin` on. Lanes t of a row's
+// quad draw its octets t, t + 4.
 template <int keys>
 __device__ inline uint32_t kept_keys(const DropoutMask& mask, const uint32_t (&token_keys)[2], int begin) {
   if (!mask.active()) return kAllLanes;
@@ -158,8 +161,8 @@ __device__ inline uint32_t kept_keys(const DropoutMask& mask, const uint32_t (&t
   return kept;
 }
 
-// Rows are keys, the first of them `key`, a multiple of 16; columns are 32 queries, the tokens from `token` on up to `last`. Lane (g, t) draws
-// octet g / 4 of queries 8 (g % 4) + 2 t and the next one.
+// Rows are keys, the first of them `key`, a multiple of 16; columns are 32 queries, the tokens from `token` on up to `last`. Lane (g, t)
+// draws octet g / 4 of queries 8 (g % 4) + 2 t and the next one.
 __device__ inline uint32_t kept_queries(const DropoutMask& mask, int64_t token, int64_t last, int key) {
   if (!mask.active()) return kAllLanes;
   const Place at;

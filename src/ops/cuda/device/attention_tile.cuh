@@ -40,7 +40,8 @@ __device__ inline Quad sum_of(Quad x, float factor, Quad y) {
   return x;
 }
 
-// to[i] = scale * from[i], rows begin <= i < rows of `columns` numbers, zeros around them up to row `capacity`. By all threads of the block.
+// to[i] = scale * from[i], rows begin <= i < rows of `columns` numbers, zeros around them up to row `capacity`. By all threads of the
+// block.
 template <class Shape, class T>
 __device__ inline void load_tile(const T* from, int64_t stride, int rows, int capacity, int columns, float scale, typename Shape::Row* to,
                                  int begin = 0) {

@@ -1,8 +1,8 @@
 #pragma once
 
-// Products of 16-bit matrices on tensor cores by one warp, and what feeds them. Source: PTX ISA 8.8, "Warp-level matrix instructions" (mma.sync,
-// ldmatrix) and "Data movement: cp.async"; sm_80 on. All 32 lanes call each of these together, but copy_async. Without nvcc they are the
-// functions of tests/emulation.
+// Products of 16-bit matrices on tensor cores by one warp, and what feeds them. Source: PTX ISA 8.8, "Warp-level matrix instructions"
+// (mma.sync, ldmatrix) and "Data movement: cp.async"; sm_80 on. All 32 lanes call each of these together, but copy_async. Without nvcc they
+// are the functions of tests/emulation.
 //
 // Fragments: with g = lane / 4 and t = lane % 4, each 32-bit register holding two neighbours, the lower one in the lower half,
 //   a [16, 16]  a[0] = (row g, columns 2t, 2t + 1), a[1] the same of row g + 8, a[2] and a[3] eight columns on
@@ -41,12 +41,12 @@ __device__ inline uint32_t pack<float16>(float low, float high) {
   return packed;
 }
 
-#define MPIBERT_MMA(T, type)                                                                                                            \
-  template <>                                                                                                                           \
-  __device__ inline void mma_m16n8k16<T>(float (&d)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {                                 \
+#define MPIBERT_MMA(T, type)                                                                                                          \
+  template <>                                                                                                                         \
+  __device__ inline void mma_m16n8k16<T>(float(&d)[4], const uint32_t(&a)[4], const uint32_t(&b)[2]) {                                \
     asm("mma.sync.aligned.m16n8k16.row.col.f32." type "." type ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, {%0, %1, %2, %3};" \
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                                               \
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                                            \
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])                                                                              \
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));                                                          \
   }
 MPIBERT_MMA(bfloat16, "bf16")
 MPIBERT_MMA(float16, "f16")
@@ -54,8 +54,8 @@ MPIBERT_MMA(float16, "f16")
 
 __device__ inline uint32_t shared_address(const void* p) { return static_cast<uint32_t>(__cvta_generic_to_shared(p)); }
 
-// Four 8 x 8 matrices from shared memory. `row` is 16 aligned bytes: lane i names row i % 8 of matrix i / 8. The lane gets in matrices[m] the
-// elements 2t, 2t + 1 of row g; transposed, of column g.
+// Four 8 x 8 matrices from shared memory. `row` is 16 aligned bytes: lane i names row i % 8 of matrix i / 8. The lane gets in matrices[m]
+// the elements 2t, 2t + 1 of row g; transposed, of column g.
 __device__ inline void ldmatrix_x4(uint32_t (&matrices)[4], const void* row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                : "=r"(matrices[0]), "=r"(matrices[1]), "=r"(matrices[2]), "=r"(matrices[3])

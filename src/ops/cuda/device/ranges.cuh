@@ -1,6 +1,7 @@
 #pragma once
 
-// One launch for the many ranges of an optimizer's step. What is known of each travels in the kernel's parameters, of which there are 4 KiB at most.
+// One launch for the many ranges of an optimizer's step. What is known of each travels in the kernel's parameters, of which there are 4 KiB
+// at most.
 
 #include <cuda_runtime.h>
 
@@ -33,7 +34,8 @@ struct Ranges {
   __device__ void for_each_octet(int i, const F& f) const {
     const int64_t begin = static_cast<int64_t>(blockIdx.x - first_block[i]) * kRangeElements;
     const int64_t end = begin + kRangeElements < entry[i].n ? begin + kRangeElements : entry[i].n;
-    for (int64_t at = begin + static_cast<int64_t>(threadIdx.x) * kOctet; at < end; at += kOctetThreads * kOctet) f(at, octet_size(at, end));
+    for (int64_t at = begin + static_cast<int64_t>(threadIdx.x) * kOctet; at < end; at += kOctetThreads * kOctet)
+      f(at, octet_size(at, end));
   }
 };
 
@@ -46,7 +48,8 @@ void launch_ranges(std::span<const Op> ops, const EntryOf& entry_of, cudaStream_
     for (const Op& op : ops.subspan(begin, std::min<size_t>(Ranges<Entry>::kMost, ops.size() - begin))) {
       const Entry entry = entry_of(op);
       ranges.entry[ranges.count] = entry;
-      ranges.first_block[ranges.count + 1] = ranges.first_block[ranges.count] + static_cast<unsigned>((entry.n + kRangeElements - 1) / kRangeElements);
+      ranges.first_block[ranges.count + 1] =
+          ranges.first_block[ranges.count] + static_cast<unsigned>((entry.n + kRangeElements - 1) / kRangeElements);
       ++ranges.count;
     }
     launch({.grid = ranges.first_block[ranges.count], .block = kOctetThreads}, stream, kernel, ranges, arguments...);

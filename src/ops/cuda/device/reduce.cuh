@@ -11,11 +11,15 @@ inline constexpr unsigned kAllLanes = 0xffffffffu;
 
 struct Sum {
   template <class T>
-  __device__ static T combine(T a, T b) { return a + b; }
+  __device__ static T combine(T a, T b) {
+    return a + b;
+  }
 };
 struct Max {
   template <class T>
-  __device__ static T combine(T a, T b) { return a > b ? a : b; }
+  __device__ static T combine(T a, T b) {
+    return a > b ? a : b;
+  }
 };
 
 // Every lane gets the result. All 32 lanes take part.
@@ -28,7 +32,8 @@ __device__ inline T warp_reduce(T x) {
 // Every thread gets the result. blockDim.x is a multiple of 32, up to 1024; `scratch` is shared memory, T[32], free again when it returns.
 template <class Op, class T>
 __device__ inline T block_reduce(T x, T* scratch) {
-  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp, warps = static_cast<int>(blockDim.x) / kWarp;
+  const int lane = static_cast<int>(threadIdx.x) % kWarp, warp = static_cast<int>(threadIdx.x) / kWarp,
+            warps = static_cast<int>(blockDim.x) / kWarp;
   x = warp_reduce<Op>(x);
   if (lane == 0) scratch[warp] = x;
   __syncthreads();
