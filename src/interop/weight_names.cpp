@@ -20,6 +20,14 @@ namespace {
 
 constexpr std::string_view kDecoderWeight = "cls.predictions.decoder.weight", kWordEmbeddings = "bert.embeddings.word_embeddings.weight";
 
+// A matrix, with strides.
+TensorInfo matrix(TensorInfo tensor, const std::string& where) {
+  MPIBERT_CHECK(tensor.shape.rank() == 2, kCorrupt, where, ": tensor \"", tensor.name, "\" is ", tensor.shape.text(),
+                ", expected a matrix");
+  if (tensor.strides.empty()) tensor.strides = {tensor.shape[1], 1};
+  return tensor;
+}
+
 ModelTensor of_transformers(const TensorInfo& tensor, const std::string&) {
   const std::string name = canonical_weight_name(tensor.name);
   return {.name = name, .role = is_known_buffer(name) ? Role::kBuffer : Role::kParameter, .tensor = tensor};
@@ -40,7 +48,8 @@ ModelTensor of_d2l(const TensorInfo& tensor, bool is_gluon) {
 }
 
 // MindSpore's cells of the same model: self_attn for self, layer_norm with gamma and beta, embedding_table. Beside them lies what an
-// optimizer keeps. Source: src/bert.py and src/utils.py (convert_state_dict) of cqunlp/bert.
+// optimizer keeps. Source: src/bert.py and src/utils.py (convert_state_dict) of cqunlp/bert; for use_relative_positions the model zoo's
+// bert_model.py, where the distance of query i and key j is j - i.
 ModelTensor of_mindspore(const TensorInfo& tensor, const std::string& where) {
   constexpr std::array<std::string_view, 8> kStates = {"adam_m.",  "adam_v.",     "moment1.",    "moment2.",
                                                        "moments.", "global_step", "beta1_power", "beta2_power"};
@@ -48,7 +57,8 @@ ModelTensor of_mindspore(const TensorInfo& tensor, const std::string& where) {
   const bool is_state = std::any_of(kStates.begin(), kStates.end(), [&](std::string_view state) { return tensor.name.starts_with(state); });
   if (is_state || std::find(kCounters.begin(), kCounters.end(), tensor.name) != kCounters.end())
     return {.name = tensor.name, .role = Role::kTrainingState, .tensor = tensor};
-  TensorInfo renamed = tensor;
+  constexpr std::string_view kDistances = "._generate_relative_positions_embeddings.embeddings_table";
+  TensorInfo renamed = tensor.name.ends_with(kDistances) ? reversed(tensor, where) : tensor;
   const auto replace = [&](std::string_view part, std::string_view with) {
     if (const size_t at = renamed.name.find(part); at != std::string::npos) renamed.name.replace(at, part.size(), with);
   };
@@ -56,6 +66,7 @@ ModelTensor of_mindspore(const TensorInfo& tensor, const std::string& where) {
   replace(".layer_norm.gamma", ".LayerNorm.weight");
   replace(".layer_norm.beta", ".LayerNorm.bias");
   replace("_embeddings.embedding_table", "_embeddings.weight");
+  replace(kDistances, ".distance_embedding.weight");
   ModelTensor found = of_transformers(renamed, where);
   found.tensor.name = tensor.name;
   return found;
@@ -103,11 +114,6 @@ std::vector<ModelTensor> model_tensors(const WeightsReader& reader) {
   } else if (any([](std::string_view name) { return name.ends_with("_embeddings.embedding_table"); })) {
     convention = of_mindspore;
   }
-  for (const TensorInfo& tensor : stored)
-    MPIBERT_CHECK(tensor.name.find("relative_positions") == std::string::npos, kInvalidArgument, reader.files()[tensor.file].string(),
-                  ": tensor \"", tensor.name,
-                  "\" is of a model with use_relative_positions (clipped distances, of keys and values), which is not supported; "
-                  "relative_key of transformers is");
   std::vector<ModelTensor> tensors;
   for (const TensorInfo& tensor : stored) tensors.push_back(convention(tensor, reader.files()[tensor.file].string()));
   if (is_keras) drop_doubles(tensors);
@@ -150,11 +156,17 @@ std::string listed_names(const std::vector<std::string>& names, size_t shown) {
 }
 
 TensorInfo transposed(TensorInfo tensor, const std::string& where) {
-  MPIBERT_CHECK(tensor.shape.rank() == 2, kCorrupt, where, ": tensor \"", tensor.name, "\" is ", tensor.shape.text(),
-                ", expected a matrix");
-  if (tensor.strides.empty()) tensor.strides = {tensor.shape[1], 1};
+  tensor = matrix(std::move(tensor), where);
   std::swap(tensor.strides[0], tensor.strides[1]);
   tensor.shape = {tensor.shape[1], tensor.shape[0]};
+  return tensor;
+}
+
+TensorInfo reversed(TensorInfo tensor, const std::string& where) {
+  tensor = matrix(std::move(tensor), where);
+  if (tensor.shape[0] == 0) return tensor;
+  tensor.begin += static_cast<uint64_t>((tensor.shape[0] - 1) * tensor.strides[0]) * bytes_of(tensor.dtype);
+  tensor.strides[0] = -tensor.strides[0];
   return tensor;
 }
 

@@ -20,13 +20,12 @@ struct ModelTensor {
   };
   std::string name{};  // canonical; of a buffer, a state and an unknown one the file's
   Role role = Role::kParameter;
-  TensorInfo tensor{};  // transposed or reshaped to what `name` is; tensor.name stays the file's
+  TensorInfo tensor{};  // transposed, reversed or reshaped to what `name` is; tensor.name stays the file's
 };
 
 // The tensors of a file, whoever's names they have, in order of the file's names. Known are those of transformers (also without "bert." and
 // with gamma and beta), and of Google's BERT for TensorFlow 1 and 2 (src/interop/tensorflow_names.h, keras_names.h), of "Dive into Deep
-// Learning" (d2l_names.h) and of MindSpore. Which it is, the file's names say. Throws kInvalidArgument for a model of MindSpore with
-// use_relative_positions.
+// Learning" (d2l_names.h) and of MindSpore. Which it is, the file's names say.
 std::vector<ModelTensor> model_tensors(const WeightsReader& reader);
 
 inline constexpr std::string_view kDecoderBias = "cls.predictions.decoder.bias", kPredictionsBias = "cls.predictions.bias";
@@ -47,5 +46,7 @@ std::string listed_names(const std::vector<std::string>& names, size_t shown = 1
 
 // The view with its two dimensions exchanged. Throws kCorrupt, with `where`, for another rank.
 TensorInfo transposed(TensorInfo tensor, const std::string& where);
+// The view with its rows from last to first, likewise.
+TensorInfo reversed(TensorInfo tensor, const std::string& where);
 
 }  // namespace mpibert

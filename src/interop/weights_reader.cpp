@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdlib>
 #include <cstring>
 #include <iterator>
 
@@ -79,18 +80,21 @@ void read_strided(const InputFile& file, const TensorInfo& tensor, std::span<std
   if (out.empty()) return;
   const size_t element = bytes_of(tensor.dtype);
   const auto rank = static_cast<size_t>(tensor.shape.rank());
-  size_t extent = 1;
-  for (size_t i = 0; i < rank; ++i) extent += static_cast<size_t>((tensor.shape[static_cast<int>(i)] - 1) * tensor.strides[i]);
-  std::vector<std::byte> all(extent * element);
-  file.read(tensor.begin, all);
+  int64_t before = 0, behind = 0;  // how many elements lie before the first number and behind it
+  for (size_t i = 0; i < rank; ++i) {
+    const int64_t reach = (tensor.shape[static_cast<int>(i)] - 1) * tensor.strides[i];
+    (reach < 0 ? before : behind) += std::abs(reach);
+  }
+  std::vector<std::byte> all(static_cast<size_t>(before + 1 + behind) * element);
+  file.read(tensor.begin - static_cast<uint64_t>(before) * element, all);
   std::array<int64_t, 5> at{};
-  size_t from = 0;
+  int64_t from = before;
   for (size_t to = 0; to < out.size(); to += element) {
-    std::memcpy(out.data() + to, all.data() + from * element, element);
+    std::memcpy(out.data() + to, all.data() + static_cast<size_t>(from) * element, element);
     for (size_t i = rank; i-- > 0;) {  // the next place, the last dimension fastest
-      from += static_cast<size_t>(tensor.strides[i]);
+      from += tensor.strides[i];
       if (++at[i] < tensor.shape[static_cast<int>(i)]) break;
-      from -= static_cast<size_t>(tensor.strides[i] * tensor.shape[static_cast<int>(i)]);
+      from -= tensor.strides[i] * tensor.shape[static_cast<int>(i)];
       at[i] = 0;
     }
   }

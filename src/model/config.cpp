@@ -20,11 +20,12 @@ constexpr std::array<std::pair<const char*, Activation>, 4> kActivations{{{"gelu
                                                                           {"gelu_pytorch_tanh", Activation::kGeluTanh},
                                                                           {"relu", Activation::kRelu}}};
 
-constexpr std::array<std::pair<const char*, PositionEmbedding>, 4> kPositionEmbeddings{
+constexpr std::array<std::pair<const char*, PositionEmbedding>, 5> kPositionEmbeddings{
     {{"absolute", PositionEmbedding::kAbsolute},
      {"sinusoidal", PositionEmbedding::kSinusoidal},
      {"relative_key", PositionEmbedding::kRelativeKey},
-     {"relative_key_query", PositionEmbedding::kRelativeKeyQuery}}};
+     {"relative_key_query", PositionEmbedding::kRelativeKeyQuery},
+     {"relative_key_value", PositionEmbedding::kRelativeKeyValue}}};
 
 // The fields that mean something here: visit(key, member) for each. One list for reading and writing.
 template <class Config, class Visit>
@@ -99,10 +100,21 @@ void check_supported(const json& object, std::string_view where) {
                   " is not supported: expected ", supported.dump());
   };
   only("model_type", "bert");
-  only("use_relative_positions", false);
   only("is_decoder", false);
   only("add_cross_attention", false);
   only("pruned_heads", json::object());
+}
+
+// MindSpore's BERT says whether tokens know their places by clipped distances, and else absolute ones.
+void read_relative_positions(const json& object, std::string_view where, BertConfig& config) {
+  bool relative = false;
+  if (const auto found = object.find("use_relative_positions"); found != object.end())
+    read(*found, where, "use_relative_positions", relative);
+  if (!relative) return;
+  MPIBERT_CHECK(!object.contains("position_embedding_type") || config.position_embedding_type == "relative_key_value", kInvalidArgument,
+                where, ": use_relative_positions is true and position_embedding_type '", config.position_embedding_type,
+                "'; expected 'relative_key_value' with it, or none");
+  config.position_embedding_type = "relative_key_value";
 }
 
 // What `table` calls `name`, the value of `key`.
@@ -123,7 +135,17 @@ PositionEmbedding BertConfig::position_embedding() const {
   return named(kPositionEmbeddings, "position_embedding_type", position_embedding_type);
 }
 bool BertConfig::has_distances() const {
-  return position_embedding() == PositionEmbedding::kRelativeKey || position_embedding() == PositionEmbedding::kRelativeKeyQuery;
+  return position_embedding() != PositionEmbedding::kAbsolute && position_embedding() != PositionEmbedding::kSinusoidal;
+}
+DistanceUse BertConfig::distance_use() const {
+  switch (position_embedding()) {
+    case PositionEmbedding::kRelativeKeyQuery:
+      return DistanceUse::kQueriesAndKeys;
+    case PositionEmbedding::kRelativeKeyValue:
+      return DistanceUse::kQueriesAndValues;
+    default:
+      return DistanceUse::kQueries;
+  }
 }
 
 void check(const BertConfig& config) {
@@ -154,11 +176,10 @@ BertConfig config_from_json(std::string_view text, std::string_view where) {
   check_supported(object, where);
   BertConfig config;
   for_each_field(config, [&](const char* key, auto& field) {
-    const auto found = object.find(key);
-    if (found == object.end()) return;
-    read(*found, where, key, field);
-    object.erase(found);
+    if (const auto found = object.find(key); found != object.end()) read(*found, where, key, field);
   });
+  read_relative_positions(object, where, config);
+  for_each_field(config, [&](const char* key, auto&) { object.erase(key); });
   for (const auto& [key, value] : object.items()) config.other[key] = value.dump();
   try {
     check(config);
@@ -187,7 +208,7 @@ BertConfig read_config(const std::filesystem::path& path) {
 double training_flops(const BertConfig& config, int64_t tokens, double sum_of_squared_lengths, int64_t predictions) {
   const auto h = static_cast<double>(config.hidden_size), inner = static_cast<double>(config.intermediate_size);
   const auto t = static_cast<double>(tokens), p = static_cast<double>(predictions);
-  const double in_attention = !config.has_distances() ? 12 : config.position_embedding() == PositionEmbedding::kRelativeKey ? 18 : 24;
+  const double in_attention = !config.has_distances() ? 12 : config.distance_use() == DistanceUse::kQueries ? 18 : 24;
   return static_cast<double>(config.num_hidden_layers) * (24 * h * h * t + 12 * h * inner * t + in_attention * h * sum_of_squared_lengths) +
          6 * p * (h * h + h * static_cast<double>(config.vocab_size));
 }

@@ -16,6 +16,7 @@ const Parameter& position_table(const BertConfig& config, ParameterArena& arena)
       return arena.add_constant(name, shape, Init::kSinusoid);
     case PositionEmbedding::kRelativeKey:
     case PositionEmbedding::kRelativeKeyQuery:
+    case PositionEmbedding::kRelativeKeyValue:
       break;
   }
   return arena.add_constant(name, shape, Init::kZero);

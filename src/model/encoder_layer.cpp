@@ -19,7 +19,9 @@ Linear stacked_qkv(ParameterArena& arena, const std::string& self, int64_t hidde
 
 const Parameter* distance_embedding(const BertConfig& config, ParameterArena& arena, const std::string& self) {
   if (!config.has_distances()) return nullptr;
-  const Shape shape{2 * config.max_position_embeddings - 1, config.hidden_size / config.num_attention_heads};
+  const bool is_clipped = config.distance_use() == DistanceUse::kQueriesAndValues;
+  const int64_t largest = is_clipped ? kMaxRelativePosition : config.max_position_embeddings - 1;
+  const Shape shape{2 * largest + 1, config.hidden_size / config.num_attention_heads};
   return &arena.add(self + ".distance_embedding.weight", shape, Init::kNormal, true);
 }
 
@@ -35,7 +37,7 @@ EncoderLayer::EncoderLayer(const BertConfig& config, ParameterArena& arena, int6
       activation_(config.activation()),
       qkv_(stacked_qkv(arena, layer_name(index) + ".attention.self", hidden_size_)),
       distances_(distance_embedding(config, arena, layer_name(index) + ".attention.self")),
-      distances_of_keys_(config.position_embedding() == PositionEmbedding::kRelativeKeyQuery),
+      distance_use_(config.distance_use()),
       attention_output_(arena, layer_name(index) + ".attention.output.dense", hidden_size_, hidden_size_),
       attention_norm_(arena, layer_name(index) + ".attention.output.LayerNorm", hidden_size_, config.layer_norm_eps),
       intermediate_(arena, layer_name(index) + ".intermediate.dense", hidden_size_, intermediate_size_),
@@ -90,7 +92,7 @@ void EncoderLayer::forward_attention(Backend& backend, const Batch& batch, const
   backend.attention_forward({.qkv = qkv.reshape({tokens, 3, heads_, head_size}),
                              .distance_embedding = distances_ != nullptr ? distances_->value : Tensor{},
                              .cu_seqlens = batch["cu_seqlens"],
-                             .distances_of_keys = distances_of_keys_,
+                             .distance_use = distance_use_,
                              .max_seq_length = batch.max_seq_length(),
                              .dropout = dropout(DropoutSite::kAttentionProbabilities, attention_dropout_, batch, pass),
                              .context = context.reshape({tokens, heads_, head_size}),
@@ -177,7 +179,7 @@ void EncoderLayer::backward_attention(Backend& backend, const Batch& batch, cons
                               .context = plan_.context->as({tokens, heads_, head_size}),
                               .cu_seqlens = batch["cu_seqlens"],
                               .saved = attention_saved(backend, batch),
-                              .distances_of_keys = distances_of_keys_,
+                              .distance_use = distance_use_,
                               .max_seq_length = batch.max_seq_length(),
                               .dropout = dropout(DropoutSite::kAttentionProbabilities, attention_dropout_, batch, pass),
                               .d_qkv = d_qkv.reshape({tokens, 3, heads_, head_size}),

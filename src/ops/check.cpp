@@ -14,7 +14,7 @@ Shape rows_of(const Tensor& t) { return {t.shape()[0]}; }
 template <class Op>
 void check_distances(const Rules& rules, const Op& op) {
   const Tensor& embedding = op.distance_embedding;
-  rules.that(embedding || !op.distances_of_keys, "distances_of_keys: expected a distance_embedding with it, found none");
+  rules.that(embedding || op.distance_use == DistanceUse::kQueries, "distance_use: expected a distance_embedding with it, found none");
   if (!embedding) return;
   rules.has_rows("distance_embedding", embedding, op.qkv.dtype(), {1, op.qkv.shape()[3]});
   rules.that(embedding.shape()[0] % 2 == 1, "distance_embedding: expected an odd number of rows, found ", embedding.shape()[0]);

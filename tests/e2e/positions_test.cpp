@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 
 #include "mpibert/base/error.h"
 #include "mpibert/interop/weights_reader.h"
@@ -67,12 +68,33 @@ TEST_F(Positions, RelativeKeyHasTheSameBitsForAnyRanksAndThreads) {
       testing::AllOf(HasSubstr("TensorFlow has no names for"), HasSubstr("bert.encoder.layer.0.attention.self.distance_embedding.weight")));
 }
 
-TEST_F(Positions, RelativeKeyQueryToo) {
-  for (const int ranks : {1, 2, 3}) expect_code(0, command("relative_key_query", str_cat("run-", ranks), 4), {.ranks = ranks});
-  EXPECT_EQ(digest(folder_ / "run-2"), digest(folder_ / "run-1"));
-  EXPECT_EQ(digest(folder_ / "run-3"), digest(folder_ / "run-1"));
-  expect_code(0, command("relative_key", "other", 4));
-  EXPECT_NE(digest(folder_ / "other"), digest(folder_ / "run-1"));
+TEST_F(Positions, RelativeKeyQueryAndValueToo) {
+  std::set<std::string> digests;
+  for (const std::string type : {"relative_key", "relative_key_query", "relative_key_value"}) {
+    for (const int ranks : {1, 2, 3}) {
+      const std::string run = str_cat(type, "-", ranks);
+      expect_code(0, command(type, run, 4), {.ranks = ranks});
+      EXPECT_EQ(digest(folder_ / run), digest(folder_ / (type + "-1"))) << run;
+    }
+    digests.insert(digest(folder_ / (type + "-1")));
+  }
+  EXPECT_EQ(digests.size(), 3u);
+}
+
+// config.json of MindSpore's BERT.
+TEST_F(Positions, UseRelativePositionsMeansRelativeKeyValue) {
+  std::vector<std::string> words = command("relative_key_value", "named", 3);
+  expect_code(0, words);
+  std::string config = read_text(folder_ / "relative_key_value.json");
+  const std::string type = R"("position_embedding_type": "relative_key_value")";
+  ASSERT_NE(config.find(type), std::string::npos);
+  write_text(folder_ / "mindspore.json", config.replace(config.find(type), type.size(), R"("use_relative_positions": true)"));
+  *(std::ranges::find(words, "--model") + 1) = (folder_ / "mindspore.json").string();
+  *(std::ranges::find(words, "--output-dir") + 1) = (folder_ / "mindspore").string();
+  expect_code(0, words);
+  EXPECT_EQ(digest(folder_ / "mindspore"), digest(folder_ / "named"));
+  EXPECT_EQ(weights(checkpoint("named", "step-00000003"), "bert.encoder.layer.1.attention.self.distance_embedding.weight").size(),
+            33u * 32);
 }
 
 TEST_F(Positions, RelativeKeyLearns) {

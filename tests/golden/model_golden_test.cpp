@@ -136,9 +136,9 @@ TEST_P(Golden, EveryGradient) {
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, Golden,
                          testing::Combine(testing::Values("pretraining_gelu", "pretraining_gelu_new", "pretraining_sinusoidal",
-                                                          "pretraining_relative_key", "pretraining_relative_key_query", "d2l",
-                                                          "classification", "regression", "tokens", "question_answering",
-                                                          "multiple_choice"),
+                                                          "pretraining_relative_key", "pretraining_relative_key_query",
+                                                          "pretraining_relative_key_value", "d2l", "classification", "regression", "tokens",
+                                                          "question_answering", "multiple_choice"),
                                           testing::ValuesIn(test::backend_cases())),
                          case_name);
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <utility>
+#include <tuple>
 
 #include "mpibert/base/error.h"
 #include "tests/support/backends.h"
@@ -22,8 +22,10 @@ struct AttentionCase {
   int64_t heads = 1, head_size = 1;
   double rate = 0;
   int64_t positions = 0;  // P of the distance embeddings; 0: there are none
-  bool distances_of_keys = false;
+  DistanceUse distance_use = DistanceUse::kQueries;
 };
+
+constexpr DistanceUse kOfKeys = DistanceUse::kQueriesAndKeys, kOfValues = DistanceUse::kQueriesAndValues;
 
 std::vector<AttentionCase> cases() {
   return {
@@ -53,12 +55,19 @@ std::vector<AttentionCase> cases() {
       {"distances, D 128, dropped", {50, 97}, 1, 128, 0.1, 128},
       {"distances of many sequences", std::vector<int32_t>(45, 5), 2, 8, 0.2, 8},
       {"fewer distances than there are", {30, 70}, 2, 16, 0.1, 20},
-      {"fewer distances of keys than there are", {30, 70}, 2, 16, 0.1, 20, true},
-      {"distances of keys, one token", {1}, 1, 1, 0, 1, true},
-      {"distances of keys, D 16", {5, 1, 16, 17}, 2, 16, 0, 17, true},
-      {"distances of keys, odd D", {9, 49, 48}, 2, 20, 0, 60, true},
-      {"distances of keys, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 130, true},
-      {"distances of keys, D 128, dropped", {50, 97}, 1, 128, 0.1, 128, true},
+      {"fewer distances of keys than there are", {30, 70}, 2, 16, 0.1, 20, kOfKeys},
+      {"distances of keys, one token", {1}, 1, 1, 0, 1, kOfKeys},
+      {"distances of keys, D 16", {5, 1, 16, 17}, 2, 16, 0, 17, kOfKeys},
+      {"distances of keys, odd D", {9, 49, 48}, 2, 20, 0, 60, kOfKeys},
+      {"distances of keys, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 130, kOfKeys},
+      {"distances of keys, D 128, dropped", {50, 97}, 1, 128, 0.1, 128, kOfKeys},
+      {"distances of values, one token", {1}, 1, 1, 0, 1, kOfValues},
+      {"distances of values, all alike", {5, 40}, 2, 8, 0, 1, kOfValues},
+      {"distances of values, odd D, an empty sequence", {9, 0, 49, 48}, 2, 20, 0, 17, kOfValues},
+      {"distances of values, dropped", {1, 66, 130, 17}, 2, 64, 0.1, 17, kOfValues},
+      {"more distances of values than there are", {33, 7, 64}, 3, 32, 0.1, 100, kOfValues},
+      {"distances of values, D 128, dropped", {50, 97}, 1, 128, 0.1, 33, kOfValues},
+      {"distances of values of many sequences", std::vector<int32_t>(45, 5), 2, 8, 0.2, 3, kOfValues},
   };
 }
 
@@ -79,7 +88,7 @@ struct Operands {
       distances = Numbers::normal(dtype, {2 * c.positions - 1, c.head_size}, 13, 0.8);
       d_distances = Numbers(DType::kFloat32, distances.shape(), kBefore);
       shape.distances = distances.doubles();
-      shape.distances_of_keys = c.distances_of_keys;
+      shape.distance_use = c.distance_use;
     }
     for (size_t b = 0; b < c.lengths.size(); ++b)
       for (int32_t i = 0; i < c.lengths[b]; ++i) token_keys.push_back(static_cast<int32_t>(b + 7) * 512 + i);
@@ -119,7 +128,7 @@ class Attention : public test::OpTest {
                                   .context = forward.context,
                                   .cu_seqlens = forward.cu_seqlens,
                                   .saved = forward.saved,
-                                  .distances_of_keys = forward.distances_of_keys,
+                                  .distance_use = forward.distance_use,
                                   .max_seq_length = x.max_seq_length,
                                   .dropout = forward.dropout,
                                   .d_qkv = d_qkv,
@@ -135,7 +144,7 @@ class Attention : public test::OpTest {
     return {.qkv = on_device(x.qkv.tensor()),
             .distance_embedding = x.has_distances() ? on_device(x.distances.tensor()) : Tensor{},
             .cu_seqlens = on_device(x.cu_seqlens()),
-            .distances_of_keys = x.shape.distances_of_keys,
+            .distance_use = x.shape.distance_use,
             .max_seq_length = x.max_seq_length,
             .dropout = dropout,
             .context = on_device(x.context.tensor()),
@@ -214,7 +223,7 @@ TEST(AttentionReference, GradientIsTheDerivative) {
   for (const AttentionCase& c : {AttentionCase{"small", {3, 1, 5}, 2, 4},
                                  {"dropped", {3, 1, 5}, 2, 4, 0.25},
                                  {"distances", {3, 1, 5}, 2, 4, 0.25, 6},
-                                 {"distances of keys", {3, 1, 5}, 2, 4, 0.25, 6, true}}) {
+                                 {"distances of keys", {3, 1, 5}, 2, 4, 0.25, 6, kOfKeys}}) {
     SCOPED_TRACE(c.name);
     Operands x(c, DType::kFloat32);
     std::vector<double> qkv = x.qkv.doubles();
@@ -259,11 +268,17 @@ TEST_P(CpuAttention, HasTheSameBitsForAnyNumberOfThreads) {
 
 // Packing is a matter of speed: a sequence gets the same bits alone as between others.
 TEST_P(Attention, DoesNotDependOnTheOtherSequences) {
-  for (const auto& [head_size, positions] : {std::pair{20, 0}, {32, 0}, {64, 0}, {128, 0}, {20, 200}, {64, 130}}) {
+  for (const auto& [head_size, positions, use] : {std::tuple{20, 0, DistanceUse::kQueries},
+                                                  {32, 0, DistanceUse::kQueries},
+                                                  {64, 0, DistanceUse::kQueries},
+                                                  {128, 0, DistanceUse::kQueries},
+                                                  {20, 200, kOfKeys},
+                                                  {64, 130, DistanceUse::kQueries},
+                                                  {32, 17, kOfValues}}) {
     SCOPED_TRACE(str_cat("D ", head_size, ", P ", positions));
-    Operands all({"three", {130, 77, 5}, 2, head_size, 0.1, positions, positions == 200}, precision());
+    Operands all({"three", {130, 77, 5}, 2, head_size, 0.1, positions, use}, precision());
     run(all);
-    Operands one({"the second", {77}, 2, head_size, 0.1, positions, positions == 200}, precision());
+    Operands one({"the second", {77}, 2, head_size, 0.1, positions, use}, precision());
     const int64_t stride = 2 * head_size;
     for (int64_t i = 0; i < one.qkv.size(); ++i) one.qkv.set(i, all.qkv.at(130 * 3 * stride + i));
     for (int64_t i = 0; i < one.gradient.size(); ++i) one.gradient.set(i, all.gradient.at(130 * stride + i));

@@ -127,8 +127,8 @@ TEST_P(BackendTest, AttentionRejectsWhatDoesNotFit) {
   op.distance_embedding = zeros(precision(), {8, size});
   expect_rejected([&] { backend().attention_forward(op); }, {"distance_embedding: expected an odd number of rows, found 8"});
   op.distance_embedding = {};
-  op.distances_of_keys = true;
-  expect_rejected([&] { backend().attention_forward(op); }, {"distances_of_keys: expected a distance_embedding"});
+  op.distance_use = DistanceUse::kQueriesAndKeys;
+  expect_rejected([&] { backend().attention_forward(op); }, {"distance_use: expected a distance_embedding"});
   op.distance_embedding = zeros(precision(), {7, size + 1});
   expect_rejected([&] { backend().attention_forward(op); }, {"distance_embedding: expected [7, 8]", "found [7, 9]"});
   AttentionBackward with_distances = {.gradient = context,

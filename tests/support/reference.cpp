@@ -168,13 +168,16 @@ struct Head {
     for (int64_t j = 0; j < length; ++j) {
       double score = dot(values, i, 0, values, j, 1);
       for (int64_t d = 0; d < shape.head_size && !shape.distances.empty(); ++d)
-        score += (values[qkv(i, 0, d)] + (shape.distances_of_keys ? values[qkv(j, 1, d)] : 0)) * shape.embedding(i, j, d);
+        score += (values[qkv(i, 0, d)] + (shape.distances_of_keys() ? values[qkv(j, 1, d)] : 0)) * shape.embedding(i, j, d);
       p[static_cast<size_t>(j)] = score / std::sqrt(static_cast<double>(shape.head_size));
       largest = std::max(largest, p[static_cast<size_t>(j)]);
     }
     for (double& x : p) sum += x = std::exp(x - largest);
     for (double& x : p) x /= sum;
     return p;
+  }
+  double value(const std::vector<double>& values, int64_t i, int64_t j, int64_t d) const {
+    return values[qkv(j, 2, d)] + (shape.distances_of_values() ? shape.embedding(i, j, d) : 0);
   }
   double factor(const Mask& mask, const std::vector<int32_t>& token_keys, int64_t i, int64_t j) const {
     if (mask.rate == 0) return 1;
@@ -199,7 +202,7 @@ std::vector<double> attention_forward(const AttentionShape& shape, const std::ve
       const std::vector<double> p = h.probabilities(qkv, i);
       for (int64_t j = 0; j < h.length; ++j)
         for (int64_t d = 0; d < shape.head_size; ++d)
-          context[h.context(i, d)] += p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j) * qkv[h.qkv(j, 2, d)];
+          context[h.context(i, d)] += p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j) * h.value(qkv, i, j, d);
     }
   });
   return context;
@@ -218,7 +221,7 @@ Row row_of(const Head& h, const std::vector<double>& qkv, const std::vector<doub
   for (int64_t j = 0; j < h.length; ++j) {
     double& d_p = row.d_scores[static_cast<size_t>(j)];
     for (int64_t d = 0; d < h.shape.head_size; ++d)
-      d_p += h.factor(mask, token_keys, i, j) * gradient[h.context(i, d)] * qkv[h.qkv(j, 2, d)];
+      d_p += h.factor(mask, token_keys, i, j) * gradient[h.context(i, d)] * h.value(qkv, i, j, d);
     mean += row.p[static_cast<size_t>(j)] * d_p;
   }
   for (size_t j = 0; j < row.p.size(); ++j) row.d_scores[j] = row.p[j] * (row.d_scores[j] - mean);
@@ -240,7 +243,7 @@ std::vector<double> attention_backward(const AttentionShape& shape, const std::v
         for (int64_t d = 0; d < shape.head_size; ++d) {
           const double distance = shape.embedding(i, j, d);
           d_qkv[h.qkv(i, 0, d)] += d_score * (qkv[h.qkv(j, 1, d)] + distance);
-          d_qkv[h.qkv(j, 1, d)] += d_score * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys ? distance : 0));
+          d_qkv[h.qkv(j, 1, d)] += d_score * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys() ? distance : 0));
           d_qkv[h.qkv(j, 2, d)] += dropped * gradient[h.context(i, d)];
         }
       }
@@ -258,10 +261,15 @@ std::vector<double> attention_distance_gradient(const AttentionShape& shape, con
   each_head(shape, [&](const Head& h) {
     for (int64_t i = 0; i < h.length; ++i) {
       const Row row = row_of(h, qkv, gradient, mask, token_keys, i);
-      for (int64_t j = 0; j < h.length; ++j)
-        for (int64_t d = 0; d < shape.head_size && shape.distance(i, j, d) < d_distances.size(); ++d)
-          d_distances[shape.distance(i, j, d)] +=
-              scale * row.d_scores[static_cast<size_t>(j)] * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys ? qkv[h.qkv(j, 1, d)] : 0));
+      for (int64_t j = 0; j < h.length; ++j) {
+        const double dropped = row.p[static_cast<size_t>(j)] * h.factor(mask, token_keys, i, j),
+                     d_score = scale * row.d_scores[static_cast<size_t>(j)];
+        for (int64_t d = 0; d < shape.head_size && shape.distance(i, j, d) < d_distances.size(); ++d) {
+          double& sum = d_distances[shape.distance(i, j, d)];
+          sum += d_score * (qkv[h.qkv(i, 0, d)] + (shape.distances_of_keys() ? qkv[h.qkv(j, 1, d)] : 0));
+          if (shape.distances_of_values()) sum += dropped * gradient[h.context(i, d)];
+        }
+      }
     }
   });
   return d_distances;

@@ -2,6 +2,7 @@
 
 // Plain double-precision versions of the operations, and tensors to feed them: what every backend is compared with.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <string>
@@ -62,11 +63,15 @@ struct AttentionShape {
   std::vector<int32_t> cu_seqlens;
   int64_t heads = 1, head_size = 1;
   std::vector<double> distances{};  // AttentionForward::distance_embedding; empty: there is none
-  bool distances_of_keys = false;
+  DistanceUse distance_use = DistanceUse::kQueries;
+  bool distances_of_keys() const { return distance_use == DistanceUse::kQueriesAndKeys; }
+  bool distances_of_values() const { return distance_use == DistanceUse::kQueriesAndValues; }
   int64_t tokens() const { return cu_seqlens.back(); }
   // Of `distances`, where the embedding of query i and key j is; its size where there is none.
   size_t distance(int64_t i, int64_t j, int64_t d) const {
-    const int64_t rows = static_cast<int64_t>(distances.size()) / head_size, row = i - j + rows / 2;
+    const int64_t rows = static_cast<int64_t>(distances.size()) / head_size;
+    int64_t row = i - j + rows / 2;
+    if (distances_of_values() && rows > 0) row = std::clamp<int64_t>(row, 0, rows - 1);
     return row < 0 || row >= rows ? distances.size() : static_cast<size_t>(row * head_size + d);
   }
   double embedding(int64_t i, int64_t j, int64_t d) const {

@@ -22,7 +22,7 @@ struct TensorInfo {
   DType dtype = DType::kFloat32;   // fp32, bf16, fp16, int64, int32 or uint8; files with others throw kInvalidArgument
   Shape shape{};                   // more than 5 dimensions throw kInvalidArgument
   uint64_t begin = 0;              // place of its first number, in bytes from the start of the file
-  std::vector<int64_t> strides{};  // elements between neighbours, one a dimension; empty: row major without gaps
+  std::vector<int64_t> strides{};  // elements between neighbours, one a dimension, negative backwards; empty: row major without gaps
   size_t file = 0;                 // which of files()
 
   uint64_t bytes() const { return static_cast<uint64_t>(shape.size()) * bytes_of(dtype); }  // of its numbers, without gaps

@@ -67,8 +67,8 @@ class EncoderLayer {
   float hidden_dropout_, attention_dropout_;
   Activation activation_;
   Linear qkv_;
-  const Parameter* distances_;  // null but with relative_key and relative_key_query
-  bool distances_of_keys_;
+  const Parameter* distances_;  // null unless BertConfig::has_distances()
+  DistanceUse distance_use_;
   Linear attention_output_;
   LayerNorm attention_norm_;
   Linear intermediate_, output_;

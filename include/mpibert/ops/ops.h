@@ -100,18 +100,24 @@ struct LayerNormBackward {
   Tensor d_input{}, d_residual{}, d_weight{}, d_bias{};
 };
 
-// context = dropout(softmax(scores)) V, each token attending to its own sequence only; with query i and key j of a sequence
-//   scores[i, j] = q_i . k_j / sqrt(D),  or with distance embeddings E  (q_i . k_j + q_i . E[i - j + P - 1]) / sqrt(D),
-//   or with distances_of_keys too  (q_i . k_j + q_i . E[i - j + P - 1] + k_j . E[i - j + P - 1]) / sqrt(D)
-//   qkv [T, 3, A, D] compute   distance_embedding (E) [2P - 1, D] compute, optional; 0 from distance P on; all heads share it
+// What the distance embeddings E of an attention add to, e = E(i - j) for query i and key j:
+//   kQueries           score += q . e                and E is 0 from distance P on
+//   kQueriesAndKeys    score += q . e + k . e        likewise
+//   kQueriesAndValues  score += q . e, value += e    and E is that of P - 1 or 1 - P from there on
+// Sources: Shaw, Uszkoreit, Vaswani 2018, arXiv:1803.02155, is kQueriesAndValues, with one E for both as MindSpore's use_relative_positions
+// has it, and for queries alone and not clipped "relative_key" of transformers; "relative_key_query" is method 4 of Huang, Liang, Xu, Xiang
+// 2020, arXiv:2009.13658.
+enum class DistanceUse : uint8_t { kQueries, kQueriesAndKeys, kQueriesAndValues };
+
+// context = dropout(softmax(scores / sqrt(D))) values, each token attending to its own sequence only, with scores[i, j] = q_i . k_j and the
+// values v_j, and what distance embeddings add to both.
+//   qkv [T, 3, A, D] compute   distance_embedding [2P - 1, D] compute, optional: E(d) is row d + P - 1; all heads share it
 //   cu_seqlens [B+1] int32, ascending, 0 .. T   context [T, A, D] compute
 //   saved: [Backend::attention_saved_bytes(T, A, D, S)] uint8, opaque; what backward needs
 // Dropout: the row is the query's token, the column of head a and the sequence's key j is a * 65536 + j.
-// Sources of the distances: "relative_key" of transformers is Shaw, Uszkoreit, Vaswani 2018, arXiv:1803.02155, for keys alone and not
-// clipped; "relative_key_query", with distances_of_keys, is method 4 of Huang, Liang, Xu, Xiang 2020, arXiv:2009.13658.
 struct AttentionForward {
   Tensor qkv{}, distance_embedding{}, cu_seqlens{};
-  bool distances_of_keys = false;  // with distance_embedding only
+  DistanceUse distance_use = DistanceUse::kQueries;  // another with distance_embedding only
   int64_t max_seq_length = 0;
   Dropout dropout{};
   Tensor context{}, saved{};
@@ -121,7 +127,7 @@ struct AttentionForward {
 //   gradient, context [T, A, D], qkv, d_qkv [T, 3, A, D] compute   d_distance_embedding [2P - 1, D] fp32, with distance_embedding only
 struct AttentionBackward {
   Tensor gradient{}, qkv{}, distance_embedding{}, context{}, cu_seqlens{}, saved{};
-  bool distances_of_keys = false;
+  DistanceUse distance_use = DistanceUse::kQueries;
   int64_t max_seq_length = 0;
   Dropout dropout{};
   Tensor d_qkv{}, d_distance_embedding{};

@@ -90,7 +90,7 @@ struct Operands {
 template <class T, class Op>
 Distances distances_of(const Op& op, const std::vector<WorkItem>& items, Workspace& workspace) {
   if (!op.distance_embedding || items.empty()) return {};
-  return load_distances<T>(op.distance_embedding, op.distances_of_keys, items.front().length, workspace);
+  return load_distances<T>(op.distance_embedding, op.distance_use, items.front().length, workspace);
 }
 
 template <class T>
@@ -114,11 +114,11 @@ void forward_item(const Operands<T>& x, const Distances& distances, const WorkIt
     const int64_t queries = std::min(kQueries, item.length - begin);
     const T* q_rows = x.qkv + x.offset(item, 0) + begin * x.stride();
     const Panels q{q_memory.data, queries, columns};
+    const QueryBlock block{begin, queries, item.length};
     if (q.count() == 1) load_rows(q_rows, x.stride(), d, x.scale(), q);
     const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
     multiply(queries, q_left, k_transposed, scores, keys, false);
-    if (distances.are_there())
-      add_distance_scores(distances, {begin, queries, item.length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
+    if (distances.are_there()) add_distance_scores(distances, block, q_left, k_transposed, x.scale(), band_memory, scores, keys);
     float inverse[kQueries];
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
@@ -128,6 +128,8 @@ void forward_item(const Operands<T>& x, const Distances& distances, const WorkIt
       inverse[i] = row.inverse * mask.scale();
     }
     multiply(queries, {scores, keys, 1}, v, output, columns, false);
+    if (distances.are_of_values())
+      add_weighted_distances(distances, block, by_distance_of(distances, block, scores, keys, band_memory), output);
     T* to = context + x.context_offset(item) + begin * x.context_stride();
     for (int64_t i = 0; i < queries; ++i)
       store_rows(output + i * columns, columns, 1, d, inverse[i], to + i * x.context_stride(), x.context_stride());
@@ -180,13 +182,15 @@ void backward_item(const Operands<T>& x, const Distances& distances, const WorkI
     const T* q_rows = x.qkv + x.offset(item, 0) + begin * x.stride();
     const T* g_rows = gradient + x.context_offset(item) + begin * x.context_stride();
     const Panels q{q_memory.data, queries, columns}, g{g_memory.data, queries, columns};
+    const QueryBlock block{begin, queries, length};
     load_rows(q_rows, x.stride(), d, x.scale(), q);
     load_rows(g_rows, x.context_stride(), d, 1, g);
     const Strided q_left = load_left(q_rows, x.stride(), d, x.scale(), q, left);
     multiply(queries, q_left, k_transposed, scores, keys, false);
-    if (distances.are_there())
-      add_distance_scores(distances, {begin, queries, length}, q_left, k_transposed, x.scale(), band_memory, scores, keys);
-    multiply(queries, load_left(g_rows, x.context_stride(), d, 1, g, left), v_transposed, d_scores, keys, false);
+    if (distances.are_there()) add_distance_scores(distances, block, q_left, k_transposed, x.scale(), band_memory, scores, keys);
+    const Strided g_left = load_left(g_rows, x.context_stride(), d, 1, g, left);
+    multiply(queries, g_left, v_transposed, d_scores, keys, false);
+    if (distances.are_of_values()) add_distance_products(distances, block, g_left, band_memory, d_scores, keys);
     for (int64_t i = 0; i < queries; ++i) {
       const int64_t token = item.begin + begin + i;
       draw_mask(mask, token, item.head, length, kept);
@@ -196,7 +200,9 @@ void backward_item(const Operands<T>& x, const Distances& distances, const WorkI
     multiply(length, {scores, 1, keys}, g, d_v, columns, begin > 0);
     multiply(length, {d_scores, 1, keys}, q, d_k, columns, begin > 0);
     if (distances.are_there())
-      add_distance_gradients(distances, {begin, queries, length}, d_scores, keys, q, k, x.scale(), band_memory, d_q, d_k, d_distances);
+      add_distance_gradients(distances, block, d_scores, keys, q, k, x.scale(), band_memory, d_q, d_k, d_distances);
+    if (distances.are_of_values())
+      add_weighted_rows(distances, block, by_distance_of(distances, block, scores, keys, band_memory), g, d_distances);
     store_rows(d_q, columns, queries, d, x.scale(), d_qkv + x.offset(item, 0) + begin * x.stride(), x.stride());
   }
   store_rows(d_k, columns, length, d, 1, d_qkv + x.offset(item, 1), x.stride());
@@ -222,18 +228,20 @@ void for_items(std::span<const WorkItem> items, int64_t head_size, bool has_dist
 }
 
 // Adds what backward_item found of each item, `stride` numbers apart, to the tensor [2P - 1, D]: one item after another, whatever threads
-// they ran on.
+// they ran on. Rows beyond the tensor's ends are its last ones' where distances are clipped, else nobody's.
 void add_d_distances(std::span<const WorkItem> items, const Distances& distances, const float* partials, int64_t stride,
                      const Tensor& output) {
-  const int64_t d = output.shape()[1], columns = padded_columns(d), first = output.shape()[0] / 2 + distances.longest - 1;
-  parallel_rows(distances.size(), d * static_cast<int64_t>(items.size()), [&](int64_t row) {
-    if (first - row < 0 || first - row >= output.shape()[0]) return;
-    float* const to = data<float>(output) + (first - row) * d;
+  const int64_t d = output.shape()[1], columns = padded_columns(d), last = output.shape()[0] - 1, first = last / 2 + distances.longest - 1;
+  parallel_rows(output.shape()[0], d * static_cast<int64_t>(items.size()), [&](int64_t to_row) {
+    float* const to = data<float>(output) + to_row * d;
+    const int64_t begin = distances.are_of_values() && to_row == last ? 0 : first - to_row;
+    const int64_t end = distances.are_of_values() && to_row == 0 ? distances.size() : first - to_row + 1;
     for (size_t i = 0; i < items.size(); ++i) {
-      const int64_t own = row - (distances.longest - items[i].length);
-      if (own < 0 || own >= 2 * items[i].length - 1) continue;
-      const float* from = partials + static_cast<int64_t>(i) * stride + own * columns;
-      for_lanes(d, [&](int64_t c, int n) { store_n(to + c, load_n(to + c, n) + load_n(from + c, n), n); });
+      const int64_t before = distances.longest - items[i].length;
+      for (int64_t own = std::max<int64_t>(0, begin - before); own < std::min(end - before, 2 * items[i].length - 1); ++own) {
+        const float* from = partials + static_cast<int64_t>(i) * stride + own * columns;
+        for_lanes(d, [&](int64_t c, int n) { store_n(to + c, load_n(to + c, n) + load_n(from + c, n), n); });
+      }
     }
   });
 }

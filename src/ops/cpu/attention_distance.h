@@ -11,36 +11,41 @@
 namespace mpibert::cpu {
 namespace {
 
-// The embeddings of distances up to S - 1, zeros from P on, in the order in which own rows and others of a sequence meet them: row S - 1 -
-// own + other. For own queries and other keys the distances fall from S - 1 to 1 - S; for own keys and other queries they rise.
+// The embeddings of distances up to S - 1 in the order in which own rows and others of a sequence meet them: row S - 1 - own + other. For
+// own queries and other keys the distances fall from S - 1 to 1 - S; for own keys and other queries they rise.
 struct DistanceTable {
   Panels rows{}, transposed{};  // [2S - 1, D], [D, 2S - 1], with padded columns
 };
 
 struct Distances {
   int64_t longest = 0;  // S; 0: there are no embeddings
+  DistanceUse use = DistanceUse::kQueries;
   DistanceTable of_queries{}, of_keys{};
 
   bool are_there() const { return longest > 0; }
-  bool are_of_keys() const { return of_keys.rows.rows > 0; }
+  bool are_of_keys() const { return use == DistanceUse::kQueriesAndKeys; }
+  bool are_of_values() const { return use == DistanceUse::kQueriesAndValues; }  // and clipped
   int64_t size() const { return std::max<int64_t>(0, 2 * longest - 1); }
 };
 
 template <class T>
-Distances load_distances(const Tensor& embedding, bool of_keys, int64_t longest, Workspace& workspace) {
-  Distances distances{.longest = longest};
+Distances load_distances(const Tensor& embedding, DistanceUse use, int64_t longest, Workspace& workspace) {
+  Distances distances{.longest = longest, .use = use};
   const int64_t d = embedding.shape()[1], columns = padded_columns(d), size = padded_columns(distances.size());
   Pieces pieces(workspace.get<float>(4 * columns * size));
-  const int64_t known = std::min(longest, embedding.shape()[0] / 2 + 1);
+  const int64_t known = std::min(longest, embedding.shape()[0] / 2 + 1), beyond = longest - known;
   const auto load = [&](DistanceTable& table, int64_t step) {
     table = {.rows = pieces.take(distances.size(), columns), .transposed = pieces.take(columns, size)};
-    std::fill_n(table.rows.data, known < longest ? table.rows.rows * columns : 0, 0.0f);
-    const T* first = data<T>(embedding) + (embedding.shape()[0] / 2 - step * (known - 1)) * d;
-    load_rows(first, step * d, d, 1, table.rows.rows_from(longest - known, 2 * known - 1));
+    const T* const middle = data<T>(embedding) + embedding.shape()[0] / 2 * d;
+    const T *const first = middle - step * (known - 1) * d, *const last = middle + step * (known - 1) * d;
+    load_rows(first, step * d, d, 1, table.rows.rows_from(beyond, 2 * known - 1));
+    const float ends = distances.are_of_values() ? 1.0f : 0.0f;
+    load_rows(first, 0, d, ends, table.rows.rows_from(0, beyond));
+    load_rows(last, 0, d, ends, table.rows.rows_from(beyond + 2 * known - 1, beyond));
     transpose_panels(table.rows, table.transposed);
   };
   load(distances.of_queries, -1);
-  if (of_keys) load(distances.of_keys, 1);
+  if (distances.are_of_keys()) load(distances.of_keys, 1);
   return distances;
 }
 
@@ -85,14 +90,23 @@ struct QueryBlock {
   int64_t begin, queries, length;
 };
 
+inline DistanceBand band_of(const Distances& distances, const QueryBlock& block) {
+  return {distances.longest, block.begin, block.queries, 0, block.length};
+}
+
+// products[i, j] += x_i . E, rows of `stride` numbers.
+inline void add_distance_products(const Distances& distances, const QueryBlock& block, const Strided& x, float* memory, float* products,
+                                  int64_t stride) {
+  for_distance_products(distances.of_queries, band_of(distances, block), x, memory, [&](int64_t i, const float* more) {
+    float* const row = products + i * stride;
+    for_lanes(block.length, [&](int64_t j, int n) { store_n(row + j, load_n(row + j, n) + load_n(more + j, n), n); });
+  });
+}
+
 // scores[i, j] += q_i . E + scale k_j . E, rows of `stride` numbers; the queries have been scaled.
 inline void add_distance_scores(const Distances& distances, const QueryBlock& block, const Strided& q, const Panels& k_transposed,
                                 float scale, float* memory, float* scores, int64_t stride) {
-  const DistanceBand of_queries(distances.longest, block.begin, block.queries, 0, block.length);
-  for_distance_products(distances.of_queries, of_queries, q, memory, [&](int64_t i, const float* products) {
-    float* const row = scores + i * stride;
-    for_lanes(block.length, [&](int64_t j, int n) { store_n(row + j, load_n(row + j, n) + load_n(products + j, n), n); });
-  });
+  add_distance_products(distances, block, q, memory, scores, stride);
   for (int64_t p = 0; distances.are_of_keys() && p < k_transposed.count(); ++p) {
     const int64_t first_key = p * kPanelColumns;
     const DistanceBand of_keys(distances.longest, first_key, std::min(kPanelColumns, block.length - first_key), block.begin, block.queries);
@@ -103,17 +117,36 @@ inline void add_distance_scores(const Distances& distances, const QueryBlock& bl
   }
 }
 
+// The weights [queries, stride] of pairs, by distance: [queries, size of the band].
+inline Strided by_distance_of(const Distances& distances, const QueryBlock& block, const float* weights, int64_t stride, float* memory) {
+  return spread_over_distances(band_of(distances, block), memory, [&](int64_t i, int64_t j) { return weights[i * stride + j]; });
+}
+
+// sums[i] += the sum over j of the weight of the pair times E, rows of padded columns.
+inline void add_weighted_distances(const Distances& distances, const QueryBlock& block, const Strided& by_distance, float* sums) {
+  const DistanceBand band = band_of(distances, block);
+  const Panels rows = distances.of_queries.rows.rows_from(band.first, band.size);
+  multiply(block.queries, by_distance, rows, sums, rows.columns, true);
+}
+
+// d_distances [2 length - 1, D], of distances length - 1 .. 1 - length, padded columns: adds to each the sum over its pairs of the weight
+// times x_i.
+inline void add_weighted_rows(const Distances& distances, const QueryBlock& block, const Strided& by_distance, const Panels& x,
+                              float* d_distances) {
+  const DistanceBand band = band_of(distances, block);
+  const int64_t first = band.first - (distances.longest - block.length);
+  multiply(band.size, {by_distance.data, 1, by_distance.row_stride}, x, d_distances + first * x.columns, x.columns, true);
+}
+
 // What the scores' gradients [queries, stride] give to queries (still to be scaled), keys, and embeddings: d_q [queries, D], d_k [length,
-// D], and d_distances [2 length - 1, D], of distances length - 1 .. 1 - length; all with padded columns. The queries q have been scaled.
+// D], and d_distances, as in add_weighted_rows; all with padded columns. The queries q have been scaled.
 inline void add_distance_gradients(const Distances& distances, const QueryBlock& block, const float* d_scores, int64_t stride,
                                    const Panels& q, const Panels& k, float scale, float* memory, float* d_q, float* d_k,
                                    float* d_distances) {
   const int64_t columns = q.columns;
-  const DistanceBand of_queries(distances.longest, block.begin, block.queries, 0, block.length);
-  const Strided by_distance = spread_over_distances(of_queries, memory, [&](int64_t i, int64_t j) { return d_scores[i * stride + j]; });
-  multiply(block.queries, by_distance, distances.of_queries.rows.rows_from(of_queries.first, of_queries.size), d_q, columns, true);
-  const int64_t first = of_queries.first - (distances.longest - block.length);
-  multiply(of_queries.size, {by_distance.data, 1, by_distance.row_stride}, q, d_distances + first * columns, columns, true);
+  const Strided by_distance = by_distance_of(distances, block, d_scores, stride, memory);
+  add_weighted_distances(distances, block, by_distance, d_q);
+  add_weighted_rows(distances, block, by_distance, q, d_distances);
   for (int64_t first_key = 0; distances.are_of_keys() && first_key < block.length; first_key += kPanelColumns) {
     const DistanceBand of_keys(distances.longest, first_key, std::min(kPanelColumns, block.length - first_key), block.begin, block.queries);
     const Strided of_key =

@@ -28,12 +28,6 @@ __device__ inline uint32_t kept_keys(const DropoutMask& mask, const Piece& piece
   return kept;
 }
 
-// The distance embeddings [2P - 1, D].
-template <class T>
-__device__ inline BandMatrix<T> distances_of(const AttentionOperands<T>& x) {
-  return {x.distance_row_0, x.head_size, 1 - x.positions, x.positions, x.head_size};
-}
-
 // What the embedding of the distance of a query and a key is multiplied with: the scaled query and, with distances_of_keys, the scaled key;
 // columns k .. k + 3.
 template <class T>
@@ -63,9 +57,10 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
     __syncthreads();
     float scores[kRows];
     multiply_scores<Shape>(queries + own, tile, scores);
+    const int first_distance = piece.first - begin - (kWarp - 1);
     if constexpr (has_distances)
       add_band_scores<Shape>(
-          distances_of(x), piece.first - begin - (kWarp - 1), own_minus_tile(own, lane), band,
+          distances_of(x), first_distance, own_minus_tile(own, lane), band,
           [&](int r, int k) { return distance_factor(x, queries[own + r], tile[lane], k); }, scores);
     const uint32_t kept = kept_keys<kRows>(mask, piece, own, begin);
 #pragma unroll
@@ -83,6 +78,13 @@ __global__ void forward_kernel(AttentionOperands<T> x, unsigned pieces, T* conte
     load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 2), x.stride(), keys, kWarp, x.head_size, 1, tile);
     __syncthreads();
     add_weighted<Shape>(weights[warp], tile, keys, sums);
+    if constexpr (has_distances) {
+      if (!x.distances_of_values) continue;
+      for_band<Shape>(distances_of(x), first_distance, band, [&](int from) {
+        add_band_weighted<Shape>(
+            weights[warp], band, from, [&](int key) { return own_minus_tile(own, key); }, sums);
+      });
+    }
   }
 #pragma unroll
   for (int r = 0; r < kRows; ++r) {
@@ -130,11 +132,17 @@ __global__ void d_query_kernel(AttentionOperands<T> x, unsigned pieces, const T*
     __syncthreads();
     float d_scores[kRows], p[kRows];
     multiply_scores<Shape>(gradients + own, tile, d_scores);
+    const int first_distance = piece.first - begin - (kWarp - 1);
+    if constexpr (has_distances) {
+      if (x.distances_of_values)
+        add_band_scores<Shape>(
+            distances_of(x), first_distance, own_minus_tile(own, lane), band,
+            [&](int r, int k) { return load_quad(gradients[own + r] + k); }, d_scores);
+    }
     __syncthreads();
     load_tile<Shape>(x.qkv + x.offset(piece.begin + begin, 1), x.stride(), keys, kWarp, x.head_size, 1, tile);
     __syncthreads();
     multiply_scores<Shape>(queries + own, tile, p);
-    const int first_distance = piece.first - begin - (kWarp - 1);
     if constexpr (has_distances)
       add_band_scores<Shape>(
           distances_of(x), first_distance, own_minus_tile(own, lane), band,
@@ -212,6 +220,12 @@ __global__ void d_key_value_kernel(AttentionOperands<T> x, unsigned pieces, cons
     load_tile<Shape>(gradient + x.context_offset(tile_token), x.context_stride(), queries, kWarp, x.head_size, 1, tile);
     __syncthreads();
     multiply_scores<Shape>(values + own, tile, d_scores);
+    if constexpr (has_distances) {
+      if (x.distances_of_values)
+        add_band_scores<Shape>(
+            distances_of(x), first_distance, tile_minus_own<Shape>(own, lane), band, [&](int, int k) { return load_quad(tile[lane] + k); },
+            d_scores);
+    }
 #pragma unroll
     for (int r = 0; r < kRows; ++r) {
       p[r] = lane < queries ? expf(p[r] - log_sum) : 0.0f;

@@ -27,7 +27,7 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
   const unsigned piece = blockIdx.x / kGroups, group = blockIdx.x % kGroups;
   const int first = static_cast<int>(piece) * Shape::kOwn - (longest - 1);  // distance
   const BandPlace place = tile_minus_own<Shape>(own, lane);
-  load_tile<Shape>(x.distance_row_0 + first * x.head_size, x.head_size, longest - first, Shape::kOwn, x.head_size, 1, embeddings);
+  load_band<Shape>(distances_of(x), first, embeddings);
 
   float d_embeddings[kRows][kColumns] = {};
   for (int sequence = static_cast<int>(group); sequence < sequences; sequence += static_cast<int>(kGroups)) {
@@ -57,6 +57,7 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
           },
           p);
       load_rows(gradient + x.context_offset(tile_token), x.context_stride(), 1);
+      if (x.distances_of_values) multiply_scores<Shape>(embeddings + own, tile, d_scores);
       add_band_scores<Shape>(
           part(2), first_key, place, band, [&](int, int k) { return load_quad(tile[lane] + k); }, d_scores);
 #pragma unroll
@@ -64,7 +65,13 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
         const int key = first_key + place.at(r);
         const bool is_there = lane < queries && key >= 0 && key < length;
         const float factor = is_there ? mask.factor(token, static_cast<int64_t>(blockIdx.y) * kOctetsOfHead * kOctet + key) : 0.0f;
-        d_scores[r] = is_there ? expf(p[r] - log_sum) * (d_scores[r] * factor - delta) : 0.0f;
+        p[r] = is_there ? expf(p[r] - log_sum) : 0.0f;
+        d_scores[r] = p[r] * (d_scores[r] * factor - delta);
+        p[r] *= factor;
+      }
+      if (x.distances_of_values) {
+        share_weights<Shape>(p, weights[warp]);
+        add_weighted<Shape>(weights[warp], tile, queries, d_embeddings);
       }
       share_weights<Shape>(d_scores, weights[warp]);
       load_rows(x.qkv + x.offset(tile_token, 0), x.stride(), x.scale);
@@ -85,8 +92,24 @@ __global__ void d_distance_kernel(AttentionOperands<T> x, int longest, int seque
   }
 }
 
+// The rows of the longest sequence's distances [2 longest - 1, D] that lie beyond both ends of the embeddings [2P - 1, D] are added to
+// these: output[i] += the sum of what row i stands for. A block has 32 columns of one row.
+__global__ void fold_distances_kernel(const float* rows, int longest, int positions, int columns, float* output) {
+  const int column = static_cast<int>(blockIdx.x * kWarp + threadIdx.x), row = static_cast<int>(blockIdx.y), last = 2 * positions - 2;
+  if (column >= columns) return;
+  const int here = row - (positions - 1) + (longest - 1);
+  const int begin = std::max(0, row == 0 ? 0 : here), end = std::min(2 * longest - 1, row == last ? 2 * longest - 1 : here + 1);
+  float sum = 0;
+  for (int i = begin; i < end; ++i) sum += rows[static_cast<int64_t>(i) * columns + column];
+  output[static_cast<int64_t>(row) * columns + column] += sum;
+}
+
+bool is_clipped(const AttentionBackward& op) { return op.distance_use == DistanceUse::kQueriesAndValues; }
+
 // Above the largest distance that matters: that of the longest sequence, or P.
-int64_t longest_of(const AttentionBackward& op) { return std::min(op.max_seq_length, op.distance_embedding.shape()[0] / 2 + 1); }
+int64_t longest_of(const AttentionBackward& op) {
+  return is_clipped(op) ? op.max_seq_length : std::min(op.max_seq_length, op.distance_embedding.shape()[0] / 2 + 1);
+}
 
 int64_t pieces_of(int64_t longest, int own) { return (2 * longest - 1 + own - 1) / own; }
 
@@ -108,9 +131,17 @@ void distance_backward(const AttentionBackward& op, const float* deltas, float* 
     launch({.grid = dim3(static_cast<unsigned>(pieces) * kGroups, static_cast<unsigned>(heads)), .block = dim3(kAttentionWarps * kWarp)},
            context.stream, d_distance_kernel<T, Tile>, attention_operands<T>(op), static_cast<int>(longest),
            static_cast<int>(op.cu_seqlens.size() - 1), rows, data<T>(op.gradient), data<float>(op.saved), deltas, partials);
-    const int64_t skipped = op.distance_embedding.shape()[0] / 2 + 1 - longest;  // distances beyond the longest sequence
-    add_partials(partials, kGroups * heads, rows * head_size, (2 * longest - 1) * head_size,
-                 data<float>(op.d_distance_embedding) + skipped * head_size, context.stream);
+    const int64_t positions = op.distance_embedding.shape()[0] / 2 + 1, chunk = rows * head_size, width = (2 * longest - 1) * head_size;
+    float* const output = data<float>(op.d_distance_embedding);
+    if (!is_clipped(op)) {  // the embeddings beyond the longest sequence stay as they are
+      add_partials(partials, kGroups * heads, chunk, width, output + (positions - longest) * head_size, context.stream);
+      return;
+    }
+    add_partials(partials + chunk, kGroups * heads - 1, chunk, width, partials, context.stream);
+    launch({.grid = dim3(static_cast<unsigned>((head_size + kWarp - 1) / kWarp), static_cast<unsigned>(2 * positions - 1)),
+            .block = dim3(kWarp)},
+           context.stream, fold_distances_kernel, static_cast<const float*>(partials), static_cast<int>(longest),
+           static_cast<int>(positions), static_cast<int>(head_size), output);
   });
 }
 

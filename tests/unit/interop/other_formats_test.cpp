@@ -164,11 +164,22 @@ TEST_F(MindsporeFiles, NamesOfTheSameModelBecomeOurs) {
   EXPECT_THAT(states, testing::UnorderedElementsAre("adam_m.bert.pooler.dense.weight", "global_step"));
 }
 
-TEST_F(MindsporeFiles, RelativePositionsAreRefusedByName) {
-  const std::string name = "bert.encoder.layer.0.attention.self_attn._generate_relative_positions_embeddings.embeddings_table";
-  test::write_text(folder_ / "f.ckpt", mindspore(name, field(1, uint64_t{2}), "Float32", floats({1, 2})));
-  expect_error(kOther, {"f.ckpt", name, "use_relative_positions", "not supported", "relative_key"},
-               [&] { model_tensors(WeightsReader(folder_.path())); });
+// Their distance of query i and key j is j - i, ours i - j.
+TEST_F(MindsporeFiles, TablesOfRelativePositionsAreRead) {
+  const std::string table = ".self_attn._generate_relative_positions_embeddings.embeddings_table",
+                    dims = field(1, uint64_t{3}) + field(1, uint64_t{2});
+  test::write_text(folder_ / "f.ckpt",
+                   mindspore("bert.embeddings.word_embeddings.embedding_table", field(1, uint64_t{2}), "Float32", floats({1, 2})) +
+                       mindspore("bert.encoder.layer.0.attention" + table, dims, "Float32", floats({1, 2, 3, 4, 5, 6})));
+  const WeightsReader reader(folder_.path());
+  const std::vector<ModelTensor> tensors = model_tensors(reader);
+  ASSERT_EQ(tensors.size(), 2u);
+  EXPECT_EQ(tensors[1].name, "bert.encoder.layer.0.attention.self.distance_embedding.weight");
+  EXPECT_THAT(reader.read_floats(tensors[1].tensor), ElementsAre(5, 6, 3, 4, 1, 2));
+  test::write_text(folder_ / "f.ckpt",
+                   mindspore("bert.embeddings.word_embeddings.embedding_table", field(1, uint64_t{2}), "Float32", floats({1, 2})) +
+                       mindspore("a" + table, field(1, uint64_t{2}), "Float32", floats({1, 2})));
+  expect_error(kBad, {"f.ckpt", "\"a.self_attn", "expected a matrix"}, [&] { model_tensors(WeightsReader(folder_.path())); });
 }
 
 TEST(D2lNames, WhatIsNotOfTheModelIsRefusedByName) {

@@ -64,6 +64,13 @@ TEST(BertConfigTest, WritesWhatFewModelsHaveOnlyWhereTheyHaveIt) {
                [] { config_from_json(R"({"embedding_layer_norm": "no"})"); });
 }
 
+TEST(BertConfigTest, KnowsMindsporesRelativePositions) {
+  const BertConfig config = config_from_json(R"({"use_relative_positions": true})");
+  EXPECT_EQ(config.position_embedding(), PositionEmbedding::kRelativeKeyValue);
+  EXPECT_EQ(config_from_json(config_to_json(config)), config);
+  EXPECT_EQ(config_from_json(R"({"use_relative_positions": false})").position_embedding(), PositionEmbedding::kAbsolute);
+}
+
 TEST(BertConfigTest, WritesTheModelTypeThatAReaderNeeds) { EXPECT_THAT(config_to_json({}), testing::HasSubstr(R"("model_type": "bert")")); }
 
 TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
@@ -71,9 +78,10 @@ TEST(BertConfigTest, RefusesModelsItWouldComputeWrongly) {
     expect_error(ErrorKind::kInvalidArgument, words, [&] { config_from_json(text, "folder/config.json"); });
   };
   refused(R"({"model_type": "roberta"})", {"folder/config.json", "model_type", "\"roberta\"", "\"bert\""});
-  refused(R"({"position_embedding_type": "rotary"})",
-          {"folder/config.json", "position_embedding_type 'rotary'", "absolute, sinusoidal, relative_key, relative_key_query"});
-  refused(R"({"use_relative_positions": true})", {"use_relative_positions", "expected false"});
+  refused(R"({"position_embedding_type": "rotary"})", {"folder/config.json", "position_embedding_type 'rotary'",
+                                                       "absolute, sinusoidal, relative_key, relative_key_query, relative_key_value"});
+  refused(R"({"use_relative_positions": true, "position_embedding_type": "absolute"})",
+          {"folder/config.json", "use_relative_positions", "'absolute'", "expected 'relative_key_value'"});
   refused(R"({"is_decoder": true})", {"is_decoder"});
   refused(R"({"pruned_heads": {"0": [1]}})", {"pruned_heads"});
   refused(R"({"hidden_act": "silu"})", {"folder/config.json", "silu"});
@@ -96,6 +104,7 @@ TEST(BertConfigTest, RefusesTextThatIsNoConfiguration) {
   corrupt(R"({"vocab_size": 1.5})", {"vocab_size", "1.5"});
   corrupt(R"({"layer_norm_eps": null})", {"layer_norm_eps", "a number", "null"});
   corrupt(R"({"hidden_act": 3})", {"hidden_act", "a string"});
+  corrupt(R"({"use_relative_positions": 1})", {"use_relative_positions", "true or false"});
 }
 
 TEST(BertConfigTest, ReadsAFileAndNamesItInErrors) {
@@ -113,8 +122,10 @@ TEST(BertConfigTest, FlopsOfATrainingStepAreThoseOfTheFormula) {
   EXPECT_DOUBLE_EQ(training_flops(config, 612, 0, 0), 12 * 36 * h * h * t);
   config.position_embedding_type = "relative_key";
   EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 0), 12 * (36 * h * h * t + 18 * h * squares));
-  config.position_embedding_type = "relative_key_query";
-  EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 0), 12 * (36 * h * h * t + 24 * h * squares));
+  for (const char* type : {"relative_key_query", "relative_key_value"}) {
+    config.position_embedding_type = type;
+    EXPECT_DOUBLE_EQ(training_flops(config, 612, squares, 0), 12 * (36 * h * h * t + 24 * h * squares));
+  }
 }
 
 }  // namespace

@@ -25,7 +25,7 @@ struct AttentionOperands {
   DropoutArguments dropout;
   const T* distance_row_0;  // the embedding of distance 0; those of 1 - positions .. positions - 1 lie around it. Null where there are none
   int positions;
-  bool distances_of_keys;
+  bool distances_of_keys, distances_of_values;  // the latter clipped
 
   // From token to token, in qkv and in context.
   __device__ int64_t stride() const { return 3 * context_stride(); }
@@ -50,7 +50,8 @@ AttentionOperands<T> attention_operands(const Op& op) {
       .dropout = dropout_arguments(op.dropout),
       .distance_row_0 = op.distance_embedding ? data<T>(op.distance_embedding) + op.distance_embedding.shape()[0] / 2 * shape[3] : nullptr,
       .positions = op.distance_embedding ? static_cast<int>(op.distance_embedding.shape()[0] / 2 + 1) : 0,
-      .distances_of_keys = op.distances_of_keys};
+      .distances_of_keys = op.distance_use == DistanceUse::kQueriesAndKeys,
+      .distances_of_values = op.distance_use == DistanceUse::kQueriesAndValues};
 }
 
 // The block's own rows: from token begin + first on, of the sequence of tokens begin .. begin + length. Block x is one of `pieces` of its

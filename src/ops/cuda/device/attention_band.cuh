@@ -4,18 +4,33 @@
 // matrix, which lies o - t or t - o from a row that the block knows: all together kOwn + kWarp - 1 neighbouring rows of it, the band. It
 // passes through shared memory kOwn rows at a time.
 
+#include "ops/cuda/device/attention.cuh"
 #include "ops/cuda/device/attention_tile.cuh"
 
 namespace mpibert::cuda {
 namespace {
 
-// A matrix of which rows begin .. end - 1 are there, the others zero.
+// A matrix of which rows begin .. end - 1 are there. The others are zero or, if it is clipped, the nearest of these.
 template <class T>
 struct BandMatrix {
   const T* row_0;
   int64_t stride;
   int begin, end, columns;
+  bool is_clipped = false;
 };
+
+// The distance embeddings [2P - 1, D].
+template <class T>
+__device__ inline BandMatrix<T> distances_of(const AttentionOperands<T>& x) {
+  return {x.distance_row_0, x.head_size, 1 - x.positions, x.positions, x.head_size, x.distances_of_values};
+}
+
+// to[i] = row `first` + i of the matrix, kOwn rows. By all threads of the block.
+template <class Shape, class T>
+__device__ inline void load_band(const BandMatrix<T>& matrix, int first, typename Shape::Row* to) {
+  load_tile<Shape>(matrix.row_0 + first * matrix.stride, matrix.stride, matrix.end - first, Shape::kOwn, matrix.columns, 1, to,
+                   matrix.begin - first, matrix.is_clipped);
+}
 
 // Where lane `lane` meets the warp's row r in the band: row at(r).
 struct BandPlace {
@@ -35,10 +50,8 @@ __device__ inline BandPlace tile_minus_own(int own, int lane) {
 template <class Shape, class T, class F>
 __device__ inline void for_band(const BandMatrix<T>& matrix, int first, typename Shape::Row* rows, const F& f) {
   for (int from = 0; from < Shape::kOwn + kWarp - 1; from += Shape::kOwn) {
-    const int row = first + from;
     __syncthreads();  // the last rows have been read
-    load_tile<Shape>(matrix.row_0 + row * matrix.stride, matrix.stride, matrix.end - row, Shape::kOwn, matrix.columns, 1, rows,
-                     matrix.begin - row);
+    load_band<Shape>(matrix, first + from, rows);
     __syncthreads();
     f(from);
   }

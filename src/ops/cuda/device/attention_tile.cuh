@@ -40,15 +40,17 @@ __device__ inline Quad sum_of(Quad x, float factor, Quad y) {
   return x;
 }
 
-// to[i] = scale * from[i], rows begin <= i < rows of `columns` numbers, zeros around them up to row `capacity`. By all threads of the
-// block.
+// to[i] = scale * from[i], rows begin <= i < rows of `columns` numbers; around them, up to row `capacity`, zeros or, with `clip`, the
+// nearest of them. By all threads of the block.
 template <class Shape, class T>
 __device__ inline void load_tile(const T* from, int64_t stride, int rows, int capacity, int columns, float scale, typename Shape::Row* to,
-                                 int begin = 0) {
+                                 int begin = 0, bool clip = false) {
   constexpr int kOctets = Shape::kDepth / kOctet;
   for (int i = static_cast<int>(threadIdx.x); i < capacity * kOctets; i += kAttentionWarps * kWarp) {
     const int row = i / kOctets, column = i % kOctets * kOctet;
-    const Octet x = load_octet(from + row * stride + column, begin <= row && row < rows ? octet_size(column, columns) : 0);
+    const int source = clip ? std::max(begin, std::min(row, rows - 1)) : row;
+    const bool is_there = begin <= source && source < rows;
+    const Octet x = load_octet(from + source * stride + column, is_there ? octet_size(column, columns) : 0);
     for (int half = 0; half < kOctet; half += 4) {
       Quad quad;
       for (int j = 0; j < 4; ++j) quad.x[j] = scale * x[half + j];
