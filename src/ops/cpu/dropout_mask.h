@@ -28,9 +28,9 @@ class DropoutMask {
     key_ = philox_key(state.seed);
 #if defined(__AVX512BW__)
     PhiloxKey k = key_;
-    for (RoundKey& round : round_keys_) {
-      std::fill_n(round.k0, 8, k[0]);
-      std::fill_n(round.k1, 8, k[1]);
+    for (RoundKey& round : round_keys_) {  // not by loops: GCC 12 at -O3, tuned for Ice Lake, fills both with k[0] then
+      _mm512_store_si512(round.k0, _mm512_set1_epi64(k[0]));
+      _mm512_store_si512(round.k1, _mm512_set1_epi64(k[1]));
       k = {k[0] + 0x9E3779B9u, k[1] + 0xBB67AE85u};
     }
 #endif
