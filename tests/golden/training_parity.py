@@ -67,7 +67,7 @@ def compare_pretraining(folder):
     model.save_pretrained(f"{folder}/new")
     shutil.copy(f"{sample}/model/vocab.txt", f"{folder}/new")
     mpibert("prepare", "--task", "pretraining", "--input", f"{sample}/corpus.txt", "--vocab", f"{sample}/model/vocab.txt", "--output", f"{folder}/shards",
-            "--max-seq-length", 64, "--masking", "static")
+            "--max-seq-length", 64, "--storage", "samples", "--masking", "static")
     manifest = json.load(open(f"{folder}/shards/manifest.json"))
     assert len(manifest["splits"][0]["shards"]) == 1
     with h5py.File(f"{folder}/shards/{manifest['splits'][0]['shards'][0]['file']}") as shard:
