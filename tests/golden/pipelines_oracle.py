@@ -3,7 +3,7 @@
 usage: python tests/golden/pipelines_oracle.py MPIBERT SAMPLE_FOLDER [MODEL_FOLDER]
 MODEL_FOLDER: a pretrained BertModel (datasets/models/minilm.sh): its encoder is real, heads are random, with scores spread out. Without it the encoder is random too.
 
-Needs torch and transformers. Exit status 0 if labels are equal and numbers within 1e-4.
+Needs torch and transformers 5 (version 4 closes up the spaces before some marks in what fill-mask gives). Exit status 0 if labels are equal and numbers within 1e-4.
 """
 import json
 import pathlib
@@ -122,6 +122,6 @@ def main():
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (3, 4):
-        sys.exit(__doc__)
+    if len(sys.argv) not in (3, 4) or transformers.__version__.startswith("4."):
+        sys.exit(f"{__doc__}\nfound transformers {transformers.__version__}")
     main()
