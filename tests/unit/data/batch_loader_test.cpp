@@ -377,7 +377,7 @@ TEST(BatchLoaderOfChoices, ASampleStaysWhole) {
           const int64_t id = batch.sample_ids()[s / kChoices];
           EXPECT_EQ(ends[s + 1] - ends[s], lengths_of(id)[s % kChoices]);
           EXPECT_EQ(keys[s] % kPositions, 0);
-          EXPECT_TRUE(places.insert(keys[s] / kPositions).second);
+          EXPECT_TRUE(places.insert(static_cast<int32_t>(keys[s] / kPositions)).second);
           EXPECT_EQ(keys[s] / kPositions, keys[s - s % kChoices] / kPositions + static_cast<int32_t>(s % kChoices))
               << "choices are neighbours";
           for (int32_t t = ends[s]; t < ends[s + 1]; ++t) {
