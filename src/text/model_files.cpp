@@ -13,7 +13,8 @@ namespace mpibert {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;  // what is read: an ordered object looks each key up among all before it, and there may be 100,000
+using OrderedJson = nlohmann::ordered_json;  // what is written
 using AddedById = std::map<int64_t, AddedToken>;
 
 constexpr size_t kMaxJsonBytes = 256 << 20;
@@ -195,7 +196,7 @@ std::vector<AddedToken> in_order(const AddedById& added, const Vocabulary& vocab
   return tokens;
 }
 
-Json added_token_json(const AddedToken& token) {
+OrderedJson added_token_json(const AddedToken& token) {
   return {{"content", token.content}, {"lstrip", token.lstrip},           {"normalized", token.normalized},
           {"rstrip", token.rstrip},   {"single_word", token.single_word}, {"special", token.special}};
 }
@@ -274,17 +275,17 @@ std::string tokenizer_config_json(const TokenizerOptions& options, const Vocabul
   for (const auto& special : kSpecialTokens)
     if (const int32_t id = vocabulary.id(special.second); id >= 0) added[id] = {.content = special.second};
   for (const AddedToken& token : options.added_tokens) added[vocabulary.id(token.content)] = token;
-  Json decoder = Json::object();
+  OrderedJson decoder = OrderedJson::object();
   for (const auto& [id, token] : added) decoder[std::to_string(id)] = added_token_json(token);
-  Json json = {{"added_tokens_decoder", decoder},
-               {"clean_text", options.clean_text},
-               {"clean_up_tokenization_spaces", options.clean_up_tokenization_spaces},
-               {"do_lower_case", options.do_lower_case},
-               {"max_input_chars_per_word", options.max_input_chars_per_word},
-               {"split_special_tokens", !options.match_special_tokens},
-               {"strip_accents", options.strip_accents ? Json(*options.strip_accents) : Json(nullptr)},
-               {"tokenize_chinese_chars", options.tokenize_chinese_chars},
-               {"tokenizer_class", "BertTokenizer"}};
+  OrderedJson json = {{"added_tokens_decoder", decoder},
+                      {"clean_text", options.clean_text},
+                      {"clean_up_tokenization_spaces", options.clean_up_tokenization_spaces},
+                      {"do_lower_case", options.do_lower_case},
+                      {"max_input_chars_per_word", options.max_input_chars_per_word},
+                      {"split_special_tokens", !options.match_special_tokens},
+                      {"strip_accents", options.strip_accents ? OrderedJson(*options.strip_accents) : OrderedJson(nullptr)},
+                      {"tokenize_chinese_chars", options.tokenize_chinese_chars},
+                      {"tokenizer_class", "BertTokenizer"}};
   for (const auto& [key, token] : kSpecialTokens) json[key] = token;
   return json.dump(2) + "\n";
 }
