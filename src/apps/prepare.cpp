@@ -25,7 +25,7 @@ struct Settings {
   PrepareOptions prepare;
   std::vector<std::string> input, dev_input;
   std::string output, truncation = "longest-first", masking = "dynamic", storage = "tokens", rng = "philox", check;
-  int64_t seed = 0, block_mib = 128;
+  int64_t seed = 0, block_mib = 32;
 };
 
 // One JSON object about what is in the folder.

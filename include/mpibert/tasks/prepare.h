@@ -52,11 +52,11 @@ struct PrepareOptions {
   QaOptions qa{};  // of question answering; its max_seq_length is the one above
 
   // Pre-training.
-  CorpusOptions corpus{};                    // how text is read
-  int64_t block_bytes = int64_t{128} << 20;  // of input that makes a unit, which one rank works on; of a token store a shard
-  Storage storage = Storage::kSamples;       // kTokens: the documents as tokens, of which readers make samples; kSamples: the samples of
-                                             // dupe_factor epochs as they would be made
-  bool drop_duplicates = false;              // of a split: documents that equal one before them, sentence by sentence, wherever it is
+  CorpusOptions corpus{};                   // how text is read
+  int64_t block_bytes = int64_t{32} << 20;  // of input that makes a unit, which one rank works on; of a token store a shard
+  Storage storage = Storage::kSamples;      // kTokens: the documents as tokens, of which readers make samples; kSamples: the samples of
+                                            // dupe_factor epochs as they would be made
+  bool drop_duplicates = false;             // of a split: documents that equal one before them, sentence by sentence, wherever it is
   double short_seq_prob = 0.1;
   int64_t dupe_factor = 1;      // epochs of samples, at most 255
   bool static_masking = false;  // false: the loader masks, anew in each epoch
